@@ -1,0 +1,99 @@
+/** Where one end of a connection is. A Unix socket has its path as `ip` and port 0. */
+export interface Address {
+  readonly ip: string
+  readonly port: number
+}
+
+/** `address:port`, with brackets around IPv6; the path of a Unix socket. */
+export function formatAddress({ ip, port }: Address): string {
+  if (port === 0 && !/^[\d.:a-f]*$/i.test(ip)) return ip
+  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`
+}
+
+export type ClientState = 'open' | 'draining' | 'closing' | 'closed'
+
+/**
+ * The other side of a connection, whoever dialled, and what is known of it. One live object per connection: its numbers
+ * move while the connection works, and it stays readable after the close. Expressions see it as `client`; only the
+ * engine writes to it, except `tags`, which the step `set` writes.
+ */
+export interface Client {
+  /** Unique in this process: endpoint name, then a number. */
+  readonly id: string
+  /** The name of the entry under `listen:` or `connect:`. */
+  readonly endpoint: string
+  /** Address of the other side. */
+  readonly ip: string
+  readonly port: number
+  /** Our side's address. */
+  readonly localIp: string
+  readonly localPort: number
+  /** True when the connection is encrypted. */
+  readonly tls: boolean
+  /** When the connection was opened; milliseconds since 1970. */
+  readonly since: number
+  /** When bytes last arrived; milliseconds since 1970. */
+  lastSeen: number
+  bytesIn: number
+  bytesOut: number
+  messagesIn: number
+  messagesOut: number
+  state: ClientState
+  /** Names and values set by `set: { client.tags.NAME: … }`. */
+  tags: Readonly<Record<string, string>>
+}
+
+/** The fields of a client that an expression may read, with what each means. The reference page is made from this. */
+export const clientFields = {
+  id: 'unique in this process, such as "scales-17"',
+  endpoint: 'name of the endpoint',
+  ip: 'address of the other side',
+  port: 'port of the other side',
+  localIp: 'our address',
+  localPort: 'our port',
+  tls: 'true when encrypted',
+  since: 'time at which the connection was opened',
+  lastSeen: 'time at which bytes last arrived',
+  bytesIn: 'bytes received',
+  bytesOut: 'bytes sent',
+  messagesIn: 'messages received',
+  messagesOut: 'messages sent',
+  state: '"open", "draining", "closing" or "closed"',
+  tags: 'names and values written by set',
+} as const satisfies Record<keyof Client, string>
+
+/** Whom a `send` addresses. */
+export type SendTarget =
+  | { readonly client: string }
+  | { readonly tag: string; readonly value: string }
+  | { readonly endpoint: string }
+  | { readonly all: true }
+
+/** What is sent: `text` is framed, `value` is formatted and framed, `raw` is neither. */
+export type PayloadKind = 'text' | 'value' | 'raw'
+
+export interface SendResult {
+  /** Clients whose queue took the payload. */
+  readonly sent: number
+  /** Clients skipped because too much already waits for them. */
+  readonly skipped: number
+}
+
+/** The one directory of connected clients: steps, the library and the dashboard read it. */
+export interface Clients {
+  readonly size: number
+  get(id: string): Client | undefined
+  /** All clients that are connected now, oldest first; of one endpoint if its name is given. */
+  list(endpoint?: string): Client[]
+  /**
+   * Queues a payload at each addressed client and returns at once.
+   * @param except id of a client to leave out
+   * @throws SluiceError for a single client: `client_unknown`, or `client_slow` when too much waits for it already
+   */
+  send(target: SendTarget, kind: PayloadKind, content: unknown, except?: string): SendResult
+  /**
+   * Half-closes a client after what is queued for it has been sent.
+   * @returns false when no such client is connected
+   */
+  close(id: string, reason?: 'closed_by_step' | 'closed_by_api'): boolean
+}

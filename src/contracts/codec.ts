@@ -1,0 +1,58 @@
+import type { ByteWriter } from '../util/byte-writer.ts'
+import type { PayloadKind } from './client.ts'
+import { SluiceError } from './errors.ts'
+import type { Format } from './format.ts'
+import type { Framing } from './framing.ts'
+import type { Batch } from './message.ts'
+
+/** A framing and a format together: all that is needed to write messages for one destination. */
+export interface Codec {
+  readonly framing: Framing
+  readonly format: Format
+}
+
+/**
+ * Appends a batch in a codec. Values that nobody changed are passed on as the bytes they came as, and a whole read that
+ * nobody touched goes through without a look at single messages.
+ * @throws SluiceError `format_not_printable` or `frame_not_encodable`; use {@link encodeValue} to learn which message it was
+ */
+export function encodeBatch(batch: Batch, { framing, format }: Codec, out: ByteWriter): void {
+  if (batch.frames !== undefined && batch.format === format && framing.encodeFrames !== undefined) {
+    framing.encodeFrames(batch.frames, out)
+    return
+  }
+  for (const message of batch.messages) {
+    framing.encode(message.verbatim === format ? message.raw : format.print(message.msg), out)
+  }
+}
+
+/**
+ * Appends the answer that a `reply` or `send` describes.
+ * @param kind `text` is framed, `value` is formatted and framed, `raw` is neither
+ */
+export function encodeContent(kind: PayloadKind, content: unknown, { framing, format }: Codec, out: ByteWriter): void {
+  if (kind === 'text') {
+    const text = contentText(content)
+    framing.encode(typeof text === 'string' && format.encodeText ? format.encodeText(text) : text, out)
+  } else if (kind === 'value') {
+    framing.encode(format.print(content), out)
+  } else {
+    out.write(contentText(content))
+  }
+}
+
+/**
+ * A value as it appears inside a text: bytes stay bytes, times are RFC 3339, objects are JSON, null is nothing.
+ */
+export function contentText(value: unknown): string | Buffer {
+  if (typeof value === 'string' || Buffer.isBuffer(value)) return value
+  if (value === null || value === undefined) return ''
+  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+  if (value instanceof Date) return value.toISOString()
+  if (typeof value === 'object') {
+    const json = JSON.stringify(value)
+    if (json === undefined) throw new SluiceError('format_not_printable', 'this value cannot be written as text')
+    return json
+  }
+  return String(value)
+}

@@ -1,0 +1,55 @@
+import type { Clients } from './client.ts'
+import type { Clock } from './clock.ts'
+import type { Codec } from './codec.ts'
+import type { SluiceError } from './errors.ts'
+import type { LogLevel } from './events.ts'
+import type { Framing } from './framing.ts'
+import type { Message } from './message.ts'
+import type { Storage } from './storage.ts'
+import type { Transport } from './transport.ts'
+
+/**
+ * What a part gets besides its options when it is created. A part needs nothing else of ours, and a built-in part gets
+ * nothing that a user's own part does not.
+ */
+export interface PartContext {
+  /** The step's `id`, or its place, such as `listen.scales.dataflow[2]`. Stable while the configuration is. */
+  readonly id: string
+  /** Name of the endpoint in whose dataflow the part stands. */
+  readonly endpoint: string
+  readonly clock: Clock
+  readonly clients: Clients
+  /** What the endpoint writes: its outgoing framing and format. A sink takes the format from here unless told otherwise. */
+  readonly codec: Codec
+  /** Ends a line of a sink that writes bytes, unless told otherwise. */
+  readonly lineFraming: Framing
+  readonly storage: Storage
+  readonly deadLetters: DeadLetters
+  readonly tcp: Transport
+  /** Aborted when the server stops without waiting any longer. */
+  readonly signal: AbortSignal
+  /** A path of the configuration, made absolute: relative ones start at the configuration file's folder. */
+  resolvePath(path: string): string
+  /**
+   * One value for all parts that give the same key, for example one client for equal connection options.
+   * @param open called for the first user
+   * @returns the value and `release`, to be called once; the last release closes it
+   */
+  share<T extends { close(): void | Promise<void> }>(key: string, open: () => T): Shared<T>
+  log(level: LogLevel, text: string, message?: Message): void
+}
+
+export interface Shared<T> {
+  readonly value: T
+  release(): Promise<void>
+}
+
+/** The store of messages that failed for good. */
+export interface DeadLetters {
+  /**
+   * Keeps a message whole. Resolves when it is on disk.
+   * @param step id of the step that failed; '' for the framing or the format
+   * @throws SluiceError `storage_failed`
+   */
+  add(message: Message, error: SluiceError, step: string): Promise<number>
+}

@@ -1,0 +1,133 @@
+import type { PartContext } from './context.ts'
+import type { Format } from './format.ts'
+import type { Framing } from './framing.ts'
+import type { z } from './schema.ts'
+import type { Confirmation, Sink } from './sink.ts'
+import type { Step } from './step.ts'
+
+/**
+ * A definition is one value that holds all there is to know of a part. From it come validation with positions, the
+ * JSON Schema for editors, the reference page, `sluice list`, and the part's conformance tests.
+ */
+interface Definition<Name extends string, Options extends z.ZodType> {
+  /** The key that names the part in a configuration; kebab-case or camelCase. Also its file name and its page. */
+  readonly name: Name
+  /** One sentence, without the name in front: "Ends a frame at LF." */
+  readonly summary: string
+  /** More for the reference page, in Markdown. */
+  readonly details?: string
+  /** Every option described, with its unit and default. Unknown keys are errors: use `z.strictObject`. */
+  readonly options: Options
+  /** The option that a bare scalar or list stands for: `delimiter: "|"` is `delimiter: { any: "|" }` with `short: 'any'`. */
+  readonly short?: string
+}
+
+/** An example of a framing: it is shown on the reference page and run by the conformance suite. */
+export interface FramingExample {
+  readonly title: string
+  /** The options as a user would write them; absent when there are none. */
+  readonly options?: unknown
+  /** What arrives, with escapes. */
+  readonly bytes: string
+  /** The payloads that must come out, with escapes. */
+  readonly frames: readonly string[]
+}
+
+export interface FramingDefinition<Name extends string = string, Options extends z.ZodType = z.ZodType>
+  extends Definition<Name, Options> {
+  readonly kind: 'framing'
+  readonly examples: readonly FramingExample[]
+  create(options: z.output<Options>): Framing
+}
+
+/** An example of a format: parsing gives the value and printing the value gives the bytes back. */
+export interface FormatExample {
+  readonly title: string
+  readonly options?: unknown
+  /** A frame, with escapes. */
+  readonly bytes: string
+  readonly value: unknown
+  /** What printing the value gives, where it is not `bytes` again. */
+  readonly prints?: string
+}
+
+export interface FormatDefinition<Name extends string = string, Options extends z.ZodType = z.ZodType>
+  extends Definition<Name, Options> {
+  readonly kind: 'format'
+  readonly examples: readonly FormatExample[]
+  /** Frames that must be refused, with escapes and with the default options. The suite shows that they are. */
+  readonly rejects: readonly string[]
+  create(options: z.output<Options>): Format
+}
+
+/** An example of a step: what goes in as `msg`, what comes out, what is answered. */
+export interface StepExample {
+  readonly title: string
+  /** The step as it stands in a dataflow, siblings included: `{ filter: 'msg.temp > 30' }`. */
+  readonly config: Readonly<Record<string, unknown>>
+  readonly given: readonly unknown[]
+  /** The values of the messages that go on. */
+  readonly gives: readonly unknown[]
+  /** The texts of the answers, without framing. */
+  readonly replies?: readonly string[]
+}
+
+export interface StepDefinition<Name extends string = string, Options extends z.ZodType = z.ZodType>
+  extends Definition<Name, Options> {
+  readonly kind: 'step'
+  readonly examples: readonly StepExample[]
+  /** May end messages on purpose; such a step takes `else:`, a dataflow for what it drops. */
+  readonly drops?: boolean
+  /** Needs the connection that the message came from. */
+  readonly answers?: boolean
+  /** What it means to the sender, for `sluice check`: "answers", "closes the connection". */
+  readonly promise?: string
+  create(options: z.output<Options>, context: PartContext): Step | Promise<Step>
+}
+
+export interface SinkExample {
+  readonly title: string
+  readonly config: Readonly<Record<string, unknown>>
+}
+
+export interface SinkDefinition<Name extends string = string, Options extends z.ZodType = z.ZodType>
+  extends Definition<Name, Options> {
+  readonly kind: 'sink'
+  readonly examples: readonly SinkExample[]
+  /** What its confirmation is worth with these options. */
+  confirms(options: z.output<Options>): Confirmation
+  /** When it has finished with a message, for `sluice check`: "the row is committed". */
+  readonly finished: string
+  /** Resolves when the destination is ready. Called before the endpoint listens. */
+  create(options: z.output<Options>, context: PartContext): Sink | Promise<Sink>
+}
+
+export type PartDefinition = FramingDefinition | FormatDefinition | StepDefinition | SinkDefinition
+
+/** Declares a framing. The result is listed in `registry/builtins.ts` or given to `registry.add`. */
+export function defineFraming<const Name extends string, Options extends z.ZodType>(
+  definition: Omit<FramingDefinition<Name, Options>, 'kind'>,
+): FramingDefinition<Name, Options> {
+  return { kind: 'framing', ...definition }
+}
+
+/** Declares a format. */
+export function defineFormat<const Name extends string, Options extends z.ZodType>(
+  definition: Omit<FormatDefinition<Name, Options>, 'kind'>,
+): FormatDefinition<Name, Options> {
+  return { kind: 'format', ...definition }
+}
+
+/** Declares a step. */
+export function defineStep<const Name extends string, Options extends z.ZodType>(
+  definition: Omit<StepDefinition<Name, Options>, 'kind'>,
+): StepDefinition<Name, Options> {
+  return { kind: 'step', ...definition }
+}
+
+/** Declares a sink. */
+export function defineSink<const Name extends string, Options extends z.ZodType>(
+  definition: Omit<SinkDefinition<Name, Options>, 'kind'>,
+): SinkDefinition<Name, Options> {
+  return { kind: 'sink', ...definition }
+}

@@ -1,0 +1,100 @@
+/**
+ * What can go wrong with a message, a frame or an endpoint while the server runs: a closed set of codes.
+ *
+ * A code is stable under semantic versioning. It is the `reason` label of a metric, the `reason` of a log line, the
+ * `error.code` of an expression and the first column of `docs/reference/errors.md`, which is generated from this table.
+ * Mistakes in a configuration have codes of their own, in `config/problems.ts`.
+ */
+export const failures = {
+  frame_too_long: 'A frame is longer than maxLength or limits.maxFrameLength. Its bytes up to the limit are kept.',
+  frame_invalid: 'Bytes that no frame may contain at this place, such as text before the start marker.',
+  frame_truncated: 'The connection ended in the middle of a frame.',
+  frame_timeout: 'A frame was begun and not finished within limits.frameTimeout.',
+  frame_not_encodable: 'A payload cannot be sent in this framing, for example because it contains the end marker.',
+  format_invalid: 'A frame is not valid in the format of its endpoint.',
+  format_not_printable: 'A value cannot be written in the format, for example a number given to the format bytes.',
+  expression_failed: 'An expression could not be evaluated, for example arithmetic on a missing value.',
+  step_failed: 'A step threw an error.',
+  step_timeout: 'A step did not finish within its timeout.',
+  sink_failed: 'A sink refused a message for good.',
+  sink_unavailable: 'A sink could not be reached within retry.for.',
+  client_gone: 'The connection closed before the answer could be sent.',
+  client_unknown: 'No connected client has this id.',
+  client_slow: 'A client does not read: more than limits.maxQueued bytes wait for it.',
+  no_connection: 'The message did not come from a connection, so it cannot be answered.',
+  address_in_use: 'Another program listens on this address.',
+  address_unavailable: 'This machine has no such address.',
+  permission_denied: 'The operating system does not allow this.',
+  connection_refused: 'Nothing listens at the address that was dialled.',
+  connection_reset: 'The other side reset the connection.',
+  connection_timeout: 'The address that was dialled did not answer in time.',
+  host_unknown: 'The host name cannot be resolved.',
+  tls_failed: 'The TLS handshake failed.',
+  storage_failed: 'The embedded database could not be read or written.',
+  script_failed: 'A script threw an error or could not be loaded.',
+  internal: 'A defect of Sluice itself.',
+} as const satisfies Record<string, string>
+
+/** A code of {@link failures}. */
+export type FailureCode = keyof typeof failures
+
+export interface SluiceErrorOptions {
+  /** The error underneath, if any. */
+  readonly cause?: unknown
+  /** True when the same attempt may succeed later; a sink's retry looks at this. Default false. */
+  readonly retryable?: boolean
+  /** One sentence that tells the reader what to do next. */
+  readonly hint?: string
+}
+
+/** The one error type of the runtime. A part throws it when it knows the code; anything else thrown becomes `step_failed`. */
+export class SluiceError extends Error {
+  override readonly name = 'SluiceError'
+  readonly code: FailureCode
+  readonly retryable: boolean
+  readonly hint: string | undefined
+
+  constructor(code: FailureCode, message: string, options: SluiceErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.retryable = options.retryable ?? false
+    this.hint = options.hint
+  }
+}
+
+/**
+ * Gives any thrown value a code.
+ * @param thrown what was caught
+ * @param code the code for a value that carries none
+ */
+export function toSluiceError(thrown: unknown, code: FailureCode = 'step_failed'): SluiceError {
+  if (thrown instanceof SluiceError) return thrown
+  const message = thrown instanceof Error ? thrown.message : String(thrown)
+  return new SluiceError(code, message, { cause: thrown })
+}
+
+/**
+ * Why a connection was closed: a closed set. Every closed connection leaves one log line and one count with one of these.
+ */
+export const closeReasons = {
+  client_closed: 'The client closed the connection.',
+  client_reset: 'The client reset the connection, or the network did.',
+  closed_by_step: 'A close step ended it.',
+  closed_by_api: 'The program that embeds the server, or an operator, ended it.',
+  drained: 'The server is stopping and the connection had finished its work.',
+  drain_deadline: 'The server is stopping and the connection had not finished at the deadline.',
+  frame_error: 'The bytes broke the framing, so nothing after them can be trusted.',
+  frame_timeout: 'A frame was begun and not finished within limits.frameTimeout.',
+  first_frame_timeout: 'No frame arrived within limits.firstFrameTimeout.',
+  idle_timeout: 'No bytes arrived within limits.idleTimeout.',
+  write_timeout: 'The client did not read its answers within limits.writeTimeout.',
+  slow_consumer: 'More than limits.maxQueued bytes waited for a client that does not read.',
+  too_many_connections: 'limits.maxConnections was reached.',
+  connect_failed: 'A step of onConnect failed.',
+  tls_failed: 'The TLS handshake failed.',
+  keepalive_failed: 'The other side vanished: TCP keepalive got no answer.',
+  internal: 'A defect of Sluice itself.',
+} as const satisfies Record<string, string>
+
+/** A key of {@link closeReasons}. */
+export type CloseReason = keyof typeof closeReasons

@@ -1,0 +1,88 @@
+import type { Address, Client } from './client.ts'
+import type { CloseReason, SluiceError } from './errors.ts'
+import type { Message } from './message.ts'
+
+/**
+ * Everything that the core tells the outside. Logging, metrics, tap and dashboard subscribe; the core itself never logs.
+ * Names are a noun and a past verb. Nothing here is emitted once per message in the good case: those are counters.
+ */
+export interface EventMap {
+  'server.started': Record<string, never>
+  'server.draining': { readonly deadlineMs: number }
+  'server.stopped': Record<string, never>
+  'listener.opened': { readonly endpoint: string; readonly address: Address; readonly tls: boolean }
+  'listener.closed': { readonly endpoint: string; readonly address: Address }
+  'dial.failed': {
+    readonly endpoint: string
+    readonly target: string
+    readonly error: SluiceError
+    /** Milliseconds until the next attempt. */
+    readonly retryIn: number
+  }
+  'poll.timedOut': { readonly client: Client }
+  'connection.opened': { readonly client: Client }
+  /** The first bytes of a connection; for recognising a wrong protocol on a port. */
+  'connection.spoke': { readonly client: Client; readonly bytes: Buffer }
+  'connection.closed': { readonly client: Client; readonly reason: CloseReason; readonly detail: string }
+  /** Closed before it became a client. */
+  'connection.refused': {
+    readonly endpoint: string
+    readonly remote: Address
+    readonly reason: CloseReason
+    readonly detail: string
+  }
+  'frame.rejected': { readonly message: Message; readonly error: SluiceError }
+  'message.failed': {
+    readonly message: Message
+    readonly error: SluiceError
+    readonly step: string
+    readonly outcome: 'handled' | 'dead letter'
+  }
+  'deadLetter.stored': { readonly id: number; readonly message: Message; readonly error: SluiceError }
+  /** The dead letter store failed too: this event and its log line are all that is left of the message. */
+  'deadLetter.lost': { readonly message: Message; readonly error: SluiceError; readonly cause: SluiceError }
+  'reply.lost': { readonly client: Client; readonly count: number }
+  'sink.retried': {
+    readonly step: string
+    readonly attempt: number
+    readonly error: SluiceError
+    readonly retryIn: number
+  }
+  /** A `log` step, or a part that has something to say. */
+  'part.logged': {
+    readonly level: LogLevel
+    readonly step: string
+    readonly text: string
+    readonly client: Client | undefined
+  }
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+export type EventName = keyof EventMap
+
+export interface Events {
+  on<Name extends EventName>(name: Name, listener: (event: EventMap[Name]) => void): () => void
+  emit<Name extends EventName>(name: Name, event: EventMap[Name]): void
+}
+
+/** An event bus whose listeners cannot harm the emitter: what one throws is given to `onListenerError`. */
+export function createEvents(onListenerError: (error: unknown) => void): Events {
+  const listeners = new Map<EventName, Set<(event: never) => void>>()
+  return {
+    on(name, listener) {
+      const set = listeners.get(name) ?? new Set()
+      listeners.set(name, set.add(listener))
+      return () => set.delete(listener)
+    },
+    emit(name, event) {
+      for (const listener of listeners.get(name) ?? []) {
+        try {
+          listener(event as never)
+        } catch (error) {
+          onListenerError(error)
+        }
+      }
+    },
+  }
+}

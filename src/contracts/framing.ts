@@ -1,0 +1,91 @@
+import type { ByteWriter } from '../util/byte-writer.ts'
+import type { SluiceError } from './errors.ts'
+
+/**
+ * A framing turns the bytes of a connection into frames and payloads back into bytes. Both directions live in one value,
+ * so that the listener, the reply, the outgoing connection, the tcp sink and the test client agree.
+ *
+ * A framing is shared by all connections of an endpoint and holds no state; the state of one direction of one
+ * connection is its {@link Decoder}. A framing does no I/O and reads no clock.
+ */
+export interface Framing {
+  /** A fresh decoder for one connection. `maxLength` is the longest payload in bytes that may be accepted. */
+  createDecoder(maxLength: number): Decoder
+  /**
+   * Appends one payload to `out`, framed. Text is UTF-8.
+   * @throws SluiceError `frame_not_encodable` when no decoder could give the payload back
+   */
+  encode(payload: string | Buffer, out: ByteWriter): void
+  /**
+   * Appends many payloads that still lie where they were read. Optional: a framing offers it when it can pass runs of
+   * bytes on without touching each frame. The result equals `encode` for each frame in turn.
+   */
+  encodeFrames?(frames: Frames, out: ByteWriter): void
+}
+
+/**
+ * Finds frames in bytes. The driver (`engine/framer.ts`) owns the buffer, the end of input, the length limit and the
+ * pausing; a decoder only looks.
+ */
+export interface Decoder {
+  /**
+   * Looks for the next frame in `bytes[from, to)`.
+   *
+   * Three things can happen. A whole frame is there: set `found.start` and `found.end` to its payload (and
+   * `found.payload`, if the payload is not those very bytes) and return the index behind the frame. More bytes are
+   * needed: return {@link NEED_MORE}; the next call gets the same unread bytes with more behind them, though perhaps at
+   * another index. Bytes must be given up: set `found.error`, `start` and `end` and return the index from which reading
+   * goes on.
+   *
+   * The decoder must not keep or change `bytes`. An index that it remembers between calls must be relative to `from`.
+   * @throws SluiceError when the stream cannot be read any further; the connection is then closed
+   */
+  next(bytes: Buffer, from: number, to: number, found: Found): number
+  /**
+   * The input has ended with `bytes[from, to)` unread. Called until it returns {@link NEED_MORE}; what then is left is
+   * a truncated frame. Without this method everything unread is.
+   */
+  end?(bytes: Buffer, from: number, to: number, found: Found): number
+}
+
+/** What {@link Decoder.next} returns when it cannot tell yet. */
+export const NEED_MORE = -1
+
+/** The place where a decoder writes what it found. One object is used again for every frame. */
+export class Found {
+  /** Index of the first byte of the payload (or of the bytes given up). */
+  start = 0
+  /** Index behind the last byte. */
+  end = 0
+  /** The payload, when it had to be built (unescaped, say) and so is not `bytes[start, end)`. Owned by the message. */
+  payload: Buffer | undefined = undefined
+  /** Set when `bytes[start, end)` is no frame and is skipped. */
+  error: SluiceError | undefined = undefined
+}
+
+/**
+ * Frames that lie in one buffer as they were read: the unit in which bytes travel from a socket to the first stage that
+ * needs messages. Nobody may change `bytes`. Holding a Frames keeps the whole read in memory.
+ */
+export class Frames {
+  readonly bytes: Buffer
+  /** `starts[i]` is the index of the first byte of frame i. */
+  readonly starts: number[] = []
+  /** `ends[i]` is the index behind its last byte. */
+  readonly ends: number[] = []
+  /** Entries that are no frames but bytes given up, in their place among the frames; undefined when there are none. */
+  errors: Map<number, SluiceError> | undefined = undefined
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes
+  }
+
+  get count(): number {
+    return this.starts.length
+  }
+
+  /** A view of frame i; no bytes are copied. */
+  at(i: number): Buffer {
+    return this.bytes.subarray(this.starts[i], this.ends[i])
+  }
+}

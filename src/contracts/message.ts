@@ -1,0 +1,231 @@
+import type { Client, PayloadKind } from './client.ts'
+import type { Clock } from './clock.ts'
+import type { SluiceError } from './errors.ts'
+import type { Format } from './format.ts'
+import type { Frames } from './framing.ts'
+
+/** Why a dataflow runs: for a message, because a client came or went, or because time passed. */
+export type MessageEvent = 'message' | 'connect' | 'disconnect' | 'timer'
+
+/** What an expression sees as `error`. */
+export interface ErrorInfo {
+  readonly message: string
+  readonly code: string
+  /** Id of the step that failed; '' when the framing or the format did. */
+  readonly step: string
+  readonly retryable: boolean
+}
+
+/** Where messages come from and where their answers go: a connection, or a timer that has none. */
+export interface Source {
+  readonly client: Client
+  readonly endpoint: string
+  readonly clock: Clock
+  /** Free values of this connection, written by the step `set` alone. */
+  readonly state: Record<string, unknown>
+  /**
+   * Queues an answer in the slot of a message. Answers leave in the order of the slots.
+   * @throws SluiceError `client_gone`, `no_connection`, or what the format or framing says of the content
+   */
+  reply(slot: number, kind: PayloadKind, content: unknown): void
+  /**
+   * Answers every frame of a read with itself, in this source's framing.
+   * @returns false when that is not possible; the caller then replies one by one
+   */
+  echo(frames: Frames): boolean
+  /** Closes the connection once everything already queued has been sent. */
+  close(): void
+}
+
+/**
+ * One decoded value with its context. Immutable: a step that changes something returns a new message, made by
+ * {@link Message.with}.
+ */
+export class Message<T = unknown> {
+  /** The decoded value; null for an event, and for a frame that could not be decoded. */
+  readonly msg: T
+  readonly source: Source
+  readonly event: MessageEvent
+  /** When its last byte was read; milliseconds since 1970. */
+  readonly time: number
+  /** Position among the messages of its connection, from 1. */
+  readonly sequence: number
+  /** Which answer slot of the current run is its own. Written by the lane when a run begins. */
+  slot: number
+  readonly error: ErrorInfo | undefined
+  /** The format that gives back `raw` for `msg`; undefined once the value has been changed. */
+  readonly verbatim: Format | undefined
+  readonly #bytes: Buffer
+  readonly #start: number
+  readonly #end: number
+
+  constructor(
+    msg: T,
+    source: Source,
+    event: MessageEvent,
+    time: number,
+    sequence: number,
+    slot: number,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    verbatim: Format | undefined,
+    error: ErrorInfo | undefined,
+  ) {
+    this.msg = msg
+    this.source = source
+    this.event = event
+    this.time = time
+    this.sequence = sequence
+    this.slot = slot
+    this.#bytes = bytes
+    this.#start = start
+    this.#end = end
+    this.verbatim = verbatim
+    this.error = error
+  }
+
+  /** A message that stands for an event of the connection and has no bytes. */
+  static ofEvent(source: Source, event: MessageEvent, time: number): Message<null> {
+    return new Message(null, source, event, time, 0, 0, NO_BYTES, 0, 0, undefined, undefined)
+  }
+
+  /** The frame as it was read: a view, never a copy. Empty for an event. */
+  get raw(): Buffer {
+    return this.#bytes.subarray(this.#start, this.#end)
+  }
+
+  get client(): Client {
+    return this.source.client
+  }
+
+  get endpoint(): string {
+    return this.source.endpoint
+  }
+
+  get state(): Record<string, unknown> {
+    return this.source.state
+  }
+
+  get received(): Date {
+    return new Date(this.time)
+  }
+
+  /** The same message with another value. */
+  with<U>(msg: U): Message<U> {
+    const same = Object.is(msg, this.msg) ? this.verbatim : undefined
+    return new Message(
+      msg,
+      this.source,
+      this.event,
+      this.time,
+      this.sequence,
+      this.slot,
+      this.#bytes,
+      this.#start,
+      this.#end,
+      same,
+      this.error,
+    )
+  }
+
+  /** The same message with `error` in scope, as `onError` sees it. */
+  withError(error: ErrorInfo): Message<T> {
+    return new Message(
+      this.msg,
+      this.source,
+      this.event,
+      this.time,
+      this.sequence,
+      this.slot,
+      this.#bytes,
+      this.#start,
+      this.#end,
+      this.verbatim,
+      error,
+    )
+  }
+}
+
+const NO_BYTES = Buffer.alloc(0)
+
+/**
+ * The unit between stages: the messages of one run, in order, all of one source.
+ *
+ * A batch begins as frames in the buffer they were read into. Message objects and values are made when a stage first
+ * asks for `messages`, so bytes that nobody looks at stay bytes from the socket to the sink.
+ */
+export class Batch<T = unknown> {
+  /** The untouched frames, while the batch is still exactly one read; a sink may pass them on as they are. */
+  readonly frames: Frames | undefined
+  /** The format in which `frames` are valid. */
+  readonly format: Format | undefined
+  readonly length: number
+  #messages: readonly Message<T>[] | undefined
+  readonly #make: (() => readonly Message<T>[]) | undefined
+
+  private constructor(
+    length: number,
+    messages: readonly Message<T>[] | undefined,
+    frames: Frames | undefined,
+    format: Format | undefined,
+    make: (() => readonly Message<T>[]) | undefined,
+  ) {
+    this.length = length
+    this.#messages = messages
+    this.frames = frames
+    this.format = format
+    this.#make = make
+  }
+
+  static of<T>(messages: readonly Message<T>[]): Batch<T> {
+    return new Batch<T>(messages.length, messages, undefined, undefined, undefined)
+  }
+
+  /** @param format has already said by `acceptsAll` that it can read every frame */
+  static ofFrames(frames: Frames, format: Format, source: Source, time: number, firstSequence: number): Batch {
+    return new Batch<unknown>(frames.count, undefined, frames, format, () => {
+      const { bytes, starts, ends } = frames
+      const messages = new Array<Message>(starts.length)
+      for (let i = 0; i < starts.length; i++) {
+        const start = starts[i]!
+        const end = ends[i]!
+        const value = format.parse(bytes, start, end)
+        messages[i] = new Message(
+          value,
+          source,
+          'message',
+          time,
+          firstSequence + i,
+          i,
+          bytes,
+          start,
+          end,
+          format,
+          undefined,
+        )
+      }
+      return messages
+    })
+  }
+
+  get messages(): readonly Message<T>[] {
+    this.#messages ??= this.#make!()
+    return this.#messages
+  }
+}
+
+/** Where a stage puts the messages that failed in it. What is put here must not be in the stage's result. */
+export interface Failures {
+  add(message: Message, error: SluiceError, step?: string): void
+}
+
+/** An array of steps, ready to run. Steps that branch hold some of these. */
+export interface Dataflow {
+  /**
+   * Takes a batch through all steps.
+   * @param failures receives each message that failed and was not handled by an `onError` of its step
+   * @returns the messages that came out at the end, in order; at once when no step had to wait
+   */
+  run(batch: Batch, failures: Failures): Batch | Promise<Batch>
+}

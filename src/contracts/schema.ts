@@ -1,0 +1,154 @@
+/**
+ * Options and their markers. This is the one file that names the schema library.
+ *
+ * A part declares its options with `z` and with the markers below. A marker says what a text in the configuration
+ * stands for; `config/` resolves it, so that the part receives a compiled function, a built framing or plain bytes and
+ * never the text.
+ */
+import { z } from 'zod'
+import { EscapeError, parseBytes } from '../util/escapes.ts'
+import { parseDuration, parseSize } from '../util/units.ts'
+import type { Format } from './format.ts'
+import type { Framing } from './framing.ts'
+import type { Dataflow, Message } from './message.ts'
+
+export { z }
+
+/** A compiled expression: gives the value for a message. @throws SluiceError `expression_failed` */
+export interface Expression<T = unknown> {
+  (message: Message): T
+  /** As it was written. */
+  readonly source: string
+  /** True when it gives the value of the message itself, unchanged: `msg`. */
+  readonly isMessage: boolean
+}
+
+/** A compiled text with `${…}` in it. A text that is exactly one `${…}` gives the value with its type. */
+export type Template = Expression
+
+/** What a marker stands for until `config/` resolves it. */
+export type MarkerKind = 'expression' | 'condition' | 'template' | 'bytesTemplate' | 'dataflow' | 'framing' | 'format'
+
+/** A value of the configuration that waits to be resolved. */
+export class Unresolved {
+  readonly kind: MarkerKind
+  readonly value: unknown
+  /** Decode `\r`, `\x02` and the like in the literal parts of a template. */
+  readonly escapes: boolean
+
+  constructor(kind: MarkerKind, value: unknown, escapes = false) {
+    this.kind = kind
+    this.value = value
+    this.escapes = escapes
+  }
+}
+
+/** A function of a TypeScript configuration, which may stand wherever an expression may. */
+// biome-ignore lint/suspicious/noConfusingVoidType: a user's function may give anything
+export type UserFunction<T = unknown> = (msg: never, message: Message) => T | void
+
+const userFunction = z.custom<UserFunction>((value) => typeof value === 'function', 'expected a function')
+
+function marker<Out, In>(input: z.ZodType<In>, kind: MarkerKind, escapes = false): z.ZodType<Out, In> {
+  const waiting = input.transform((value) => new Unresolved(kind, value, escapes))
+  return waiting.meta({ marker: kind }) as unknown as z.ZodType<Out, In>
+}
+
+/** An expression whose value is used: `msg.temp * 2`. */
+export function expr(): z.ZodType<Expression, string | number | boolean | UserFunction> {
+  return marker(z.union([z.string(), z.number(), z.boolean(), userFunction]), 'expression')
+}
+
+/** An expression that decides: `msg.temp > 30`. Ordering against a missing key is false here. */
+export function condition(): z.ZodType<Expression<boolean>, string | boolean | UserFunction> {
+  return marker(z.union([z.string(), z.boolean(), userFunction]), 'condition')
+}
+
+/** A text in which `${…}` is evaluated. With `escapes`, `\r` and `\x02` in it mean those bytes. */
+export function template(options: { escapes?: boolean } = {}): z.ZodType<Template, string | UserFunction> {
+  return marker(z.union([z.string(), userFunction]), 'template', options.escapes)
+}
+
+/** Bytes in which `${…}` is evaluated: `\xHH` is one byte, texts are UTF-8, bytes stay as they are. Gives a Buffer. */
+export function bytesTemplate(): z.ZodType<Expression<Buffer>, string | UserFunction> {
+  return marker(z.union([z.string(), userFunction]), 'bytesTemplate', true)
+}
+
+/** Steps, or the name of an entry of `dataflows:`. */
+export function dataflow(): z.ZodType<Dataflow, unknown> {
+  return marker(z.union([z.string(), z.array(z.unknown())]), 'dataflow')
+}
+
+/** A framing by name, or with options: `line`, `{ fixed: { length: 20 } }`. */
+export function framingOption(): z.ZodType<Framing, string | Record<string, unknown>> {
+  return marker(z.union([z.string(), z.record(z.string(), z.unknown())]), 'framing')
+}
+
+/** A format by name, or with options. */
+export function formatOption(): z.ZodType<Format, string | Record<string, unknown>> {
+  return marker(z.union([z.string(), z.record(z.string(), z.unknown())]), 'format')
+}
+
+/** A time with its unit; the part receives milliseconds. `off` (0) only with `off: true`. */
+export function duration(options: { off?: boolean } = {}): z.ZodType<number, string | false> {
+  const expected = `expected a duration with a unit, such as 30s${options.off ? ', or off' : ''}`
+  return z
+    .union([z.string(), z.literal(false)])
+    .transform((value, context) => {
+      if (options.off && (value === false || value === 'off')) return 0
+      const milliseconds = value === false ? undefined : parseDuration(value)
+      if (milliseconds !== undefined) return milliseconds
+      context.addIssue({ code: 'custom', message: expected })
+      return z.NEVER
+    })
+    .meta({ marker: 'duration' })
+}
+
+/** A number of bytes with its unit; the part receives bytes. */
+export function size(): z.ZodType<number, string | number> {
+  return z
+    .union([z.string(), z.int().nonnegative()])
+    .transform((value, context) => {
+      const bytes = typeof value === 'number' ? value : parseSize(value)
+      if (bytes !== undefined) return bytes
+      context.addIssue({ code: 'custom', message: 'expected a size with a unit, such as 64KiB' })
+      return z.NEVER
+    })
+    .meta({ marker: 'size' })
+}
+
+/** Bytes, written with escapes (`"\r\n"`, `"\x02"`) or as `{ hex: "0d0a" }`. At least one byte. */
+export function bytes(): z.ZodType<Buffer, string | { hex: string } | Uint8Array> {
+  const hex = z.strictObject({ hex: z.string() })
+  const binary = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'expected bytes')
+  return z
+    .union([z.string(), hex, binary])
+    .transform((value, context) => {
+      const result = toBytes(value)
+      if (typeof result === 'string') context.addIssue({ code: 'custom', message: result })
+      else if (result.length === 0) context.addIssue({ code: 'custom', message: 'expected at least one byte' })
+      else return result
+      return z.NEVER
+    })
+    .meta({ marker: 'bytes' })
+}
+
+/** A text that must never appear in an error, a log or a dump. */
+export function secret(): z.ZodType<string, string> {
+  return z.string().meta({ marker: 'secret' })
+}
+
+function toBytes(value: string | { hex: string } | Uint8Array): Buffer | string {
+  if (value instanceof Uint8Array) return Buffer.from(value)
+  if (typeof value !== 'string') {
+    const digits = value.hex.replaceAll(/\s/g, '')
+    if (!/^([0-9a-f]{2})*$/i.test(digits)) return 'expected pairs of hexadecimal digits, such as hex: "0d0a"'
+    return Buffer.from(digits, 'hex')
+  }
+  try {
+    return parseBytes(value)
+  } catch (error) {
+    if (error instanceof EscapeError) return error.message
+    throw error
+  }
+}

@@ -1,0 +1,38 @@
+import type { SluiceError } from './errors.ts'
+
+/** A value that the embedded database can hold. Booleans are stored as 0 and 1, times as RFC 3339 text. */
+export type SqlValue = null | number | bigint | string | Uint8Array
+
+/** One row: the values of a statement's `?` in order. */
+export type SqlRow = readonly SqlValue[]
+
+/** One SQLite database file, used through the storage worker thread. */
+export interface Database {
+  /**
+   * Runs statements that give no rows, such as `CREATE TABLE`.
+   * @throws SluiceError `storage_failed`
+   */
+  exec(sql: string): Promise<void>
+  /**
+   * Runs one statement for each row. Everything that is pending on this database, from whatever connection, is committed
+   * in one transaction (WAL, `synchronous=FULL`); the promise resolves after that commit. A row that fails, a broken
+   * constraint say, fails alone.
+   * @returns for each row its error, or undefined when it is committed
+   * @throws SluiceError `storage_failed` when the commit itself failed: then no row is stored
+   */
+  write(sql: string, rows: readonly SqlRow[]): Promise<readonly (SluiceError | undefined)[]>
+  /** Runs a query. @throws SluiceError `storage_failed` */
+  all(sql: string, parameters?: SqlRow): Promise<readonly Readonly<Record<string, SqlValue>>[]>
+  /** Closes the file once nothing else uses it. */
+  close(): Promise<void>
+}
+
+/** The embedded database engine: one worker thread for all files. It is started by the first `open`. */
+export interface Storage {
+  /**
+   * Opens a file, creating it and its folder when missing. The same path gives the same database.
+   * @throws SluiceError `storage_failed`, saying what to do
+   */
+  open(file: string): Promise<Database>
+  close(): Promise<void>
+}

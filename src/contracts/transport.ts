@@ -1,0 +1,98 @@
+import type { Address } from './client.ts'
+import type { SluiceError } from './errors.ts'
+
+/** A connection of bytes, whatever carries them: TCP, a Unix socket, TLS over either, or memory. */
+export interface Socket {
+  readonly remote: Address
+  readonly local: Address
+  readonly tls: boolean
+  /** Hands over the receiver of everything that happens. Nothing is read before. Called once. */
+  start(handler: SocketHandler): void
+  /**
+   * Queues bytes. The buffer belongs to the socket until it has been sent and must not be changed.
+   * @returns false when the caller should wait for `onDrain`
+   */
+  write(bytes: Buffer | string): boolean
+  /** Bytes queued and not yet taken by the operating system. */
+  readonly queued: number
+  pause(): void
+  resume(): void
+  /** Sends what is queued, then FIN. Reading goes on. */
+  end(): void
+  /** Ends both directions at once and drops what is queued. */
+  destroy(): void
+}
+
+/** What a socket tells. `onClose` is always the last call and comes exactly once. */
+export interface SocketHandler {
+  /** The chunk belongs to the receiver: it will not be reused. */
+  onData(chunk: Buffer): void
+  /** The other side sent FIN. Writing is still possible. */
+  onEnd(): void
+  onDrain(): void
+  /** @param error why, if it was not a clean close */
+  onClose(error: Error | undefined): void
+}
+
+/** An address that is listened on. */
+export interface Listener {
+  /** The real address: port 0 has become the port that the system gave. */
+  readonly address: Address
+  /** Stops accepting. Connections that exist stay. */
+  close(): Promise<void>
+}
+
+export interface ListenOptions {
+  /** An IP address or host name; `::` also takes IPv4 unless `ipv6Only`. Not used with `path`. */
+  readonly host?: string
+  readonly port?: number
+  /** Path of a Unix socket. */
+  readonly path?: string
+  readonly ipv6Only?: boolean
+  /** Length of the queue of connections that the kernel has accepted and we have not. */
+  readonly backlog?: number
+  readonly socket?: SocketOptions
+}
+
+export interface DialOptions {
+  readonly host?: string
+  readonly port?: number
+  readonly path?: string
+  /** Milliseconds until the attempt fails with `connection_timeout`. */
+  readonly timeout: number
+  readonly signal?: AbortSignal
+  readonly socket?: SocketOptions
+}
+
+export interface SocketOptions {
+  /** Milliseconds of silence after which TCP keepalive probes begin; 0 turns them off. */
+  readonly keepAlive?: number
+  /** Send small writes at once (no Nagle). */
+  readonly noDelay?: boolean
+}
+
+/** A way to reach the other side. */
+export interface Transport {
+  /**
+   * Binds an address.
+   * @throws SluiceError `address_in_use`, `address_unavailable`, `permission_denied`: one sentence that says what to do
+   */
+  listen(options: ListenOptions, onSocket: (socket: Socket) => void): Promise<Listener>
+  /**
+   * Connects. Host names are resolved at every call, and both address families are tried.
+   * @throws SluiceError `connection_refused`, `connection_timeout`, `host_unknown`, …
+   */
+  dial(options: DialOptions): Promise<Socket>
+}
+
+/** TLS as a layer of a connection that exists already. */
+export interface TlsLayer {
+  /**
+   * Encrypts a raw socket. The handshake has a deadline and the raw socket is destroyed when it fails.
+   * @throws SluiceError `tls_failed`, naming the cause
+   */
+  secure(socket: Socket): Promise<Socket>
+}
+
+/** What a transport reports when an attempt failed. */
+export type TransportError = SluiceError

@@ -1,0 +1,166 @@
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { type Decoder, Found, Frames, NEED_MORE } from '../contracts/framing.ts'
+
+/**
+ * Drives a decoder: bytes of a connection in, frames out. It owns everything that a decoder must not have to think
+ * about: keeping an unfinished frame, the length limit, the end of input, and the order of frames and errors.
+ *
+ * ```
+ *              push(chunk)                        a whole read becomes one Frames
+ *   ┌────────┐ ──────────▶ unread + chunk ──▶ decoder.next ─┬─ frame ──────▶ entry
+ *   │ reading│                                              ├─ found.error ▶ entry with an error, reading goes on
+ *   └────────┘                                              ├─ NEED_MORE ──▶ keep the rest
+ *     │   │ end() ▶ decoder.end … rest ▶ frame_truncated    └─ throws ─────▶ entry with the error, `broken` is set
+ *     ▼   ▼
+ *   broken: nothing after the error can be trusted; further bytes are ignored
+ * ```
+ */
+export class Framer {
+  /** Set when the stream cannot be read any further. */
+  broken: SluiceError | undefined = undefined
+  readonly #decoder: Decoder
+  readonly #maxLength: number
+  readonly #found = new Found()
+  /** Begins with the unread bytes of an unfinished frame; has room behind them so that small reads need not copy it all. */
+  #rest: Buffer | undefined = undefined
+  /** How many bytes of `#rest` are unread input. */
+  #length = 0
+
+  /** @param maxLength longest payload in bytes */
+  constructor(decoder: Decoder, maxLength: number) {
+    this.#decoder = decoder
+    this.#maxLength = maxLength
+  }
+
+  /** Bytes of a frame that has begun and not ended. */
+  get unread(): number {
+    return this.#length
+  }
+
+  /** Takes one read and gives the frames that it completed. The chunk must not be changed afterwards. */
+  push(chunk: Buffer): Frames {
+    if (this.broken !== undefined) return new Frames(NOTHING)
+    const bytes = this.#append(chunk)
+    const to = this.#length === 0 ? chunk.length : this.#length
+    return this.#decode(bytes, to, false)
+  }
+
+  /** The input has ended: the frames that end with it, then what is left as an error. */
+  end(): Frames {
+    if (this.broken !== undefined || this.#rest === undefined) return new Frames(NOTHING)
+    return this.#decode(this.#rest, this.#length, true)
+  }
+
+  /** Gives up the unfinished frame, for a deadline say. The stream is broken afterwards. */
+  abandon(error: SluiceError): Frames {
+    const frames = new Frames(this.#rest ?? NOTHING)
+    this.#giveUp(frames, 0, this.#length, error)
+    return frames
+  }
+
+  #decode(bytes: Buffer, to: number, ended: boolean): Frames {
+    const frames = new Frames(bytes)
+    const { starts, ends } = frames
+    const found = this.#found
+    const decoder = this.#decoder
+    const maxLength = this.#maxLength
+    let built: Map<number, Buffer> | undefined
+    let from = 0
+    try {
+      while (from < to || ended) {
+        const next = ended ? endOf(decoder, bytes, from, to, found) : decoder.next(bytes, from, to, found)
+        if (next === NEED_MORE) break
+        const index = starts.length
+        if (found.error !== undefined || found.payload !== undefined) {
+          if (found.error !== undefined) frames.errors = (frames.errors ?? new Map()).set(index, found.error)
+          if (found.payload !== undefined) built = (built ?? new Map()).set(index, found.payload)
+          found.error = undefined
+          found.payload = undefined
+        } else if (found.end - found.start > maxLength) {
+          this.#giveUp(frames, found.start, found.start + maxLength, tooLong(maxLength))
+          return layOut(frames, built)
+        }
+        starts.push(found.start)
+        ends.push(found.end)
+        from = next
+      }
+    } catch (thrown) {
+      this.#giveUp(frames, from, Math.min(to, from + maxLength + ENVELOPE), toSluiceError(thrown, 'frame_invalid'))
+      return layOut(frames, built)
+    }
+    this.#keep(bytes, from, to)
+    if (this.#length > maxLength + ENVELOPE) {
+      this.#giveUp(frames, from, from + maxLength, tooLong(maxLength))
+    } else if (ended && this.#length > 0) {
+      this.#giveUp(
+        frames,
+        from,
+        to,
+        new SluiceError('frame_truncated', 'the connection ended in the middle of a frame'),
+      )
+    }
+    return layOut(frames, built)
+  }
+
+  /** Joins the chunk to the unread bytes. A read that finds nothing unread is used where it is. */
+  #append(chunk: Buffer): Buffer {
+    const rest = this.#rest
+    if (rest === undefined) return chunk
+    const length = this.#length + chunk.length
+    let joined = rest
+    if (length > rest.length) {
+      joined = Buffer.allocUnsafe(Math.max(length, Math.min(rest.length * 2, this.#maxLength)))
+      rest.copy(joined, 0, 0, this.#length)
+    }
+    chunk.copy(joined, this.#length)
+    this.#rest = joined
+    this.#length = length
+    return joined
+  }
+
+  /** Keeps `bytes[from, to)` for the next read, away from frames that were given out and may live long. */
+  #keep(bytes: Buffer, from: number, to: number): void {
+    this.#length = to - from
+    if (from === to) this.#rest = undefined
+    else if (from > 0 || this.#rest === undefined) this.#rest = Buffer.from(bytes.subarray(from, to))
+  }
+
+  #giveUp(frames: Frames, start: number, end: number, error: SluiceError): void {
+    frames.errors = (frames.errors ?? new Map()).set(frames.count, error)
+    frames.starts.push(start)
+    frames.ends.push(end)
+    this.broken = error
+    this.#rest = undefined
+    this.#length = 0
+  }
+}
+
+/** What a framing may add around the longest payload (markers, headers) before the unread bytes are too many. */
+const ENVELOPE = 64
+
+const NOTHING = Buffer.alloc(0)
+
+function endOf(decoder: Decoder, bytes: Buffer, from: number, to: number, found: Found): number {
+  return decoder.end === undefined ? NEED_MORE : decoder.end(bytes, from, to, found)
+}
+
+function tooLong(maxLength: number): SluiceError {
+  return new SluiceError('frame_too_long', `a frame is longer than ${maxLength} bytes`, {
+    hint: 'Raise limits.maxFrameLength, or check that the framing fits what the device sends.',
+  })
+}
+
+/** Puts payloads that a decoder had to build into one new buffer together with those that it did not. */
+function layOut(frames: Frames, built: ReadonlyMap<number, Buffer> | undefined): Frames {
+  if (built === undefined) return frames
+  const payloads = frames.starts.map((_, i) => built.get(i) ?? frames.at(i))
+  const result = new Frames(Buffer.concat(payloads))
+  result.errors = frames.errors
+  let at = 0
+  for (const payload of payloads) {
+    result.starts.push(at)
+    at += payload.length
+    result.ends.push(at)
+  }
+  return result
+}
