@@ -1,0 +1,55 @@
+import type { CloseReason, FailureCode } from './errors.ts'
+
+/** How often each reason of a closed set has occurred. A reason that never occurred is absent. */
+export type ReasonCounts<Reason extends string> = Map<Reason, number>
+
+/**
+ * What one endpoint has done since it was created. The engine alone writes, once per batch and not once per message;
+ * metrics and dashboard read whenever they like. All numbers but `queuedBytes` only ever grow.
+ */
+export class EndpointCounters {
+  /** Connections that became clients. */
+  opened = 0
+  /** Connections closed before they became clients. */
+  readonly refused: ReasonCounts<CloseReason> = new Map()
+  /** Clients whose connection has ended. */
+  readonly closed: ReasonCounts<CloseReason> = new Map()
+  /** Bytes as the framing sees them: inside TLS, and without what TCP adds. */
+  bytesIn = 0
+  bytesOut = 0
+  /** Frames that became messages. */
+  messagesIn = 0
+  /** Answers and sends that were queued at a connection. */
+  messagesOut = 0
+  /** Messages that a step ended on purpose, such as `filter`. */
+  dropped = 0
+  /** Answers that could not be sent because their connection had closed. */
+  repliesLost = 0
+  /** Bytes in memory now: read and not yet run, and answers that the operating system has not taken. */
+  queuedBytes = 0
+  /** Frames refused by framing or format. */
+  readonly rejected: ReasonCounts<FailureCode> = new Map()
+  /** Messages that failed in a step, whether an `onError` handled them or not. */
+  readonly failed: ReasonCounts<FailureCode> = new Map()
+  /** Messages and frames that were kept as dead letters. */
+  readonly deadLetters: ReasonCounts<FailureCode> = new Map()
+}
+
+/** Adds to the count of a reason. */
+export function countReason<Reason extends string>(counts: ReasonCounts<Reason>, reason: Reason, by = 1): void {
+  counts.set(reason, (counts.get(reason) ?? 0) + by)
+}
+
+/** An endpoint as metrics and dashboard see it. */
+export interface ObservedEndpoint {
+  readonly name: string
+  readonly kind: 'listen' | 'connect'
+  readonly counters: EndpointCounters
+  /** Clients connected now. */
+  readonly connections: number
+}
+
+/** What can be measured: read anew at every look, so endpoints may come and go with a reload. */
+export interface Observed {
+  readonly endpoints: readonly ObservedEndpoint[]
+}
