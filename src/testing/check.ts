@@ -1,0 +1,6 @@
+/** One check of a conformance suite. It needs no test runner: it throws (an AssertionError of node:assert) when it fails. */
+export interface Check {
+  /** What holds when the check passes: "two frames in one read are two messages". */
+  readonly name: string
+  run(): void | Promise<void>
+}
