@@ -9,7 +9,7 @@ import type { Step } from './step.ts'
  * A definition is one value that holds all there is to know of a part. From it come validation with positions, the
  * JSON Schema for editors, the reference page, `sluice list`, and the part's conformance tests.
  */
-interface Definition<Name extends string, Options extends z.ZodType> {
+interface Definition<Name extends string, Options extends z.ZodType, Short extends string> {
   /** The key that names the part in a configuration; kebab-case or camelCase. Also its file name and its page. */
   readonly name: Name
   /** One sentence, without the name in front: "Ends a frame at LF." */
@@ -19,7 +19,7 @@ interface Definition<Name extends string, Options extends z.ZodType> {
   /** Every option described, with its unit and default. Unknown keys are errors: use `z.strictObject`. */
   readonly options: Options
   /** The option that a bare scalar or list stands for: `delimiter: "|"` is `delimiter: { any: "|" }` with `short: 'any'`. */
-  readonly short?: string
+  readonly short?: Short
 }
 
 /** An example of a framing: it is shown on the reference page and run by the conformance suite. */
@@ -33,8 +33,11 @@ export interface FramingExample {
   readonly frames: readonly string[]
 }
 
-export interface FramingDefinition<Name extends string = string, Options extends z.ZodType = z.ZodType>
-  extends Definition<Name, Options> {
+export interface FramingDefinition<
+  Name extends string = string,
+  Options extends z.ZodType = z.ZodType,
+  Short extends string = string,
+> extends Definition<Name, Options, Short> {
   readonly kind: 'framing'
   readonly examples: readonly FramingExample[]
   create(options: z.output<Options>): Framing
@@ -51,13 +54,18 @@ export interface FormatExample {
   readonly prints?: string
 }
 
-export interface FormatDefinition<Name extends string = string, Options extends z.ZodType = z.ZodType>
-  extends Definition<Name, Options> {
+export interface FormatDefinition<
+  Name extends string = string,
+  Options extends z.ZodType = z.ZodType,
+  Short extends string = string,
+  Value = unknown,
+> extends Definition<Name, Options, Short> {
   readonly kind: 'format'
   readonly examples: readonly FormatExample[]
   /** Frames that must be refused, with escapes and with the default options. The suite shows that they are. */
   readonly rejects: readonly string[]
-  create(options: z.output<Options>): Format
+  /** The type of the values, where it is known, gives the TypeScript builder its type. */
+  create(options: z.output<Options>): Format<Value>
 }
 
 /** An example of a step: what goes in as `msg`, what comes out, what is answered. */
@@ -72,8 +80,11 @@ export interface StepExample {
   readonly replies?: readonly string[]
 }
 
-export interface StepDefinition<Name extends string = string, Options extends z.ZodType = z.ZodType>
-  extends Definition<Name, Options> {
+export interface StepDefinition<
+  Name extends string = string,
+  Options extends z.ZodType = z.ZodType,
+  Short extends string = string,
+> extends Definition<Name, Options, Short> {
   readonly kind: 'step'
   readonly examples: readonly StepExample[]
   /** May end messages on purpose; such a step takes `else:`, a dataflow for what it drops. */
@@ -90,8 +101,11 @@ export interface SinkExample {
   readonly config: Readonly<Record<string, unknown>>
 }
 
-export interface SinkDefinition<Name extends string = string, Options extends z.ZodType = z.ZodType>
-  extends Definition<Name, Options> {
+export interface SinkDefinition<
+  Name extends string = string,
+  Options extends z.ZodType = z.ZodType,
+  Short extends string = string,
+> extends Definition<Name, Options, Short> {
   readonly kind: 'sink'
   readonly examples: readonly SinkExample[]
   /** What its confirmation is worth with these options. */
@@ -105,29 +119,34 @@ export interface SinkDefinition<Name extends string = string, Options extends z.
 export type PartDefinition = FramingDefinition | FormatDefinition | StepDefinition | SinkDefinition
 
 /** Declares a framing. The result is listed in `registry/builtins.ts` or given to `registry.add`. */
-export function defineFraming<const Name extends string, Options extends z.ZodType>(
-  definition: Omit<FramingDefinition<Name, Options>, 'kind'>,
-): FramingDefinition<Name, Options> {
+export function defineFraming<const Name extends string, Options extends z.ZodType, const Short extends string = never>(
+  definition: Omit<FramingDefinition<Name, Options, Short>, 'kind'>,
+): FramingDefinition<Name, Options, Short> {
   return { kind: 'framing', ...definition }
 }
 
 /** Declares a format. */
-export function defineFormat<const Name extends string, Options extends z.ZodType>(
-  definition: Omit<FormatDefinition<Name, Options>, 'kind'>,
-): FormatDefinition<Name, Options> {
+export function defineFormat<
+  const Name extends string,
+  Options extends z.ZodType,
+  const Short extends string = never,
+  Value = unknown,
+>(
+  definition: Omit<FormatDefinition<Name, Options, Short, Value>, 'kind'>,
+): FormatDefinition<Name, Options, Short, Value> {
   return { kind: 'format', ...definition }
 }
 
 /** Declares a step. */
-export function defineStep<const Name extends string, Options extends z.ZodType>(
-  definition: Omit<StepDefinition<Name, Options>, 'kind'>,
-): StepDefinition<Name, Options> {
+export function defineStep<const Name extends string, Options extends z.ZodType, const Short extends string = never>(
+  definition: Omit<StepDefinition<Name, Options, Short>, 'kind'>,
+): StepDefinition<Name, Options, Short> {
   return { kind: 'step', ...definition }
 }
 
 /** Declares a sink. */
-export function defineSink<const Name extends string, Options extends z.ZodType>(
-  definition: Omit<SinkDefinition<Name, Options>, 'kind'>,
-): SinkDefinition<Name, Options> {
+export function defineSink<const Name extends string, Options extends z.ZodType, const Short extends string = never>(
+  definition: Omit<SinkDefinition<Name, Options, Short>, 'kind'>,
+): SinkDefinition<Name, Options, Short> {
   return { kind: 'sink', ...definition }
 }
