@@ -31,6 +31,7 @@ export const failures = {
   host_unknown: 'The host name cannot be resolved.',
   tls_failed: 'The TLS handshake failed.',
   storage_failed: 'The embedded database could not be read or written.',
+  kept_by_step: 'A deadLetter step kept the message on purpose.',
   script_failed: 'A script threw an error or could not be loaded.',
   internal: 'A defect of Sluice itself.',
 } as const satisfies Record<string, string>

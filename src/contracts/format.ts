@@ -6,6 +6,11 @@ import type { Frames } from './framing.ts'
  */
 export interface Format<Value = unknown> {
   /**
+   * True when, for frames that `acceptsAll` takes, the value is the frame itself, as bytes or as UTF-8 text: printing
+   * the value gives exactly the bytes that were parsed.
+   */
+  readonly identity?: true
+  /**
    * Reads the value of `bytes[start, end)`. The slice is given as indexes so that no view is made per message. The
    * value may be a view of the bytes; neither side may change it.
    * @throws SluiceError `format_invalid`, saying what is wrong and where; the frame is then rejected, the stream goes on

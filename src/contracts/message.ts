@@ -160,6 +160,8 @@ export class Batch<T = unknown> {
   readonly frames: Frames | undefined
   /** The format in which `frames` are valid. */
   readonly format: Format | undefined
+  /** Where all its messages come from, known without making them; undefined only when there are none. */
+  readonly source: Source | undefined
   readonly length: number
   #messages: readonly Message<T>[] | undefined
   readonly #make: (() => readonly Message<T>[]) | undefined
@@ -169,22 +171,24 @@ export class Batch<T = unknown> {
     messages: readonly Message<T>[] | undefined,
     frames: Frames | undefined,
     format: Format | undefined,
+    source: Source | undefined,
     make: (() => readonly Message<T>[]) | undefined,
   ) {
     this.length = length
     this.#messages = messages
     this.frames = frames
     this.format = format
+    this.source = source
     this.#make = make
   }
 
   static of<T>(messages: readonly Message<T>[]): Batch<T> {
-    return new Batch<T>(messages.length, messages, undefined, undefined, undefined)
+    return new Batch<T>(messages.length, messages, undefined, undefined, messages[0]?.source, undefined)
   }
 
   /** @param format has already said by `acceptsAll` that it can read every frame */
   static ofFrames(frames: Frames, format: Format, source: Source, time: number, firstSequence: number): Batch {
-    return new Batch<unknown>(frames.count, undefined, frames, format, () => {
+    return new Batch<unknown>(frames.count, undefined, frames, format, source, () => {
       const { bytes, starts, ends } = frames
       const messages = new Array<Message>(starts.length)
       for (let i = 0; i < starts.length; i++) {
@@ -207,6 +211,13 @@ export class Batch<T = unknown> {
       }
       return messages
     })
+  }
+
+  /** Joins what came out of several branches of one run, in the order of the messages that went in. */
+  static merge(parts: readonly Batch[]): Batch {
+    const filled = parts.filter((part) => part.length > 0)
+    if (filled.length === 1) return filled[0]!
+    return Batch.of(filled.flatMap((part) => part.messages).sort((a, b) => a.slot - b.slot))
   }
 
   get messages(): readonly Message<T>[] {
