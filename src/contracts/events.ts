@@ -61,6 +61,28 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
 export type EventName = keyof EventMap
 
+/** One sentence for each event: when it is emitted. The reference page is made from this. */
+export const eventDescriptions = {
+  'server.started': 'Every endpoint listens or has begun to dial.',
+  'server.draining': 'The server has begun to stop: nothing new is accepted, what is in flight is finished.',
+  'server.stopped': 'Everything is closed.',
+  'listener.opened': 'An address is bound and accepts connections.',
+  'listener.closed': 'An address accepts no more connections.',
+  'dial.failed': 'An outgoing connection could not be opened; it is tried again after `retryIn`.',
+  'poll.timedOut': 'A poll was not answered in time.',
+  'connection.opened': 'A connection has become a client.',
+  'connection.spoke': 'The first bytes of a connection have arrived.',
+  'connection.closed': 'A client is gone; the reason is one of the close reasons.',
+  'connection.refused': 'A connection was closed before it became a client.',
+  'frame.rejected': 'The framing or the format could not make a message of some bytes.',
+  'message.failed': 'A message failed in a step and was handled by an `onError` or became a dead letter.',
+  'deadLetter.stored': 'A message that failed for good is on disk.',
+  'deadLetter.lost': 'The store of dead letters failed too: this event is all that is left of the message.',
+  'reply.lost': 'Answers could not be sent, because the connection was gone.',
+  'sink.retried': 'A sink failed for a reason that may pass; it is tried again after `retryIn`.',
+  'part.logged': 'A `log` step wrote a line, or a part has something to say.',
+} as const satisfies Record<EventName, string>
+
 export interface Events {
   on<Name extends EventName>(name: Name, listener: (event: EventMap[Name]) => void): () => void
   emit<Name extends EventName>(name: Name, event: EventMap[Name]): void

@@ -1,13 +1,15 @@
 import type { SluiceError } from './errors.ts'
 import type { Batch } from './message.ts'
 
-/**
- * What the confirmation of a sink is worth; `sluice check` prints it.
- * - `durable`: committed or fsynced; it survives a power cut
- * - `accepted`: the destination said yes (2xx, QoS 1)
- * - `os`: the operating system took the bytes (stdout, a file without fsync, a socket)
- */
-export type Confirmation = 'durable' | 'accepted' | 'os'
+/** What the confirmation of a sink can be worth; `sluice check` and the reference page say it in these words. */
+export const confirmations = {
+  durable: 'committed or fsynced: it survives a power cut',
+  accepted: 'the destination said that it has it (2xx, QoS 1)',
+  os: 'the operating system took the bytes: a power cut, or a peer that dies, can still lose them',
+} as const satisfies Record<string, string>
+
+/** A key of {@link confirmations}. */
+export type Confirmation = keyof typeof confirmations
 
 /** What became of each message of a batch: undefined at index i means message i was delivered. */
 export type Outcomes = readonly (SluiceError | undefined)[]
