@@ -124,7 +124,6 @@ describe('the check of the layers', () => {
       '// console.log(x), new Function(), import { a } from "../cli/run.ts"',
       `/* let x: any = eval('1') */`,
       `export const a = "import { x } from '../cli/run.ts'; console.log(1)"`,
-      // biome-ignore lint/suspicious/noTemplateCurlyInString: this is a source text
       'export const b = `${a} as any ${{ c: `console.log(${a})` }} : any`',
       'export const c = /console.log["\'`]: any/.test(a) ? 4 / 2 / 1 : `//`',
       'export const options = { any: 1 }',
@@ -134,7 +133,6 @@ describe('the check of the layers', () => {
   })
 
   it('still sees code behind strings, templates and patterns', () => {
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: this is a source text
     const text = 'export const a = `x ${`y ${1} "`} \'` + /["\'/]/.source; console.log(a)\n'
     expect(check({ 'engine/bad.ts': text })).toEqual(['src/engine/bad.ts:1: console has no place here'])
   })
