@@ -10,7 +10,7 @@ export function formatAddress({ ip, port }: Address): string {
   return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`
 }
 
-export type ClientState = 'open' | 'draining' | 'closing' | 'closed'
+export type ClientState = 'open' | 'closing' | 'closed'
 
 /**
  * The other side of a connection, whoever dialled, and what is known of it. One live object per connection: its numbers
@@ -58,7 +58,7 @@ export const clientFields = {
   bytesOut: 'bytes sent',
   messagesIn: 'messages received',
   messagesOut: 'messages sent',
-  state: '"open", "draining", "closing" or "closed"',
+  state: '"open", "closing" or "closed"',
   tags: 'names and values written by set',
 } as const satisfies Record<keyof Client, string>
 

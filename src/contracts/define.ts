@@ -78,6 +78,10 @@ export interface StepExample {
   readonly gives: readonly unknown[]
   /** The texts of the answers, without framing. */
   readonly replies?: readonly string[]
+  /** Files that lie beside the configuration: name and content. */
+  readonly files?: Readonly<Record<string, string>>
+  /** Entries of `dataflows:` that the step names. */
+  readonly dataflows?: Readonly<Record<string, readonly unknown[]>>
 }
 
 export interface StepDefinition<

@@ -29,13 +29,26 @@ export interface Framing {
  */
 export interface Decoder {
   /**
-   * Looks for the next frame in `bytes[from, to)`.
+   * The longest payload in bytes, where the framing's own options allow less than `createDecoder` was given. The driver
+   * keeps to the smaller of the two.
+   */
+  readonly maxLength?: number
+  /**
+   * How many bytes a frame may have besides its payload (markers, headers, escapes): as many more than the longest
+   * payload may be unread before the driver gives up. Default 64.
+   */
+  readonly envelope?: number
+  /** A byte that no payload of this decoder contains, if there is one. It comes out as {@link Frames.absentByte}. */
+  readonly absentByte?: number
+  /**
+   * Looks for the next frame in `bytes[from, to)`, which is never empty.
    *
-   * Three things can happen. A whole frame is there: set `found.start` and `found.end` to its payload (and
+   * Four things can happen. A whole frame is there: set `found.start` and `found.end` to its payload (and
    * `found.payload`, if the payload is not those very bytes) and return the index behind the frame. More bytes are
    * needed: return {@link NEED_MORE}; the next call gets the same unread bytes with more behind them, though perhaps at
    * another index. Bytes must be given up: set `found.error`, `start` and `end` and return the index from which reading
-   * goes on.
+   * goes on. Bytes mean nothing, such as a line end between frames: set `found.skipped` and return the index behind
+   * them.
    *
    * The decoder must not keep or change `bytes`. An index that it remembers between calls must be relative to `from`.
    * @throws SluiceError when the stream cannot be read any further; the connection is then closed
@@ -43,7 +56,7 @@ export interface Decoder {
   next(bytes: Buffer, from: number, to: number, found: Found): number
   /**
    * The input has ended with `bytes[from, to)` unread. Called until it returns {@link NEED_MORE}; what then is left is
-   * a truncated frame. Without this method everything unread is.
+   * a truncated frame. Without this method everything unread is. `from` may equal `to` here.
    */
   end?(bytes: Buffer, from: number, to: number, found: Found): number
 }
@@ -61,6 +74,8 @@ export class Found {
   payload: Buffer | undefined = undefined
   /** Set when `bytes[start, end)` is no frame and is skipped. */
   error: SluiceError | undefined = undefined
+  /** Set when the bytes up to the returned index are passed over and leave no trace. */
+  skipped = false
 }
 
 /**
@@ -75,6 +90,8 @@ export class Frames {
   readonly ends: number[] = []
   /** Entries that are no frames but bytes given up, in their place among the frames; undefined when there are none. */
   errors: Map<number, SluiceError> | undefined = undefined
+  /** A byte that no frame here contains, where the decoder promises one: who must look for it in payloads need not. */
+  absentByte: number | undefined = undefined
 
   constructor(bytes: Buffer) {
     this.bytes = bytes

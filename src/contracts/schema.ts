@@ -44,7 +44,6 @@ export class Unresolved {
 }
 
 /** A function of a TypeScript configuration, which may stand wherever an expression may. */
-// biome-ignore lint/suspicious/noConfusingVoidType: a user's function may give anything
 export type UserFunction<T = unknown> = (msg: never, message: Message) => T | void
 
 const userFunction = z.custom<UserFunction>((value) => typeof value === 'function', 'expected a function')
@@ -101,7 +100,7 @@ export function duration(options: { off?: boolean } = {}): z.ZodType<number, str
       context.addIssue({ code: 'custom', message: expected })
       return z.NEVER
     })
-    .meta({ marker: 'duration' })
+    .meta({ marker: 'duration', ...(options.off ? { off: true } : {}) })
 }
 
 /** A number of bytes with its unit; the part receives bytes. */
@@ -131,6 +130,20 @@ export function bytes(): z.ZodType<Buffer, string | { hex: string } | Uint8Array
       return z.NEVER
     })
     .meta({ marker: 'bytes' })
+}
+
+/**
+ * A schema of a mapping whose keys the user chooses, or of a union with one. Zod leaves the key `__proto__` out without
+ * a word; here it is refused.
+ */
+export function withoutProto<Schema extends z.ZodType>(schema: Schema): z.ZodType<z.output<Schema>, z.input<Schema>> {
+  const checked = z.preprocess((value, context) => {
+    if (typeof value === 'object' && value !== null && Object.hasOwn(value, '__proto__')) {
+      context.addIssue({ code: 'custom', message: '__proto__ cannot be used as a name', path: ['__proto__'] })
+    }
+    return value
+  }, schema)
+  return checked as unknown as z.ZodType<z.output<Schema>, z.input<Schema>>
 }
 
 /** A text that must never appear in an error, a log or a dump. */

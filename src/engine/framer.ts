@@ -9,7 +9,8 @@ import { type Decoder, Found, Frames, NEED_MORE } from '../contracts/framing.ts'
  *              push(chunk)                        a whole read becomes one Frames
  *   ┌────────┐ ──────────▶ unread + chunk ──▶ decoder.next ─┬─ frame ──────▶ entry
  *   │ reading│                                              ├─ found.error ▶ entry with an error, reading goes on
- *   └────────┘                                              ├─ NEED_MORE ──▶ keep the rest
+ *   └────────┘                                              ├─ found.skipped  nothing, reading goes on
+ *     │   │                                                 ├─ NEED_MORE ──▶ keep the rest
  *     │   │ end() ▶ decoder.end … rest ▶ frame_truncated    └─ throws ─────▶ entry with the error, `broken` is set
  *     ▼   ▼
  *   broken: nothing after the error can be trusted; further bytes are ignored
@@ -20,16 +21,19 @@ export class Framer {
   broken: SluiceError | undefined = undefined
   readonly #decoder: Decoder
   readonly #maxLength: number
+  /** So many bytes may be unread without being a frame: the longest payload and what the framing puts around it. */
+  readonly #maxUnread: number
   readonly #found = new Found()
   /** Begins with the unread bytes of an unfinished frame; has room behind them so that small reads need not copy it all. */
   #rest: Buffer | undefined = undefined
   /** How many bytes of `#rest` are unread input. */
   #length = 0
 
-  /** @param maxLength longest payload in bytes */
+  /** @param maxLength longest payload in bytes; the decoder may allow less */
   constructor(decoder: Decoder, maxLength: number) {
     this.#decoder = decoder
-    this.#maxLength = maxLength
+    this.#maxLength = Math.min(maxLength, decoder.maxLength ?? maxLength)
+    this.#maxUnread = this.#maxLength + (decoder.envelope ?? ENVELOPE)
   }
 
   /** Bytes of a frame that has begun and not ended. */
@@ -40,56 +44,65 @@ export class Framer {
   /** Takes one read and gives the frames that it completed. The chunk must not be changed afterwards. */
   push(chunk: Buffer): Frames {
     if (this.broken !== undefined) return new Frames(NOTHING)
-    const bytes = this.#append(chunk)
-    const to = this.#length === 0 ? chunk.length : this.#length
-    return this.#decode(bytes, to, false)
+    return this.#decode(this.#append(chunk), false)
   }
 
   /** The input has ended: the frames that end with it, then what is left as an error. */
   end(): Frames {
     if (this.broken !== undefined || this.#rest === undefined) return new Frames(NOTHING)
-    return this.#decode(this.#rest, this.#length, true)
+    return this.#decode(this.#rest.subarray(0, this.#length), true)
   }
 
   /** Gives up the unfinished frame, for a deadline say. The stream is broken afterwards. */
   abandon(error: SluiceError): Frames {
+    if (this.broken !== undefined) return new Frames(NOTHING)
     const frames = new Frames(this.#rest ?? NOTHING)
     this.#giveUp(frames, 0, this.#length, error)
     return frames
   }
 
-  #decode(bytes: Buffer, to: number, ended: boolean): Frames {
+  /** `bytes` ends with the last byte read, so that a decoder's native search cannot run on into unused room. */
+  #decode(bytes: Buffer, ended: boolean): Frames {
     const frames = new Frames(bytes)
+    frames.absentByte = this.#decoder.absentByte
     const { starts, ends } = frames
     const found = this.#found
     const decoder = this.#decoder
     const maxLength = this.#maxLength
+    const to = bytes.length
     let built: Map<number, Buffer> | undefined
     let from = 0
     try {
       while (from < to || ended) {
         const next = ended ? endOf(decoder, bytes, from, to, found) : decoder.next(bytes, from, to, found)
-        if (next === NEED_MORE) break
-        const index = starts.length
-        if (found.error !== undefined || found.payload !== undefined) {
-          if (found.error !== undefined) frames.errors = (frames.errors ?? new Map()).set(index, found.error)
-          if (found.payload !== undefined) built = (built ?? new Map()).set(index, found.payload)
+        if (next <= from) {
+          if (next === NEED_MORE) break
+          throw new SluiceError('internal', 'the framing gave a frame without reading on')
+        }
+        if (found.error !== undefined) {
+          frames.errors = (frames.errors ?? new Map()).set(starts.length, found.error)
           found.error = undefined
-          found.payload = undefined
-        } else if (found.end - found.start > maxLength) {
-          this.#giveUp(frames, found.start, found.start + maxLength, tooLong(maxLength))
+        } else if (found.skipped) {
+          found.skipped = false
+          from = next
+          continue
+        } else if ((found.payload?.length ?? found.end - found.start) > maxLength) {
+          this.#giveUp(frames, found.start, Math.min(found.end, found.start + maxLength), tooLong(maxLength))
           return layOut(frames, built)
+        } else if (found.payload !== undefined) {
+          built = (built ?? new Map()).set(starts.length, found.payload)
+          found.payload = undefined
         }
         starts.push(found.start)
         ends.push(found.end)
         from = next
       }
     } catch (thrown) {
-      this.#giveUp(frames, from, Math.min(to, from + maxLength + ENVELOPE), toSluiceError(thrown, 'frame_invalid'))
+      this.#giveUp(frames, from, Math.min(to, from + maxLength), toSluiceError(thrown, 'frame_invalid'))
       return layOut(frames, built)
     }
     this.#keep(bytes, from, to)
-    if (this.#length > maxLength + ENVELOPE) {
+    if (this.#length > this.#maxUnread) {
       this.#giveUp(frames, from, from + maxLength, tooLong(maxLength))
     } else if (ended && this.#length > 0) {
       this.#giveUp(
@@ -109,13 +122,13 @@ export class Framer {
     const length = this.#length + chunk.length
     let joined = rest
     if (length > rest.length) {
-      joined = Buffer.allocUnsafe(Math.max(length, Math.min(rest.length * 2, this.#maxLength)))
+      joined = Buffer.allocUnsafe(Math.max(length, Math.min(rest.length * 2, this.#maxUnread)))
       rest.copy(joined, 0, 0, this.#length)
     }
     chunk.copy(joined, this.#length)
     this.#rest = joined
     this.#length = length
-    return joined
+    return length === joined.length ? joined : joined.subarray(0, length)
   }
 
   /** Keeps `bytes[from, to)` for the next read, away from frames that were given out and may live long. */
@@ -135,7 +148,7 @@ export class Framer {
   }
 }
 
-/** What a framing may add around the longest payload (markers, headers) before the unread bytes are too many. */
+/** What a framing may put around a payload when its decoder does not say. */
 const ENVELOPE = 64
 
 const NOTHING = Buffer.alloc(0)
@@ -156,6 +169,7 @@ function layOut(frames: Frames, built: ReadonlyMap<number, Buffer> | undefined):
   const payloads = frames.starts.map((_, i) => built.get(i) ?? frames.at(i))
   const result = new Frames(Buffer.concat(payloads))
   result.errors = frames.errors
+  result.absentByte = frames.absentByte
   let at = 0
   for (const payload of payloads) {
     result.starts.push(at)

@@ -1,0 +1,13 @@
+#!/usr/bin/env node
+// Kept in syntax that any Node can read, so that an old one gets a sentence and not a stack trace.
+var major = Number(process.versions.node.split('.')[0])
+if (major < 24) {
+  process.stderr.write(
+    'sluice needs Node.js 24 or newer; this is ' +
+      process.version +
+      '. Install a newer one from your package manager or nodejs.org.\n',
+  )
+  process.exit(1)
+} else {
+  import('../dist/cli/main.js').then((cli) => cli.main(process.argv.slice(2)))
+}

@@ -1,0 +1,34 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+
+/** The real clients that the end-to-end tests speak with: program, and the Debian package it comes from. */
+const clients = {
+  nc: 'netcat-openbsd',
+  openssl: 'openssl',
+  packetsender: 'packetsender',
+  plink: 'putty-tools',
+  python3: 'python3-minimal',
+  telnet: 'inetutils-telnet',
+} as const
+
+/** Whether a client is there; a test that needs it is skipped otherwise, and says so by its name. */
+export function hasClient(program: keyof typeof clients): boolean {
+  return (process.env['PATH'] ?? '').split(':').some((folder) => existsSync(`${folder}/${program}`))
+}
+
+/** Installs missing clients where that is possible: as root on a Debian machine. */
+export function installClients(): void {
+  const programs = Object.keys(clients) as (keyof typeof clients)[]
+  const missing = programs.filter((program) => !hasClient(program))
+  if (missing.length === 0) return
+  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) {
+    console.log(`not installed, so their tests are skipped: ${missing.join(', ')}`)
+    return
+  }
+  console.log(`installing ${missing.join(', ')} …`)
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  const apt = (...args: string[]) =>
+    spawnSync('apt-get', ['-qq', ...args], { env, stdio: ['ignore', 'ignore', 'inherit'] })
+  apt('update')
+  apt('install', '-y', '--no-install-recommends', ...missing.map((program) => clients[program]))
+}

@@ -1,0 +1,475 @@
+import type { Client, PayloadKind } from '../contracts/client.ts'
+import type { Clock } from '../contracts/clock.ts'
+import { countReason } from '../contracts/counters.ts'
+import { type CloseReason, SluiceError, toSluiceError } from '../contracts/errors.ts'
+import type { Frames } from '../contracts/framing.ts'
+import { Batch, type Dataflow, Message, type MessageEvent, type Source } from '../contracts/message.ts'
+import type { Socket, SocketHandler } from '../contracts/transport.ts'
+import { FailureList, runOnError } from './dataflow.ts'
+import { type Timed, toTicks } from './deadlines.ts'
+import type { Endpoint } from './endpoint.ts'
+import { Framer } from './framer.ts'
+import { Replies } from './replies.ts'
+
+/**
+ * One live connection: its lane, its answers, its end.
+ *
+ * ```
+ *  onData ─▶ framer ─▶ Read ─▶ jobs ─▶ run: dataflow(batch) ─▶ failures ─▶ replies ─▶ socket
+ *    ▲                          │ one at a time                                         │
+ *    └──── resume ◀── below ────┴──── pause ◀── more than maxQueued          drain ─────┘
+ *
+ *  open ──FIN, drain, error──▶ finishing ──jobs done──▶ closing (FIN sent, input discarded) ──▶ closed ──▶ onDisconnect
+ * ```
+ */
+export class Connection implements Source, SocketHandler, Timed {
+  readonly client: Client
+  readonly #socket: Socket
+  readonly #endpoint: Endpoint
+  readonly #framer: Framer
+  readonly #replies: Replies
+  /** Made when a step first writes to it: most connections never do. */
+  #state: Record<string, unknown> | undefined = undefined
+  /** The lane: what has arrived and not been run. */
+  #jobs: Job[] = []
+  /** Bytes of the reads in `#jobs`. */
+  #queued = 0
+  /** What the lane does: a run that waits lets others work meanwhile, but not this connection. */
+  #lane: 'idle' | 'running' | 'waiting' = 'idle'
+  /** Number of the last frame. */
+  #sequence = 0
+  #phase: 'open' | 'finishing' | 'closing' | 'closed' = 'open'
+  #reason: CloseReason | undefined = undefined
+  #detail = ''
+  #paused = false
+  /** Called when the socket can take more, or has closed. */
+  #onWritable: (() => void) | undefined = undefined
+  /** Ticks at which something began that has a deadline; 0 while it has not. */
+  #frameSince = 0
+  #writeSince = 0
+  #closingSince = 0
+  #activeSince: number
+
+  constructor(socket: Socket, client: Client, endpoint: Endpoint) {
+    this.#socket = socket
+    this.client = client
+    this.#endpoint = endpoint
+    const { spec, deadlines } = endpoint
+    this.#framer = new Framer(spec.framing.createDecoder(spec.limits.maxFrameLength), spec.limits.maxFrameLength)
+    this.#replies = new Replies(spec.codec)
+    this.#activeSince = deadlines.tick
+    if (spec.limits.idleTimeout > 0 || spec.limits.firstFrameTimeout > 0) deadlines.watch(this)
+  }
+
+  get endpoint(): string {
+    return this.client.endpoint
+  }
+
+  get clock(): Clock {
+    return this.#endpoint.surroundings.clock
+  }
+
+  get state(): Record<string, unknown> {
+    this.#state ??= {}
+    return this.#state
+  }
+
+  /** Begins: the events of the connection occupy the lane first, then data flows. */
+  open(): void {
+    const { onConnect, runOnConnect, dataflow } = this.#endpoint.spec
+    if (onConnect !== undefined) this.#jobs.push({ event: 'connect', dataflow: onConnect, required: true })
+    if (runOnConnect && dataflow !== undefined) this.#jobs.push({ event: 'connect', dataflow, required: false })
+    this.#socket.start(this)
+    this.#pump()
+  }
+
+  onData(chunk: Buffer): void {
+    if (this.#phase !== 'open') return
+    const { surroundings, spec, deadlines } = this.#endpoint
+    const { client } = this
+    if (client.bytesIn === 0) surroundings.events.emit('connection.spoke', { client, bytes: chunk })
+    const time = surroundings.clock.now()
+    client.bytesIn += chunk.length
+    client.lastSeen = time
+    spec.counters.bytesIn += chunk.length
+    this.#activeSince = deadlines.tick
+    this.#take(this.#framer.push(chunk), time)
+    if (this.#framer.broken !== undefined) this.#finish('frame_error', this.#framer.broken.message)
+    else this.#pump()
+  }
+
+  onEnd(): void {
+    if (this.#phase !== 'open') return
+    this.#take(this.#framer.end(), this.clock.now())
+    this.#finish('client_closed')
+  }
+
+  onDrain(): void {
+    this.#writeSince = 0
+    this.#onWritable?.()
+  }
+
+  onClose(error: Error | undefined): void {
+    if (this.#phase === 'open') this.#take(this.#framer.end(), this.clock.now())
+    this.#reason ??= error === undefined ? 'client_closed' : resetReason(error)
+    if (error !== undefined && this.#detail === '') this.#detail = error.message
+    this.#phase = 'closed'
+    this.client.state = 'closed'
+    this.#endpoint.deadlines.forget(this)
+    this.#onWritable?.()
+    this.#endpoint.closed(this, this.#reason, this.#detail)
+    const { onDisconnect } = this.#endpoint.spec
+    if (onDisconnect !== undefined) {
+      this.#jobs.push({ event: 'disconnect', dataflow: onDisconnect, required: false })
+    }
+    this.#pump()
+  }
+
+  reply(slot: number, kind: PayloadKind, content: unknown): void {
+    this.#replies.add(slot, kind, content)
+    if (this.#lane === 'waiting' && slot === 0) queueMicrotask(() => this.#sendFirst())
+  }
+
+  echo(frames: Frames): boolean {
+    return this.#replies.echo(frames)
+  }
+
+  close(): void {
+    this.finish('closed_by_step')
+  }
+
+  /**
+   * Queues bytes that no message of this connection caused.
+   * @returns false when the connection is ending or more than maxQueued bytes wait for it already
+   */
+  send(bytes: Buffer): boolean {
+    if (this.#phase === 'closing' || this.#phase === 'closed') return false
+    if (this.#socket.queued + bytes.length > this.#endpoint.spec.limits.maxQueued) return false
+    this.#write(bytes, 1)
+    return true
+  }
+
+  /** Reads no more, runs what has arrived, sends its answers, closes. An unfinished frame is dropped. */
+  finish(reason: CloseReason, detail = ''): void {
+    this.#finish(reason, detail)
+  }
+
+  /** Ends at once. What has begun to be delivered is delivered all the same. */
+  terminate(reason: CloseReason, detail = ''): void {
+    this.#reason ??= reason
+    this.#detail ||= detail
+    this.#socket.destroy()
+  }
+
+  checkDeadlines(tick: number): boolean {
+    const { limits } = this.#endpoint.spec
+    const overdue = (since: number, milliseconds: number) => milliseconds > 0 && tick - since >= toTicks(milliseconds)
+    if (this.#closingSince > 0) {
+      if (overdue(this.#closingSince, LINGER_MS)) this.#socket.destroy()
+      return true
+    }
+    if (this.#writeSince > 0 && overdue(this.#writeSince, limits.writeTimeout)) {
+      this.terminate('write_timeout', `the client did not read its answers for ${limits.writeTimeout} ms`)
+      return true
+    }
+    if (this.#phase !== 'open') return this.#writeSince > 0
+    // A sender that we hold back cannot be late.
+    if (this.#paused || this.#lane === 'waiting') this.#frameSince = this.#frameSince > 0 ? tick : 0
+    if (this.#frameSince > 0 && overdue(this.#frameSince, limits.frameTimeout)) {
+      const error = new SluiceError('frame_timeout', `a frame was not finished within ${limits.frameTimeout} ms`)
+      this.#take(this.#framer.abandon(error), this.clock.now())
+      this.#finish('frame_timeout', error.message)
+    } else if (this.#sequence === 0 && overdue(this.#activeSince, limits.firstFrameTimeout)) {
+      this.#finish('first_frame_timeout')
+    } else if (overdue(this.#activeSince, limits.idleTimeout)) {
+      this.#finish('idle_timeout')
+    }
+    return this.#frameSince > 0 || this.#writeSince > 0 || limits.idleTimeout > 0 || limits.firstFrameTimeout > 0
+  }
+
+  /** Puts what the framer found into the lane and holds the sender back when that is too much. */
+  #take(frames: Frames, time: number): void {
+    const { spec, deadlines } = this.#endpoint
+    if (this.#framer.unread === 0) this.#frameSince = 0
+    else if (this.#frameSince === 0 || frames.count > 0) {
+      this.#frameSince = deadlines.tick
+      deadlines.watch(this)
+    }
+    if (frames.count === 0) return
+    this.#jobs.push({ frames, time, sequence: this.#sequence + 1 })
+    this.#sequence += frames.count
+    if (this.#lane === 'idle') return
+    this.#queued += frames.bytes.length
+    spec.counters.queuedBytes += frames.bytes.length
+    if (this.#queued > spec.limits.maxQueued && !this.#paused) {
+      this.#paused = true
+      this.#socket.pause()
+    }
+  }
+
+  /** Runs jobs until one has to wait or none is left. */
+  #pump(): void {
+    while (this.#lane === 'idle' && this.#jobs.length > 0) {
+      this.#lane = 'running'
+      const pending = this.#runNext()
+      if (pending === undefined) {
+        this.#lane = 'idle'
+        continue
+      }
+      this.#lane = 'waiting'
+      void pending.then(() => {
+        this.#lane = 'idle'
+        this.#pump()
+      })
+    }
+    if (this.#lane !== 'idle') return
+    if (this.#phase === 'finishing') this.#closeOutput()
+    else if (this.#phase === 'closed') this.#endpoint.ended(this)
+  }
+
+  #runNext(): Promise<void> | undefined {
+    const failures = new FailureList()
+    const job = this.#jobs[0]!
+    if ('event' in job) {
+      this.#jobs.shift()
+      const message = Message.ofEvent(this, job.event, this.clock.now())
+      const ended = this.#run(job.dataflow, Batch.of([message]), failures)
+      if (!job.required) return ended
+      const closeIfFailed = () => {
+        const failed = failures.entries[0]
+        if (failed !== undefined) this.#finish('connect_failed', failed.error.message)
+      }
+      if (ended !== undefined) return ended.then(closeIfFailed)
+      closeIfFailed()
+      return undefined
+    }
+    const batch = this.#nextBatch(failures)
+    return this.#run(this.#endpoint.spec.dataflow, batch, failures)
+  }
+
+  /** Joins small reads that wait into one batch: batches grow exactly when the lane is slow. */
+  #nextBatch(failures: FailureList): Batch {
+    const { spec } = this.#endpoint
+    const reads = [this.#nextRead()]
+    let length = reads[0]!.frames.count
+    for (let job = this.#jobs[0]; job !== undefined && 'frames' in job; job = this.#jobs[0]) {
+      if (length >= LARGE_READ || job.frames.count >= LARGE_READ) break
+      length += job.frames.count
+      reads.push(this.#nextRead())
+    }
+    if (this.#paused && this.#phase === 'open' && this.#queued <= spec.limits.maxQueued / 2) {
+      this.#paused = false
+      this.#socket.resume()
+    }
+    const batch = this.#toBatch(reads, failures)
+    this.client.messagesIn += batch.length
+    spec.counters.messagesIn += batch.length
+    return batch
+  }
+
+  #nextRead(): Read {
+    const read = this.#jobs.shift() as Read
+    if (this.#queued > 0) {
+      this.#queued -= read.frames.bytes.length
+      this.#endpoint.spec.counters.queuedBytes -= read.frames.bytes.length
+    }
+    return read
+  }
+
+  #toBatch(reads: readonly Read[], failures: FailureList): Batch {
+    const { format } = this.#endpoint.spec
+    const { frames, time, sequence } = reads[0]!
+    if (reads.length === 1 && frames.errors === undefined && format.acceptsAll?.(frames)) {
+      return Batch.ofFrames(frames, format, this, time, sequence)
+    }
+    const messages: Message[] = []
+    let slot = 0
+    for (const read of reads) {
+      this.#decode(read, slot, messages, failures)
+      slot += read.frames.count
+    }
+    return Batch.of(messages)
+  }
+
+  /** Makes a message of each frame; one that framing or format refuses becomes a failure with its raw bytes. */
+  #decode({ frames, time, sequence }: Read, firstSlot: number, messages: Message[], failures: FailureList): void {
+    const { spec, surroundings } = this.#endpoint
+    const { format } = spec
+    const { bytes, starts, ends, errors } = frames
+    for (let i = 0; i < starts.length; i++) {
+      const start = starts[i]!
+      const end = ends[i]!
+      let error = errors?.get(i)
+      if (error === undefined) {
+        try {
+          const value = format.parse(bytes, start, end)
+          messages.push(
+            new Message(
+              value,
+              this,
+              'message',
+              time,
+              sequence + i,
+              firstSlot + i,
+              bytes,
+              start,
+              end,
+              format,
+              undefined,
+            ),
+          )
+          continue
+        } catch (thrown) {
+          error = toSluiceError(thrown, 'format_invalid')
+        }
+      }
+      const slot = firstSlot + i
+      const message = new Message(
+        null,
+        this,
+        'message',
+        time,
+        sequence + i,
+        slot,
+        bytes,
+        start,
+        end,
+        undefined,
+        undefined,
+      )
+      countReason(spec.counters.rejected, error.code)
+      surroundings.events.emit('frame.rejected', { message, error })
+      failures.add(message, error)
+    }
+  }
+
+  /** One run: dataflow, then what failed, then the answers. Gives a promise only when something has to be waited for. */
+  #run(dataflow: Dataflow | undefined, batch: Batch, failures: FailureList): Promise<void> | undefined {
+    if (dataflow !== undefined && batch.length > 0) {
+      let result: Batch | Promise<Batch>
+      try {
+        result = dataflow.run(batch, failures)
+      } catch (thrown) {
+        failAll(batch, thrown, failures)
+        result = batch
+      }
+      if (result instanceof Promise) {
+        this.#sendFirst()
+        return result.catch((thrown) => failAll(batch, thrown, failures)).then(() => this.#settle(failures))
+      }
+    }
+    return this.#settle(failures)
+  }
+
+  #settle(failures: FailureList): Promise<void> | undefined {
+    if (failures.entries.length === 0) return this.#sendAll()
+    return this.#handleFailures(failures).then(() => this.#sendAll())
+  }
+
+  /** The endpoint's `onError` takes what failed for the first time; the rest is kept as dead letters. */
+  async #handleFailures(failures: FailureList): Promise<void> {
+    const { spec, hooks } = this.#endpoint
+    const first = new FailureList()
+    const last = new FailureList()
+    for (const { message, error, step } of failures.entries) {
+      const list = spec.onError !== undefined && message.error === undefined ? first : last
+      list.add(message, error, step)
+    }
+    if (first.entries.length > 0) {
+      try {
+        await runOnError(spec.onError!, first, last, hooks)
+      } catch (thrown) {
+        for (const { message, step } of first.entries) last.add(message, toSluiceError(thrown, 'internal'), step)
+      }
+    }
+    await Promise.all(last.entries.map(({ message, error, step }) => this.#endpoint.bury(message, error, step)))
+  }
+
+  #sendFirst(): void {
+    const bytes = this.#replies.takeFirst()
+    if (bytes !== undefined && this.#phase !== 'closed') this.#write(bytes, 1)
+  }
+
+  /** Sends the answers of a run in one write. Gives a promise when the client must first read some of them. */
+  #sendAll(): Promise<void> | undefined {
+    const { count } = this.#replies
+    if (count === 0) return undefined
+    const bytes = this.#replies.takeAll()
+    if (bytes === undefined) return undefined
+    if (this.#phase === 'closed' || this.#phase === 'closing') {
+      this.#endpoint.lost(this.client, count)
+      return undefined
+    }
+    if (this.#write(bytes, count)) return undefined
+    return new Promise((resolve) => {
+      this.#onWritable = () => {
+        this.#onWritable = undefined
+        resolve()
+      }
+    })
+  }
+
+  #write(bytes: Buffer, count: number): boolean {
+    const { spec, deadlines } = this.#endpoint
+    this.client.bytesOut += bytes.length
+    this.client.messagesOut += count
+    spec.counters.bytesOut += bytes.length
+    spec.counters.messagesOut += count
+    if (this.#socket.write(bytes)) return true
+    if (this.#writeSince === 0) {
+      this.#writeSince = deadlines.tick
+      deadlines.watch(this)
+    }
+    return false
+  }
+
+  #finish(reason: CloseReason, detail = ''): void {
+    if (this.#phase !== 'open') return
+    this.#phase = 'finishing'
+    this.client.state = 'closing'
+    this.#reason ??= reason
+    this.#detail ||= detail
+    this.#pump()
+  }
+
+  /** Half-closes, then discards input until FIN or the linger time, so that the last answer arrives (RFC 1122, 4.2.2.13). */
+  #closeOutput(): void {
+    const { deadlines } = this.#endpoint
+    this.#phase = 'closing'
+    this.#closingSince = deadlines.tick
+    deadlines.watch(this)
+    if (this.#paused) this.#socket.resume()
+    this.#socket.end()
+  }
+}
+
+/** The frames of one read, on their way to the lane. */
+interface Read {
+  readonly frames: Frames
+  readonly time: number
+  readonly sequence: number
+}
+
+/** A turn of the lane for an event of the connection. */
+interface EventJob {
+  readonly event: MessageEvent
+  readonly dataflow: Dataflow
+  /** The connection is closed when it fails. */
+  readonly required: boolean
+}
+
+type Job = Read | EventJob
+
+/** A read of so many frames is a batch of its own: joining it with others would only cost. */
+const LARGE_READ = 256
+
+const LINGER_MS = 2000
+
+function failAll(batch: Batch, thrown: unknown, failures: FailureList): void {
+  const error = toSluiceError(thrown, 'internal')
+  for (const message of batch.messages) failures.add(message, error)
+}
+
+function resetReason(error: Error): CloseReason {
+  return 'code' in error && error.code === 'ETIMEDOUT' ? 'keepalive_failed' : 'client_reset'
+}

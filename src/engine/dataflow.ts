@@ -1,0 +1,286 @@
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { Batch, type Dataflow, type ErrorInfo, type Failures, Message } from '../contracts/message.ts'
+import type { Expression } from '../contracts/schema.ts'
+import type { Outcomes, Sink } from '../contracts/sink.ts'
+import type { Step, StepResult } from '../contracts/step.ts'
+
+/** One step of a dataflow with what stands around it. */
+export interface StageSpec {
+  readonly id: string
+  /** Exactly one of `step` and `sink`. */
+  readonly step?: Step
+  readonly sink?: Sink
+  /** Messages for which it is false pass the step by. */
+  readonly condition?: Expression<boolean> | undefined
+  /** What the step drops goes through this and ends there. */
+  readonly otherwise?: Dataflow | undefined
+  /** What fails in the step goes through this and ends there. */
+  readonly onError?: Dataflow | undefined
+  /** Milliseconds a batch may take. */
+  readonly timeout?: number | undefined
+}
+
+/** What a dataflow tells its endpoint. */
+export interface DataflowHooks {
+  dropped(count: number): void
+  /** A message failed in a step and its `onError` takes it. */
+  handled(message: Message, error: SluiceError, step: string): void
+}
+
+/**
+ * Binds steps into one function, once, when the configuration is loaded:
+ *
+ * ```
+ *   batch ─▶ stage ─▶ stage ─▶ … ─▶ batch          stage = condition( onError( timeout( otherwise( step or sink ))))
+ *                └─▶ failures (those without an onError of their step)
+ * ```
+ *
+ * The whole run is synchronous until a stage returns a promise.
+ */
+export function createDataflow(specs: readonly StageSpec[], hooks: DataflowHooks): Dataflow {
+  const stages = specs.map((spec) => createStage(spec, hooks))
+  return {
+    run(batch, failures) {
+      let current = batch
+      for (let i = 0; i < stages.length && current.length > 0; i++) {
+        const result = stages[i]!(current, failures)
+        if (result instanceof Promise) return runRest(stages, i + 1, result, failures)
+        current = result
+      }
+      return current
+    },
+  }
+}
+
+/** Collects failures until their owner settles them. */
+export class FailureList implements Failures {
+  readonly entries: { readonly message: Message; readonly error: SluiceError; readonly step: string }[] = []
+
+  add(message: Message, error: SluiceError, step = ''): void {
+    this.entries.push({ message, error, step })
+  }
+}
+
+/** What an expression sees as `error`. */
+export function errorInfo(error: SluiceError, step: string): ErrorInfo {
+  return { message: error.message, code: error.code, step, retryable: error.retryable }
+}
+
+type Stage = (batch: Batch, failures: Failures) => Batch | Promise<Batch>
+
+const EMPTY = Batch.of([])
+
+async function runRest(
+  stages: readonly Stage[],
+  next: number,
+  pending: Promise<Batch>,
+  failures: Failures,
+): Promise<Batch> {
+  let current = await pending
+  for (let i = next; i < stages.length && current.length > 0; i++) current = await stages[i]!(current, failures)
+  return current
+}
+
+function createStage(spec: StageSpec, hooks: DataflowHooks): Stage {
+  let stage = spec.sink === undefined ? stepStage(spec, hooks) : sinkStage(spec.sink, spec.id)
+  if (spec.timeout !== undefined) stage = withTimeout(stage, spec.timeout, spec.id)
+  if (spec.onError !== undefined) stage = withOnError(stage, spec.onError, spec.id, hooks)
+  if (spec.condition !== undefined) stage = withCondition(stage, spec.condition, spec.id)
+  return stage
+}
+
+function stepStage({ id, step, otherwise }: StageSpec, hooks: DataflowHooks): Stage {
+  const run = step!.run?.bind(step)
+  return run === undefined ? batchStage(step!, id) : messageStage(run, id, otherwise, hooks)
+}
+
+function batchStage(step: Step, id: string): Stage {
+  return (batch, failures) => {
+    const own: Failures = { add: (message, error, at) => failures.add(message, error, at ?? id) }
+    const fail = (thrown: unknown) => failAll(batch, toSluiceError(thrown), id, failures)
+    try {
+      const result = step.runBatch!(batch, own)
+      return result instanceof Promise ? result.catch(fail) : result
+    } catch (thrown) {
+      return fail(thrown)
+    }
+  }
+}
+
+/** Runs a step message by message. When every message comes back as it was, the batch itself goes on, frames and all. */
+function messageStage(
+  run: NonNullable<Step['run']>,
+  id: string,
+  otherwise: Dataflow | undefined,
+  hooks: DataflowHooks,
+): Stage {
+  /** Takes the messages from index `from` on; leaves the synchronous path at the first promise. */
+  function take(batch: Batch, from: number, state: Progress, failures: Failures): Batch | Promise<Batch> {
+    const messages = batch.messages
+    for (let i = from; i < messages.length; i++) {
+      const message = messages[i]!
+      let result: ReturnType<typeof run>
+      try {
+        result = run(message)
+      } catch (thrown) {
+        failures.add(message, toSluiceError(thrown), id)
+        state.changed = true
+        continue
+      }
+      if (result instanceof Promise) return takeLater(batch, i, result, state, failures)
+      collect(state, message, result)
+    }
+    return leave(batch, state, failures)
+  }
+
+  async function takeLater(
+    batch: Batch,
+    at: number,
+    pending: Promise<StepResult>,
+    state: Progress,
+    failures: Failures,
+  ): Promise<Batch> {
+    const message = batch.messages[at]!
+    try {
+      collect(state, message, await pending)
+    } catch (thrown) {
+      failures.add(message, toSluiceError(thrown), id)
+      state.changed = true
+    }
+    return take(batch, at + 1, state, failures)
+  }
+
+  function leave(batch: Batch, state: Progress, failures: Failures): Batch | Promise<Batch> {
+    const result = state.changed ? Batch.of(state.passed) : batch
+    if (state.dropped.length === 0) return result
+    hooks.dropped(state.dropped.length)
+    if (otherwise === undefined) return result
+    const ended = otherwise.run(Batch.of(state.dropped), failures)
+    return ended instanceof Promise ? ended.then(() => result) : result
+  }
+
+  return (batch, failures) => take(batch, 0, { passed: [], dropped: [], changed: false }, failures)
+}
+
+interface Progress {
+  readonly passed: Message[]
+  readonly dropped: Message[]
+  changed: boolean
+}
+
+function collect(state: Progress, message: Message, result: StepResult): void {
+  if (result === message) {
+    state.passed.push(message)
+    return
+  }
+  state.changed = true
+  if (result === undefined) state.dropped.push(message)
+  else if (result instanceof Message) state.passed.push(result)
+  else state.passed.push(...result)
+}
+
+function sinkStage(sink: Sink, id: string): Stage {
+  return (batch, failures) => {
+    const fail = (thrown: unknown) => failAll(batch, toSluiceError(thrown, 'sink_failed'), id, failures)
+    const settle = (outcomes: Outcomes | void) => (outcomes ? delivered(batch, outcomes, id, failures) : batch)
+    try {
+      const result = sink.write(batch)
+      return result instanceof Promise ? result.then(settle).catch(fail) : settle(result)
+    } catch (thrown) {
+      return fail(thrown)
+    }
+  }
+}
+
+function delivered(batch: Batch, outcomes: Outcomes, id: string, failures: Failures): Batch {
+  const passed = batch.messages.filter((message, i) => {
+    const error = outcomes[i]
+    if (error !== undefined) failures.add(message, error, id)
+    return error === undefined
+  })
+  return passed.length === batch.length ? batch : Batch.of(passed)
+}
+
+function failAll(batch: Batch, error: SluiceError, id: string, failures: Failures): Batch {
+  for (const message of batch.messages) failures.add(message, error, id)
+  return EMPTY
+}
+
+/** After the deadline the batch has failed, whatever the stage still does; what it reports later is ignored. */
+function withTimeout(stage: Stage, milliseconds: number, id: string): Stage {
+  return (batch, failures) => {
+    let over = false
+    const whileOpen: Failures = {
+      add(message, error, step) {
+        if (!over) failures.add(message, error, step)
+      },
+    }
+    const pending = stage(batch, whileOpen)
+    if (!(pending instanceof Promise)) return pending
+    return new Promise((resolve) => {
+      const settle = (result: Batch) => {
+        if (over) return
+        over = true
+        clearTimeout(timer)
+        resolve(result)
+      }
+      const timer = setTimeout(() => {
+        const error = new SluiceError('step_timeout', `${id} did not finish within ${milliseconds} ms`)
+        settle(failAll(batch, error, id, failures))
+      }, milliseconds)
+      void pending.then(settle)
+    })
+  }
+}
+
+function withOnError(stage: Stage, onError: Dataflow, id: string, hooks: DataflowHooks): Stage {
+  return (batch, failures) => {
+    const own = new FailureList()
+    // A message that comes from an onError has had its chance: what fails now goes up, and from there to dead letters.
+    const split: Failures = {
+      add: (message, error, step = id) =>
+        message.error === undefined ? own.add(message, error, step) : failures.add(message, error, step),
+    }
+    const handle = (passed: Batch): Batch | Promise<Batch> => {
+      if (own.entries.length === 0) return passed
+      const ended = runOnError(onError, own, failures, hooks)
+      return ended instanceof Promise ? ended.then(() => passed) : passed
+    }
+    const result = stage(batch, split)
+    return result instanceof Promise ? result.then(handle) : handle(result)
+  }
+}
+
+/** Runs an `onError` dataflow for what failed; what fails in it in turn is given to `failures`. */
+export function runOnError(
+  onError: Dataflow,
+  failed: FailureList,
+  failures: Failures,
+  hooks: DataflowHooks,
+): Batch | Promise<Batch> {
+  const messages = failed.entries.map(({ message, error, step }) => {
+    hooks.handled(message, error, step)
+    return message.withError(errorInfo(error, step))
+  })
+  return onError.run(Batch.of(messages), failures)
+}
+
+function withCondition(stage: Stage, condition: Expression<boolean>, id: string): Stage {
+  return (batch, failures) => {
+    const matching: Message[] = []
+    const others: Message[] = []
+    for (const message of batch.messages) {
+      try {
+        const list = condition(message) ? matching : others
+        list.push(message)
+      } catch (thrown) {
+        failures.add(message, toSluiceError(thrown, 'expression_failed'), id)
+      }
+    }
+    if (matching.length === 0) return Batch.of(others)
+    const result = stage(matching.length === batch.length ? batch : Batch.of(matching), failures)
+    const around = Batch.of(others)
+    if (result instanceof Promise) return result.then((passed) => Batch.merge([passed, around]))
+    return Batch.merge([result, around])
+  }
+}

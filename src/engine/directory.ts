@@ -1,0 +1,91 @@
+import type { Client, Clients, PayloadKind, SendResult, SendTarget } from '../contracts/client.ts'
+import { type Codec, encodeContent } from '../contracts/codec.ts'
+import { SluiceError } from '../contracts/errors.ts'
+import { ByteWriter } from '../util/byte-writer.ts'
+
+/** What the directory does with a connection. */
+export interface Reachable {
+  /** @returns false when the connection is ending or too much waits for it already */
+  send(bytes: Buffer): boolean
+  finish(reason: 'closed_by_step' | 'closed_by_api'): void
+}
+
+interface Entry {
+  readonly client: Client
+  readonly connection: Reachable
+  readonly codec: Codec
+}
+
+/** Who is connected now, and the way to them: for steps, the library and the dashboard. */
+export class Directory implements Clients {
+  readonly #entries = new Map<string, Entry>()
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  add(client: Client, connection: Reachable, codec: Codec): void {
+    this.#entries.set(client.id, { client, connection, codec })
+  }
+
+  remove(client: Client): void {
+    this.#entries.delete(client.id)
+  }
+
+  get(id: string): Client | undefined {
+    return this.#entries.get(id)?.client
+  }
+
+  list(endpoint?: string): Client[] {
+    const clients = Array.from(this.#entries.values(), ({ client }) => client)
+    return endpoint === undefined ? clients : clients.filter((client) => client.endpoint === endpoint)
+  }
+
+  send(target: SendTarget, kind: PayloadKind, content: unknown, except?: string): SendResult {
+    if ('client' in target) return this.#sendToOne(target.client, kind, content)
+    // One encoding for all clients with the same codec, which is usually all of them.
+    const encoded = new Map<Codec, Buffer>()
+    let sent = 0
+    let skipped = 0
+    for (const { client, connection, codec } of this.#entries.values()) {
+      if (client.id === except || !matches(target, client)) continue
+      let bytes = encoded.get(codec)
+      if (bytes === undefined) {
+        bytes = encode(kind, content, codec)
+        encoded.set(codec, bytes)
+      }
+      if (connection.send(bytes)) sent++
+      else skipped++
+    }
+    return { sent, skipped }
+  }
+
+  close(id: string, reason: 'closed_by_step' | 'closed_by_api' = 'closed_by_api'): boolean {
+    const entry = this.#entries.get(id)
+    entry?.connection.finish(reason)
+    return entry !== undefined
+  }
+
+  #sendToOne(id: string, kind: PayloadKind, content: unknown): SendResult {
+    const entry = this.#entries.get(id)
+    if (entry === undefined) throw new SluiceError('client_unknown', `no client "${id}" is connected`)
+    if (!entry.connection.send(encode(kind, content, entry.codec))) {
+      throw new SluiceError('client_slow', `client "${id}" does not read: too much waits for it already`, {
+        retryable: true,
+      })
+    }
+    return { sent: 1, skipped: 0 }
+  }
+}
+
+function encode(kind: PayloadKind, content: unknown, codec: Codec): Buffer {
+  const writer = new ByteWriter()
+  encodeContent(kind, content, codec, writer)
+  return writer.take()
+}
+
+function matches(target: Exclude<SendTarget, { client: string }>, client: Client): boolean {
+  if ('all' in target) return true
+  if ('endpoint' in target) return client.endpoint === target.endpoint
+  return client.tags[target.tag] === target.value
+}

@@ -1,0 +1,196 @@
+import type { Client } from '../contracts/client.ts'
+import { countReason } from '../contracts/counters.ts'
+import { type CloseReason, type SluiceError, toSluiceError } from '../contracts/errors.ts'
+import type { Message } from '../contracts/message.ts'
+import type { Listener, Socket } from '../contracts/transport.ts'
+import { Connection } from './connection.ts'
+import type { DataflowHooks } from './dataflow.ts'
+import { Deadlines } from './deadlines.ts'
+import type { Directory } from './directory.ts'
+import type { EndpointSpec, ListenSpec, Surroundings } from './spec.ts'
+
+/**
+ * What all connections of one entry of `listen:` or `connect:` share. It makes connections of sockets and keeps account
+ * of them until the last delivery that they began has ended.
+ */
+export class Endpoint {
+  readonly spec: EndpointSpec
+  readonly surroundings: Surroundings
+  readonly deadlines = new Deadlines()
+  readonly hooks: DataflowHooks
+  readonly #directory: Directory
+  /** Every connection with work left, also after its socket has closed. */
+  readonly #connections = new Set<Connection>()
+  /** Connections with an open socket, and sockets whose TLS handshake is under way. */
+  #open = 0
+  #count = 0
+  #draining = false
+  #onEmpty: (() => void) | undefined = undefined
+
+  constructor(spec: EndpointSpec, surroundings: Surroundings, directory: Directory) {
+    this.spec = spec
+    this.surroundings = surroundings
+    this.hooks = createHooks(spec, surroundings)
+    this.#directory = directory
+  }
+
+  /** Connections with an open socket. */
+  get open(): number {
+    return this.#open
+  }
+
+  /**
+   * Makes a client of a raw socket: the limit on connections, then TLS, then the lane.
+   * @returns undefined when the socket was refused
+   */
+  async accept(raw: Socket): Promise<Connection | undefined> {
+    const { spec } = this
+    if (this.#draining) return this.#refuse(raw, 'drained', 'the server is stopping')
+    if (this.#open >= spec.limits.maxConnections) {
+      return this.#refuse(raw, 'too_many_connections', `limits.maxConnections is ${spec.limits.maxConnections}`)
+    }
+    if (spec.tls === undefined) return this.#admit(raw)
+    this.#open++
+    try {
+      const socket = await spec.tls.secure(raw)
+      this.#open--
+      return this.#admit(socket)
+    } catch (thrown) {
+      this.#open--
+      return this.#refuse(raw, 'tls_failed', toSluiceError(thrown, 'tls_failed').message)
+    }
+  }
+
+  /** A connection tells that its socket has closed. */
+  closed(connection: Connection, reason: CloseReason, detail: string): void {
+    const { client } = connection
+    this.#open--
+    this.#directory.remove(client)
+    countReason(this.spec.counters.closed, reason)
+    this.surroundings.events.emit('connection.closed', { client, reason, detail })
+  }
+
+  /** A connection tells that nothing of it is left to do. */
+  ended(connection: Connection): void {
+    this.#connections.delete(connection)
+    if (this.#connections.size === 0) this.#onEmpty?.()
+  }
+
+  /** Keeps a failed message as a dead letter. When even that fails, an event with the message is all that is left. */
+  async bury(message: Message, error: SluiceError, step: string): Promise<void> {
+    const { events, deadLetters } = this.surroundings
+    const { counters } = this.spec
+    if (step !== '') {
+      countReason(counters.failed, error.code)
+      events.emit('message.failed', { message, error, step, outcome: 'dead letter' })
+    }
+    try {
+      const id = await deadLetters.add(message, error, step)
+      countReason(counters.deadLetters, error.code)
+      events.emit('deadLetter.stored', { id, message, error })
+    } catch (thrown) {
+      events.emit('deadLetter.lost', { message, error, cause: toSluiceError(thrown, 'storage_failed') })
+    }
+  }
+
+  /** Answers could not be sent because their client has gone. */
+  lost(client: Client, count: number): void {
+    this.spec.counters.repliesLost += count
+    this.surroundings.events.emit('reply.lost', { client, count })
+  }
+
+  /** Reads no more and finishes what has arrived. Resolves when every connection has ended. */
+  drain(): Promise<void> {
+    this.#draining = true
+    for (const connection of this.#connections) connection.finish('drained')
+    if (this.#connections.size === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#onEmpty = resolve
+    })
+  }
+
+  /** Ends every connection at once. */
+  terminate(): void {
+    for (const connection of this.#connections) connection.terminate('drain_deadline')
+  }
+
+  #admit(socket: Socket): Connection {
+    const client = this.#describe(socket)
+    const connection = new Connection(socket, client, this)
+    this.#open++
+    this.#connections.add(connection)
+    this.#directory.add(client, connection, this.spec.codec)
+    this.spec.counters.opened++
+    this.surroundings.events.emit('connection.opened', { client })
+    connection.open()
+    if (this.#draining) connection.finish('drained')
+    return connection
+  }
+
+  #refuse(raw: Socket, reason: CloseReason, detail: string): undefined {
+    countReason(this.spec.counters.refused, reason)
+    const { name: endpoint } = this.spec
+    this.surroundings.events.emit('connection.refused', { endpoint, remote: raw.remote, reason, detail })
+    raw.destroy()
+    return undefined
+  }
+
+  #describe({ remote, local, tls }: Socket): Client {
+    const now = this.surroundings.clock.now()
+    return {
+      id: `${this.spec.name}-${++this.#count}`,
+      endpoint: this.spec.name,
+      ip: remote.ip,
+      port: remote.port,
+      localIp: local.ip,
+      localPort: local.port,
+      tls,
+      since: now,
+      lastSeen: now,
+      bytesIn: 0,
+      bytesOut: 0,
+      messagesIn: 0,
+      messagesOut: 0,
+      state: 'open',
+      tags: NO_TAGS,
+    }
+  }
+}
+
+/**
+ * Binds every address of a `listen:` entry. When one cannot be bound, none is.
+ * @throws SluiceError one sentence that says what to do
+ */
+export async function openListeners(endpoint: Endpoint, spec: ListenSpec): Promise<readonly Listener[]> {
+  const { events } = endpoint.surroundings
+  const listeners: Listener[] = []
+  try {
+    for (const address of spec.addresses) {
+      // Several addresses with port 0 shall share the port that the first one was given.
+      const port = address.port === 0 && listeners.length > 0 ? listeners[0]!.address.port : address.port
+      const options = port === undefined ? address : { ...address, port }
+      listeners.push(await spec.transport.listen(options, (socket) => void endpoint.accept(socket)))
+    }
+  } catch (thrown) {
+    await Promise.all(listeners.map((listener) => listener.close()))
+    throw thrown
+  }
+  for (const { address } of listeners) {
+    events.emit('listener.opened', { endpoint: spec.name, address, tls: spec.tls !== undefined })
+  }
+  return listeners
+}
+
+const NO_TAGS = Object.freeze({})
+
+function createHooks({ counters }: EndpointSpec, { events }: Surroundings): DataflowHooks {
+  return {
+    dropped(count) {
+      counters.dropped += count
+    },
+    handled(message, error, step) {
+      if (step !== '') countReason(counters.failed, error.code)
+      events.emit('message.failed', { message, error, step, outcome: 'handled' })
+    },
+  }
+}

@@ -1,0 +1,80 @@
+import type { PayloadKind } from '../contracts/client.ts'
+import { type Codec, encodeContent } from '../contracts/codec.ts'
+import type { Frames } from '../contracts/framing.ts'
+import { ByteWriter } from '../util/byte-writer.ts'
+
+/**
+ * The answers of one run, kept in a slot for each message so that they leave in the order of the messages that caused
+ * them, whatever branch or `onError` they come from. One write for each run.
+ *
+ * The first slot is open to the wire at once: what is in it may leave while the run still waits for a slow sink. The
+ * others follow when the run has ended.
+ */
+export class Replies {
+  /** How many answers were given. */
+  count = 0
+  readonly #codec: Codec
+  readonly #slots: (string | Buffer | undefined)[] = []
+  /** A read that is answered with itself; it stands for one answer in each slot. */
+  #echoed: Frames | undefined = undefined
+
+  constructor(codec: Codec) {
+    this.#codec = codec
+  }
+
+  /** @throws SluiceError what the format or framing says of the content */
+  add(slot: number, kind: PayloadKind, content: unknown): void {
+    if (this.#echoed !== undefined) this.#spread(this.#echoed)
+    const writer = new ByteWriter()
+    encodeContent(kind, content, this.#codec, writer)
+    const earlier = this.#slots[slot]
+    this.#slots[slot] = earlier === undefined ? writer.takePiece() : join(earlier, writer.takePiece())
+    this.count++
+  }
+
+  /** @returns false when something is in the slots already, or the framing cannot pass frames on as they are */
+  echo(frames: Frames): boolean {
+    if (this.count > 0 || this.#codec.framing.encodeFrames === undefined) return false
+    this.#echoed = frames
+    this.count = frames.count
+    return true
+  }
+
+  /** Takes what may leave before the run has ended. */
+  takeFirst(): Buffer | undefined {
+    if (this.#echoed !== undefined) this.#spread(this.#echoed)
+    const first = this.#slots[0]
+    if (first === undefined) return undefined
+    this.#slots[0] = undefined
+    return typeof first === 'string' ? Buffer.from(first) : first
+  }
+
+  /** Takes everything, in order. Undefined when there is nothing to send. */
+  takeAll(): Buffer | undefined {
+    const writer = new ByteWriter()
+    if (this.#echoed !== undefined) this.#codec.framing.encodeFrames!(this.#echoed, writer)
+    for (const piece of this.#slots) if (piece !== undefined) writer.write(piece)
+    this.#slots.length = 0
+    this.#echoed = undefined
+    this.count = 0
+    return writer.empty ? undefined : writer.take()
+  }
+
+  #spread(frames: Frames): void {
+    this.#echoed = undefined
+    for (let i = 0; i < frames.count; i++) {
+      const writer = new ByteWriter()
+      this.#codec.framing.encode(frames.at(i), writer)
+      this.#slots[i] = writer.take()
+    }
+  }
+}
+
+function join(a: string | Buffer, b: string | Buffer): string | Buffer {
+  if (typeof a === 'string' && typeof b === 'string') return a + b
+  return Buffer.concat([toBytes(a), toBytes(b)])
+}
+
+function toBytes(piece: string | Buffer): Buffer {
+  return typeof piece === 'string' ? Buffer.from(piece) : piece
+}

@@ -1,0 +1,71 @@
+import type { Clock } from '../contracts/clock.ts'
+import type { Codec } from '../contracts/codec.ts'
+import type { DeadLetters } from '../contracts/context.ts'
+import type { EndpointCounters } from '../contracts/counters.ts'
+import type { Events } from '../contracts/events.ts'
+import type { Format } from '../contracts/format.ts'
+import type { Framing } from '../contracts/framing.ts'
+import type { Dataflow } from '../contracts/message.ts'
+import type { DialOptions, ListenOptions, TlsLayer, Transport } from '../contracts/transport.ts'
+
+/** The bounds of an endpoint. Times in milliseconds, sizes in bytes; a time of 0 means no bound. */
+export interface Limits {
+  readonly maxConnections: number
+  readonly maxFrameLength: number
+  /** Bytes read and not yet run, for one connection; also the most that may wait to be sent to it. */
+  readonly maxQueued: number
+  readonly frameTimeout: number
+  readonly writeTimeout: number
+  readonly idleTimeout: number
+  readonly firstFrameTimeout: number
+}
+
+/** An endpoint, ready to run: everything resolved and built, nothing to look up. */
+export interface EndpointSpec {
+  readonly name: string
+  /** How bytes become messages. */
+  readonly framing: Framing
+  readonly format: Format
+  /** How answers become bytes. */
+  readonly codec: Codec
+  readonly dataflow: Dataflow | undefined
+  readonly onConnect: Dataflow | undefined
+  readonly onDisconnect: Dataflow | undefined
+  readonly onError: Dataflow | undefined
+  /** Run the dataflow once when a connection opens, with `event == "connect"`. */
+  readonly runOnConnect: boolean
+  readonly limits: Limits
+  readonly tls: TlsLayer | undefined
+  readonly transport: Transport
+  /** Written by the engine and by the hooks of the dataflows. */
+  readonly counters: EndpointCounters
+}
+
+export interface ListenSpec extends EndpointSpec {
+  readonly kind: 'listen'
+  readonly addresses: readonly ListenOptions[]
+}
+
+export interface ConnectSpec extends EndpointSpec {
+  readonly kind: 'connect'
+  readonly dial: Omit<DialOptions, 'signal'>
+  /** Milliseconds before the first attempt to reconnect, and at most. */
+  readonly reconnect: { readonly first: number; readonly max: number }
+  readonly poll: PollSpec | undefined
+}
+
+export interface PollSpec {
+  /** Milliseconds from one poll to the next. */
+  readonly every: number
+  /** Milliseconds until an unanswered poll no longer holds back the next. */
+  readonly timeout: number
+  /** Sent as it is: already framed. */
+  readonly bytes: Buffer
+}
+
+/** What the engine needs from outside, once for a server. */
+export interface Surroundings {
+  readonly events: Events
+  readonly clock: Clock
+  readonly deadLetters: DeadLetters
+}
