@@ -1,0 +1,45 @@
+import type { SqlRow, SqlValue } from '../contracts/storage.ts'
+
+/**
+ * What the main thread and the storage worker say to each other. The worker answers every request once; answers of
+ * several requests travel together.
+ */
+export type Request = { readonly id: number } & Action
+
+/** A file is opened by the first action that names it, so a worker that is started anew needs to be told nothing. */
+export type Action =
+  | { readonly kind: 'open'; readonly file: string }
+  | { readonly kind: 'exec'; readonly file: string; readonly sql: string }
+  | ({ readonly kind: 'write'; readonly file: string } & Write)
+  | { readonly kind: 'all'; readonly file: string; readonly sql: string; readonly parameters: SqlRow }
+  | { readonly kind: 'close'; readonly file: string }
+  /** Closes every file. The worker has then nothing left that ending it could harm. */
+  | { readonly kind: 'end' }
+
+/** One statement and the rows to run it for. */
+export interface Write {
+  readonly sql: string
+  readonly rows: readonly SqlRow[]
+}
+
+/** What an action gives when it succeeds. */
+export interface Results {
+  open: null
+  exec: null
+  /** The rows that failed, by their position. Usually empty, and then nothing per row travels back. */
+  write: ReadonlyMap<number, Failure>
+  all: readonly Record<string, SqlValue>[]
+  close: null
+  end: null
+}
+
+export type Answer =
+  | { readonly id: number; readonly result: Results[keyof Results] }
+  | { readonly id: number; readonly failure: Failure }
+
+/** The parts of a `SluiceError` with the code `storage_failed`; an error object itself would lose them on the way. */
+export interface Failure {
+  readonly message: string
+  readonly hint: string | undefined
+  readonly retryable: boolean
+}

@@ -1,0 +1,204 @@
+import { resolve } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import type { Database, SqlRow, SqlValue, Storage } from '../contracts/storage.ts'
+import { toStorageError } from './failure.ts'
+import type { Action, Answer, Results } from './protocol.ts'
+
+/**
+ * The embedded database engine. Its thread is started by the first `open` and keeps the process alive only while a
+ * request waits for its answer. When the thread dies, every request that waits fails with `storage_failed`, retryable,
+ * without a word on whether it was committed; the next request starts another thread, which opens the files again.
+ * @param startWorker starts the thread; a test brings its own to get hold of it
+ */
+export function createStorage(startWorker: () => Worker = startStorageWorker): Storage {
+  return new WorkerStorage(startWorker)
+}
+
+/** The thread that runs `worker.ts`: from the sources as well as from the compiled files. */
+export function startStorageWorker(): Worker {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+  // The flags of the process, such as --input-type, are meant for its own entry file.
+  return new Worker(new URL(`./worker.${extension}`, import.meta.url), { name: 'sluice-storage', execArgv: [] })
+}
+
+interface Waiting {
+  resolve(result: Results[keyof Results]): void
+  reject(error: SluiceError): void
+}
+
+class WorkerStorage implements Storage {
+  readonly #startWorker: () => Worker
+  readonly #waiting = new Map<number, Waiting>()
+  readonly #databases = new Map<string, SharedDatabase>()
+  #worker: Worker | undefined = undefined
+  #nextId = 1
+  #closing: Promise<void> | undefined = undefined
+
+  constructor(startWorker: () => Worker) {
+    this.#startWorker = startWorker
+  }
+
+  async open(file: string): Promise<Database> {
+    const path = resolve(file)
+    let database = this.#databases.get(path)
+    if (database === undefined) {
+      const opened = new SharedDatabase(path, this.#request({ kind: 'open', file: path }), {
+        request: (action) => this.#request(action),
+        forget: () => this.#forget(path, opened),
+        release: () => this.#release(path, opened),
+      })
+      database = opened
+      this.#databases.set(path, database)
+    }
+    await database.use()
+    return database
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#end()
+    return this.#closing
+  }
+
+  async #end(): Promise<void> {
+    if (this.#worker === undefined) return
+    // The port keeps the order, so all that was begun is answered before this is.
+    const ended = this.#post({ kind: 'end' })
+    this.#databases.clear()
+    await ended.catch(() => {})
+    await this.#worker?.terminate()
+  }
+
+  #forget(path: string, database: SharedDatabase): void {
+    if (this.#databases.get(path) === database) this.#databases.delete(path)
+  }
+
+  async #release(path: string, database: SharedDatabase): Promise<void> {
+    if (this.#closing !== undefined) return this.#closing
+    this.#forget(path, database)
+    await this.#post({ kind: 'close', file: path })
+  }
+
+  #request<A extends Action>(action: A): Promise<Results[A['kind']]> {
+    if (this.#closing !== undefined) return Promise.reject(closed())
+    return this.#post(action)
+  }
+
+  #post<A extends Action>(action: A): Promise<Results[A['kind']]> {
+    return new Promise((resolve, reject) => {
+      try {
+        this.#worker ??= this.#start()
+        const id = this.#nextId++
+        this.#worker.postMessage({ id, ...action })
+        if (this.#waiting.size === 0) this.#worker.ref()
+        this.#waiting.set(id, { resolve: resolve as Waiting['resolve'], reject })
+      } catch (thrown) {
+        const { message } = toSluiceError(thrown)
+        reject(new SluiceError('storage_failed', `the storage thread cannot be asked: ${message}`, { cause: thrown }))
+      }
+    })
+  }
+
+  #start(): Worker {
+    const worker = this.#startWorker()
+    let cause: unknown
+    worker.unref()
+    worker.on('message', (answers: readonly Answer[]) => this.#settle(answers))
+    worker.on('error', (error) => {
+      cause = error
+    })
+    worker.on('exit', () => {
+      this.#worker = undefined
+      const lost = [...this.#waiting.values()]
+      this.#waiting.clear()
+      for (const { reject } of lost) reject(crashed(cause))
+    })
+    return worker
+  }
+
+  #settle(answers: readonly Answer[]): void {
+    for (const answer of answers) {
+      const waiting = this.#waiting.get(answer.id)
+      this.#waiting.delete(answer.id)
+      if ('failure' in answer) waiting?.reject(toStorageError(answer.failure))
+      else waiting?.resolve(answer.result)
+    }
+    if (this.#waiting.size === 0) this.#worker?.unref()
+  }
+}
+
+interface Owner {
+  request<A extends Action>(action: A): Promise<Results[A['kind']]>
+  /** Lets the next `open` of the file begin anew. */
+  forget(): void
+  /** Nobody uses the database any more. */
+  release(): Promise<void>
+}
+
+/** One file for all who opened it; the last `close` closes it. */
+class SharedDatabase implements Database {
+  readonly #file: string
+  readonly #opened: Promise<null>
+  readonly #owner: Owner
+  #users = 0
+
+  constructor(file: string, opened: Promise<null>, owner: Owner) {
+    this.#file = file
+    this.#opened = opened
+    this.#owner = owner
+  }
+
+  async use(): Promise<void> {
+    this.#users++
+    try {
+      await this.#opened
+    } catch (error) {
+      this.#owner.forget()
+      throw error
+    }
+  }
+
+  async exec(sql: string): Promise<void> {
+    await this.#request({ kind: 'exec', file: this.#file, sql })
+  }
+
+  async write(sql: string, rows: readonly SqlRow[]): Promise<readonly (SluiceError | undefined)[]> {
+    const outcomes = new Array<SluiceError | undefined>(rows.length).fill(undefined)
+    if (rows.length === 0) return outcomes
+    const failed = await this.#request({ kind: 'write', file: this.#file, sql, rows: rows.map(detach) })
+    for (const [i, failure] of failed) outcomes[i] = toStorageError(failure)
+    return outcomes
+  }
+
+  async all(sql: string, parameters: SqlRow = []): Promise<readonly Readonly<Record<string, SqlValue>>[]> {
+    return this.#request({ kind: 'all', file: this.#file, sql, parameters: detach(parameters) })
+  }
+
+  async close(): Promise<void> {
+    if (this.#users === 0 || --this.#users > 0) return
+    await this.#owner.release()
+  }
+
+  #request<A extends Action>(action: A): Promise<Results[A['kind']]> {
+    return this.#users === 0 ? Promise.reject(closed()) : this.#owner.request(action)
+  }
+}
+
+/** A view would take the whole buffer under it, a read of 64 KiB perhaps, along to the thread; a copy takes its own bytes. */
+function detach(row: SqlRow): SqlRow {
+  return row.some(isView) ? row.map((value) => (isView(value) ? new Uint8Array(value) : value)) : row
+}
+
+function isView(value: SqlValue): value is Uint8Array {
+  return value instanceof Uint8Array && value.byteLength < value.buffer.byteLength
+}
+
+function closed(): SluiceError {
+  return new SluiceError('storage_failed', 'the database was closed before this was asked of it')
+}
+
+function crashed(cause: unknown): SluiceError {
+  const why = cause === undefined ? '' : ` (${toSluiceError(cause).message})`
+  const text = `the storage thread ended unexpectedly${why}, so it is not known whether this was stored`
+  return new SluiceError('storage_failed', text, { cause, retryable: true })
+}
