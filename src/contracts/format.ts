@@ -1,3 +1,6 @@
+import { formatBytes } from '../util/escapes.ts'
+import { findInvalidUtf8, REPLACEMENT } from '../util/utf8.ts'
+import { SluiceError } from './errors.ts'
 import type { Frames } from './framing.ts'
 
 /**
@@ -29,3 +32,31 @@ export interface Format<Value = unknown> {
   /** The bytes of a reply's `text` in this format's character set. Absent means UTF-8. */
   encodeText?(text: string): Buffer
 }
+
+/**
+ * The text of `bytes[start, end)`, for formats that are text. A byte order mark is kept, so that the text gives the same
+ * bytes again.
+ * @throws SluiceError `format_invalid` where the bytes are not UTF-8; they never become U+FFFD
+ */
+export function readUtf8(bytes: Buffer, start: number, end: number): string {
+  const text = bytes.toString('utf8', start, end)
+  if (text.includes(REPLACEMENT)) {
+    const at = findInvalidUtf8(bytes, start, end)
+    if (at !== -1) throw invalidAt('not valid UTF-8', bytes, start, end, at)
+  }
+  return text
+}
+
+/**
+ * The error for a frame that cannot be parsed, with the place and the bytes around it.
+ * @param at index in `bytes` of the first byte that is wrong; the message counts from the start of the frame
+ */
+export function invalidAt(problem: string, bytes: Buffer, start: number, end: number, at: number): SluiceError {
+  const from = Math.max(start, at - AROUND)
+  const to = Math.min(end, at + AROUND)
+  const shown = `${from > start ? '…' : ''}${formatBytes(bytes.subarray(from, to))}${to < end ? '…' : ''}`
+  return new SluiceError('format_invalid', `${problem} at byte ${at - start}, near "${shown}"`)
+}
+
+/** How many bytes on each side of a mistake are shown. */
+const AROUND = 16

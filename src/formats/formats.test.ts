@@ -1,0 +1,10 @@
+import { describe, test } from 'vitest'
+import { formatSuite } from '../testing/format-suite.ts'
+import { bytes } from './bytes.ts'
+import { hex } from './hex.ts'
+import { json } from './json.ts'
+import { text } from './text.ts'
+
+describe.each([bytes, hex, json, text])('the format $name', (definition) => {
+  for (const { name, run } of formatSuite(definition)) test(name, run)
+})
