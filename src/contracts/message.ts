@@ -85,6 +85,23 @@ export class Message<T = unknown> {
     this.error = error
   }
 
+  /**
+   * A message for entry `i` of a read.
+   * @param verbatim the format that gave the value; undefined when the frame could not be decoded
+   */
+  static ofFrame<T>(
+    msg: T,
+    source: Source,
+    { bytes, starts, ends }: Frames,
+    i: number,
+    time: number,
+    sequence: number,
+    slot: number,
+    verbatim: Format | undefined,
+  ): Message<T> {
+    return new Message(msg, source, 'message', time, sequence, slot, bytes, starts[i]!, ends[i]!, verbatim, undefined)
+  }
+
   /** A message that stands for an event of the connection and has no bytes. */
   static ofEvent(source: Source, event: MessageEvent, time: number): Message<null> {
     return new Message(null, source, event, time, 0, 0, NO_BYTES, 0, 0, undefined, undefined)
@@ -189,25 +206,10 @@ export class Batch<T = unknown> {
   /** @param format has already said by `acceptsAll` that it can read every frame */
   static ofFrames(frames: Frames, format: Format, source: Source, time: number, firstSequence: number): Batch {
     return new Batch<unknown>(frames.count, undefined, frames, format, source, () => {
-      const { bytes, starts, ends } = frames
-      const messages = new Array<Message>(starts.length)
-      for (let i = 0; i < starts.length; i++) {
-        const start = starts[i]!
-        const end = ends[i]!
-        const value = format.parse(bytes, start, end)
-        messages[i] = new Message(
-          value,
-          source,
-          'message',
-          time,
-          firstSequence + i,
-          i,
-          bytes,
-          start,
-          end,
-          format,
-          undefined,
-        )
+      const messages = new Array<Message>(frames.count)
+      for (let i = 0; i < messages.length; i++) {
+        const value = format.parse(frames.bytes, frames.starts[i]!, frames.ends[i]!)
+        messages[i] = Message.ofFrame(value, source, frames, i, time, firstSequence + i, i, format)
       }
       return messages
     })

@@ -5,11 +5,26 @@ import { type CloseReason, SluiceError, toSluiceError } from '../contracts/error
 import type { Frames } from '../contracts/framing.ts'
 import { Batch, type Dataflow, Message, type MessageEvent, type Source } from '../contracts/message.ts'
 import type { Socket, SocketHandler } from '../contracts/transport.ts'
-import { FailureList, runOnError } from './dataflow.ts'
-import { type Timed, toTicks } from './deadlines.ts'
-import type { Endpoint } from './endpoint.ts'
+import { type Deadlines, type Timed, toTicks } from '../util/deadlines.ts'
+import { type Failure, FailureList } from './failures.ts'
 import { Framer } from './framer.ts'
 import { Replies } from './replies.ts'
+import type { EndpointSpec, Surroundings } from './spec.ts'
+
+/** What a connection needs of its endpoint. */
+export interface Host {
+  readonly spec: EndpointSpec
+  readonly surroundings: Surroundings
+  readonly deadlines: Deadlines
+  /** The socket has closed; work may be left. */
+  closed(client: Client, reason: CloseReason, detail: string): void
+  /** Nothing is left to do. */
+  ended(connection: Connection): void
+  /** Takes care of what failed in a run: `onError`, else dead letters. Never rejects. */
+  settle(failed: readonly Failure[]): Promise<void>
+  /** Answers could not be sent because their client has gone. */
+  lost(client: Client, count: number): void
+}
 
 /**
  * One live connection: its lane, its answers, its end.
@@ -25,7 +40,7 @@ import { Replies } from './replies.ts'
 export class Connection implements Source, SocketHandler, Timed {
   readonly client: Client
   readonly #socket: Socket
-  readonly #endpoint: Endpoint
+  readonly #host: Host
   readonly #framer: Framer
   readonly #replies: Replies
   /** Made when a step first writes to it: most connections never do. */
@@ -50,11 +65,11 @@ export class Connection implements Source, SocketHandler, Timed {
   #closingSince = 0
   #activeSince: number
 
-  constructor(socket: Socket, client: Client, endpoint: Endpoint) {
+  constructor(socket: Socket, client: Client, host: Host) {
     this.#socket = socket
     this.client = client
-    this.#endpoint = endpoint
-    const { spec, deadlines } = endpoint
+    this.#host = host
+    const { spec, deadlines } = host
     this.#framer = new Framer(spec.framing.createDecoder(spec.limits.maxFrameLength), spec.limits.maxFrameLength)
     this.#replies = new Replies(spec.codec)
     this.#activeSince = deadlines.tick
@@ -66,7 +81,7 @@ export class Connection implements Source, SocketHandler, Timed {
   }
 
   get clock(): Clock {
-    return this.#endpoint.surroundings.clock
+    return this.#host.surroundings.clock
   }
 
   get state(): Record<string, unknown> {
@@ -76,7 +91,7 @@ export class Connection implements Source, SocketHandler, Timed {
 
   /** Begins: the events of the connection occupy the lane first, then data flows. */
   open(): void {
-    const { onConnect, runOnConnect, dataflow } = this.#endpoint.spec
+    const { onConnect, runOnConnect, dataflow } = this.#host.spec
     if (onConnect !== undefined) this.#jobs.push({ event: 'connect', dataflow: onConnect, required: true })
     if (runOnConnect && dataflow !== undefined) this.#jobs.push({ event: 'connect', dataflow, required: false })
     this.#socket.start(this)
@@ -85,7 +100,7 @@ export class Connection implements Source, SocketHandler, Timed {
 
   onData(chunk: Buffer): void {
     if (this.#phase !== 'open') return
-    const { surroundings, spec, deadlines } = this.#endpoint
+    const { surroundings, spec, deadlines } = this.#host
     const { client } = this
     if (client.bytesIn === 0) surroundings.events.emit('connection.spoke', { client, bytes: chunk })
     const time = surroundings.clock.now()
@@ -94,14 +109,14 @@ export class Connection implements Source, SocketHandler, Timed {
     spec.counters.bytesIn += chunk.length
     this.#activeSince = deadlines.tick
     this.#take(this.#framer.push(chunk), time)
-    if (this.#framer.broken !== undefined) this.#finish('frame_error', this.#framer.broken.message)
+    if (this.#framer.broken !== undefined) this.finish('frame_error', this.#framer.broken.message)
     else this.#pump()
   }
 
   onEnd(): void {
     if (this.#phase !== 'open') return
     this.#take(this.#framer.end(), this.clock.now())
-    this.#finish('client_closed')
+    this.finish('client_closed')
   }
 
   onDrain(): void {
@@ -115,10 +130,10 @@ export class Connection implements Source, SocketHandler, Timed {
     if (error !== undefined && this.#detail === '') this.#detail = error.message
     this.#phase = 'closed'
     this.client.state = 'closed'
-    this.#endpoint.deadlines.forget(this)
+    this.#host.deadlines.forget(this)
     this.#onWritable?.()
-    this.#endpoint.closed(this, this.#reason, this.#detail)
-    const { onDisconnect } = this.#endpoint.spec
+    this.#host.closed(this.client, this.#reason, this.#detail)
+    const { onDisconnect } = this.#host.spec
     if (onDisconnect !== undefined) {
       this.#jobs.push({ event: 'disconnect', dataflow: onDisconnect, required: false })
     }
@@ -144,14 +159,19 @@ export class Connection implements Source, SocketHandler, Timed {
    */
   send(bytes: Buffer): boolean {
     if (this.#phase === 'closing' || this.#phase === 'closed') return false
-    if (this.#socket.queued + bytes.length > this.#endpoint.spec.limits.maxQueued) return false
+    if (this.#socket.queued + bytes.length > this.#host.spec.limits.maxQueued) return false
     this.#write(bytes, 1)
     return true
   }
 
   /** Reads no more, runs what has arrived, sends its answers, closes. An unfinished frame is dropped. */
   finish(reason: CloseReason, detail = ''): void {
-    this.#finish(reason, detail)
+    if (this.#phase !== 'open') return
+    this.#phase = 'finishing'
+    this.client.state = 'closing'
+    this.#reason ??= reason
+    this.#detail ||= detail
+    this.#pump()
   }
 
   /** Ends at once. What has begun to be delivered is delivered all the same. */
@@ -162,7 +182,7 @@ export class Connection implements Source, SocketHandler, Timed {
   }
 
   checkDeadlines(tick: number): boolean {
-    const { limits } = this.#endpoint.spec
+    const { limits } = this.#host.spec
     const overdue = (since: number, milliseconds: number) => milliseconds > 0 && tick - since >= toTicks(milliseconds)
     if (this.#closingSince > 0) {
       if (overdue(this.#closingSince, LINGER_MS)) this.#socket.destroy()
@@ -178,18 +198,18 @@ export class Connection implements Source, SocketHandler, Timed {
     if (this.#frameSince > 0 && overdue(this.#frameSince, limits.frameTimeout)) {
       const error = new SluiceError('frame_timeout', `a frame was not finished within ${limits.frameTimeout} ms`)
       this.#take(this.#framer.abandon(error), this.clock.now())
-      this.#finish('frame_timeout', error.message)
+      this.finish('frame_timeout', error.message)
     } else if (this.#sequence === 0 && overdue(this.#activeSince, limits.firstFrameTimeout)) {
-      this.#finish('first_frame_timeout')
+      this.finish('first_frame_timeout')
     } else if (overdue(this.#activeSince, limits.idleTimeout)) {
-      this.#finish('idle_timeout')
+      this.finish('idle_timeout')
     }
     return this.#frameSince > 0 || this.#writeSince > 0 || limits.idleTimeout > 0 || limits.firstFrameTimeout > 0
   }
 
   /** Puts what the framer found into the lane and holds the sender back when that is too much. */
   #take(frames: Frames, time: number): void {
-    const { spec, deadlines } = this.#endpoint
+    const { spec, deadlines } = this.#host
     if (this.#framer.unread === 0) this.#frameSince = 0
     else if (this.#frameSince === 0 || frames.count > 0) {
       this.#frameSince = deadlines.tick
@@ -224,7 +244,7 @@ export class Connection implements Source, SocketHandler, Timed {
     }
     if (this.#lane !== 'idle') return
     if (this.#phase === 'finishing') this.#closeOutput()
-    else if (this.#phase === 'closed') this.#endpoint.ended(this)
+    else if (this.#phase === 'closed') this.#host.ended(this)
   }
 
   #runNext(): Promise<void> | undefined {
@@ -237,19 +257,19 @@ export class Connection implements Source, SocketHandler, Timed {
       if (!job.required) return ended
       const closeIfFailed = () => {
         const failed = failures.entries[0]
-        if (failed !== undefined) this.#finish('connect_failed', failed.error.message)
+        if (failed !== undefined) this.finish('connect_failed', failed.error.message)
       }
       if (ended !== undefined) return ended.then(closeIfFailed)
       closeIfFailed()
       return undefined
     }
     const batch = this.#nextBatch(failures)
-    return this.#run(this.#endpoint.spec.dataflow, batch, failures)
+    return this.#run(this.#host.spec.dataflow, batch, failures)
   }
 
   /** Joins small reads that wait into one batch: batches grow exactly when the lane is slow. */
   #nextBatch(failures: FailureList): Batch {
-    const { spec } = this.#endpoint
+    const { spec } = this.#host
     const reads = [this.#nextRead()]
     let length = reads[0]!.frames.count
     for (let job = this.#jobs[0]; job !== undefined && 'frames' in job; job = this.#jobs[0]) {
@@ -271,13 +291,13 @@ export class Connection implements Source, SocketHandler, Timed {
     const read = this.#jobs.shift() as Read
     if (this.#queued > 0) {
       this.#queued -= read.frames.bytes.length
-      this.#endpoint.spec.counters.queuedBytes -= read.frames.bytes.length
+      this.#host.spec.counters.queuedBytes -= read.frames.bytes.length
     }
     return read
   }
 
   #toBatch(reads: readonly Read[], failures: FailureList): Batch {
-    const { format } = this.#endpoint.spec
+    const { format } = this.#host.spec
     const { frames, time, sequence } = reads[0]!
     if (reads.length === 1 && frames.errors === undefined && format.acceptsAll?.(frames)) {
       return Batch.ofFrames(frames, format, this, time, sequence)
@@ -293,50 +313,21 @@ export class Connection implements Source, SocketHandler, Timed {
 
   /** Makes a message of each frame; one that framing or format refuses becomes a failure with its raw bytes. */
   #decode({ frames, time, sequence }: Read, firstSlot: number, messages: Message[], failures: FailureList): void {
-    const { spec, surroundings } = this.#endpoint
+    const { spec, surroundings } = this.#host
     const { format } = spec
     const { bytes, starts, ends, errors } = frames
     for (let i = 0; i < starts.length; i++) {
-      const start = starts[i]!
-      const end = ends[i]!
       let error = errors?.get(i)
       if (error === undefined) {
         try {
-          const value = format.parse(bytes, start, end)
-          messages.push(
-            new Message(
-              value,
-              this,
-              'message',
-              time,
-              sequence + i,
-              firstSlot + i,
-              bytes,
-              start,
-              end,
-              format,
-              undefined,
-            ),
-          )
+          const value = format.parse(bytes, starts[i]!, ends[i]!)
+          messages.push(Message.ofFrame(value, this, frames, i, time, sequence + i, firstSlot + i, format))
           continue
         } catch (thrown) {
           error = toSluiceError(thrown, 'format_invalid')
         }
       }
-      const slot = firstSlot + i
-      const message = new Message(
-        null,
-        this,
-        'message',
-        time,
-        sequence + i,
-        slot,
-        bytes,
-        start,
-        end,
-        undefined,
-        undefined,
-      )
+      const message = Message.ofFrame(null, this, frames, i, time, sequence + i, firstSlot + i, undefined)
       countReason(spec.counters.rejected, error.code)
       surroundings.events.emit('frame.rejected', { message, error })
       failures.add(message, error)
@@ -350,12 +341,12 @@ export class Connection implements Source, SocketHandler, Timed {
       try {
         result = dataflow.run(batch, failures)
       } catch (thrown) {
-        failAll(batch, thrown, failures)
+        failures.addAll(batch, thrown)
         result = batch
       }
       if (result instanceof Promise) {
         this.#sendFirst()
-        return result.catch((thrown) => failAll(batch, thrown, failures)).then(() => this.#settle(failures))
+        return result.catch((thrown) => failures.addAll(batch, thrown)).then(() => this.#settle(failures))
       }
     }
     return this.#settle(failures)
@@ -363,26 +354,7 @@ export class Connection implements Source, SocketHandler, Timed {
 
   #settle(failures: FailureList): Promise<void> | undefined {
     if (failures.entries.length === 0) return this.#sendAll()
-    return this.#handleFailures(failures).then(() => this.#sendAll())
-  }
-
-  /** The endpoint's `onError` takes what failed for the first time; the rest is kept as dead letters. */
-  async #handleFailures(failures: FailureList): Promise<void> {
-    const { spec, hooks } = this.#endpoint
-    const first = new FailureList()
-    const last = new FailureList()
-    for (const { message, error, step } of failures.entries) {
-      const list = spec.onError !== undefined && message.error === undefined ? first : last
-      list.add(message, error, step)
-    }
-    if (first.entries.length > 0) {
-      try {
-        await runOnError(spec.onError!, first, last, hooks)
-      } catch (thrown) {
-        for (const { message, step } of first.entries) last.add(message, toSluiceError(thrown, 'internal'), step)
-      }
-    }
-    await Promise.all(last.entries.map(({ message, error, step }) => this.#endpoint.bury(message, error, step)))
+    return this.#host.settle(failures.entries).then(() => this.#sendAll())
   }
 
   #sendFirst(): void {
@@ -397,7 +369,7 @@ export class Connection implements Source, SocketHandler, Timed {
     const bytes = this.#replies.takeAll()
     if (bytes === undefined) return undefined
     if (this.#phase === 'closed' || this.#phase === 'closing') {
-      this.#endpoint.lost(this.client, count)
+      this.#host.lost(this.client, count)
       return undefined
     }
     if (this.#write(bytes, count)) return undefined
@@ -410,7 +382,7 @@ export class Connection implements Source, SocketHandler, Timed {
   }
 
   #write(bytes: Buffer, count: number): boolean {
-    const { spec, deadlines } = this.#endpoint
+    const { spec, deadlines } = this.#host
     this.client.bytesOut += bytes.length
     this.client.messagesOut += count
     spec.counters.bytesOut += bytes.length
@@ -423,18 +395,9 @@ export class Connection implements Source, SocketHandler, Timed {
     return false
   }
 
-  #finish(reason: CloseReason, detail = ''): void {
-    if (this.#phase !== 'open') return
-    this.#phase = 'finishing'
-    this.client.state = 'closing'
-    this.#reason ??= reason
-    this.#detail ||= detail
-    this.#pump()
-  }
-
   /** Half-closes, then discards input until FIN or the linger time, so that the last answer arrives (RFC 1122, 4.2.2.13). */
   #closeOutput(): void {
-    const { deadlines } = this.#endpoint
+    const { deadlines } = this.#host
     this.#phase = 'closing'
     this.#closingSince = deadlines.tick
     deadlines.watch(this)
@@ -464,11 +427,6 @@ type Job = Read | EventJob
 const LARGE_READ = 256
 
 const LINGER_MS = 2000
-
-function failAll(batch: Batch, thrown: unknown, failures: FailureList): void {
-  const error = toSluiceError(thrown, 'internal')
-  for (const message of batch.messages) failures.add(message, error)
-}
 
 function resetReason(error: Error): CloseReason {
   return 'code' in error && error.code === 'ETIMEDOUT' ? 'keepalive_failed' : 'client_reset'

@@ -1,8 +1,9 @@
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
-import { Batch, type Dataflow, type ErrorInfo, type Failures, Message } from '../contracts/message.ts'
+import { Batch, type Dataflow, type Failures, Message } from '../contracts/message.ts'
 import type { Expression } from '../contracts/schema.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import type { Step, StepResult } from '../contracts/step.ts'
+import { type DataflowHooks, FailureList, runOnError } from './failures.ts'
 
 /** One step of a dataflow with what stands around it. */
 export interface StageSpec {
@@ -18,13 +19,6 @@ export interface StageSpec {
   readonly onError?: Dataflow | undefined
   /** Milliseconds a batch may take. */
   readonly timeout?: number | undefined
-}
-
-/** What a dataflow tells its endpoint. */
-export interface DataflowHooks {
-  dropped(count: number): void
-  /** A message failed in a step and its `onError` takes it. */
-  handled(message: Message, error: SluiceError, step: string): void
 }
 
 /**
@@ -50,20 +44,6 @@ export function createDataflow(specs: readonly StageSpec[], hooks: DataflowHooks
       return current
     },
   }
-}
-
-/** Collects failures until their owner settles them. */
-export class FailureList implements Failures {
-  readonly entries: { readonly message: Message; readonly error: SluiceError; readonly step: string }[] = []
-
-  add(message: Message, error: SluiceError, step = ''): void {
-    this.entries.push({ message, error, step })
-  }
-}
-
-/** What an expression sees as `error`. */
-export function errorInfo(error: SluiceError, step: string): ErrorInfo {
-  return { message: error.message, code: error.code, step, retryable: error.retryable }
 }
 
 type Stage = (batch: Batch, failures: Failures) => Batch | Promise<Batch>
@@ -243,26 +223,12 @@ function withOnError(stage: Stage, onError: Dataflow, id: string, hooks: Dataflo
     }
     const handle = (passed: Batch): Batch | Promise<Batch> => {
       if (own.entries.length === 0) return passed
-      const ended = runOnError(onError, own, failures, hooks)
+      const ended = runOnError(onError, own.entries, failures, hooks)
       return ended instanceof Promise ? ended.then(() => passed) : passed
     }
     const result = stage(batch, split)
     return result instanceof Promise ? result.then(handle) : handle(result)
   }
-}
-
-/** Runs an `onError` dataflow for what failed; what fails in it in turn is given to `failures`. */
-export function runOnError(
-  onError: Dataflow,
-  failed: FailureList,
-  failures: Failures,
-  hooks: DataflowHooks,
-): Batch | Promise<Batch> {
-  const messages = failed.entries.map(({ message, error, step }) => {
-    hooks.handled(message, error, step)
-    return message.withError(errorInfo(error, step))
-  })
-  return onError.run(Batch.of(messages), failures)
 }
 
 function withCondition(stage: Stage, condition: Expression<boolean>, id: string): Stage {

@@ -1,23 +1,23 @@
 import type { Client } from '../contracts/client.ts'
-import { countReason } from '../contracts/counters.ts'
-import { type CloseReason, type SluiceError, toSluiceError } from '../contracts/errors.ts'
-import type { Message } from '../contracts/message.ts'
+import { countReason, type EndpointCounters } from '../contracts/counters.ts'
+import { type CloseReason, toSluiceError } from '../contracts/errors.ts'
+import type { Events } from '../contracts/events.ts'
 import type { Listener, Socket } from '../contracts/transport.ts'
-import { Connection } from './connection.ts'
-import type { DataflowHooks } from './dataflow.ts'
-import { Deadlines } from './deadlines.ts'
+import { Deadlines } from '../util/deadlines.ts'
+import { Connection, type Host } from './connection.ts'
 import type { Directory } from './directory.ts'
+import { type DataflowHooks, type Failure, settleFailures } from './failures.ts'
 import type { EndpointSpec, ListenSpec, Surroundings } from './spec.ts'
 
 /**
  * What all connections of one entry of `listen:` or `connect:` share. It makes connections of sockets and keeps account
  * of them until the last delivery that they began has ended.
  */
-export class Endpoint {
+export class Endpoint implements Host {
   readonly spec: EndpointSpec
   readonly surroundings: Surroundings
   readonly deadlines = new Deadlines()
-  readonly hooks: DataflowHooks
+  readonly #hooks: DataflowHooks
   readonly #directory: Directory
   /** Every connection with work left, also after its socket has closed. */
   readonly #connections = new Set<Connection>()
@@ -30,7 +30,7 @@ export class Endpoint {
   constructor(spec: EndpointSpec, surroundings: Surroundings, directory: Directory) {
     this.spec = spec
     this.surroundings = surroundings
-    this.hooks = createHooks(spec, surroundings)
+    this.#hooks = createHooks(spec.counters, surroundings.events)
     this.#directory = directory
   }
 
@@ -61,39 +61,22 @@ export class Endpoint {
     }
   }
 
-  /** A connection tells that its socket has closed. */
-  closed(connection: Connection, reason: CloseReason, detail: string): void {
-    const { client } = connection
+  closed(client: Client, reason: CloseReason, detail: string): void {
     this.#open--
     this.#directory.remove(client)
     countReason(this.spec.counters.closed, reason)
     this.surroundings.events.emit('connection.closed', { client, reason, detail })
   }
 
-  /** A connection tells that nothing of it is left to do. */
   ended(connection: Connection): void {
     this.#connections.delete(connection)
     if (this.#connections.size === 0) this.#onEmpty?.()
   }
 
-  /** Keeps a failed message as a dead letter. When even that fails, an event with the message is all that is left. */
-  async bury(message: Message, error: SluiceError, step: string): Promise<void> {
-    const { events, deadLetters } = this.surroundings
-    const { counters } = this.spec
-    if (step !== '') {
-      countReason(counters.failed, error.code)
-      events.emit('message.failed', { message, error, step, outcome: 'dead letter' })
-    }
-    try {
-      const id = await deadLetters.add(message, error, step)
-      countReason(counters.deadLetters, error.code)
-      events.emit('deadLetter.stored', { id, message, error })
-    } catch (thrown) {
-      events.emit('deadLetter.lost', { message, error, cause: toSluiceError(thrown, 'storage_failed') })
-    }
+  settle(failed: readonly Failure[]): Promise<void> {
+    return settleFailures(failed, this.spec.onError, this.#hooks, (failure) => this.#bury(failure))
   }
 
-  /** Answers could not be sent because their client has gone. */
   lost(client: Client, count: number): void {
     this.spec.counters.repliesLost += count
     this.surroundings.events.emit('reply.lost', { client, count })
@@ -125,6 +108,23 @@ export class Endpoint {
     connection.open()
     if (this.#draining) connection.finish('drained')
     return connection
+  }
+
+  /** Keeps a failed message as a dead letter. When even that fails, an event with the message is all that is left. */
+  async #bury({ message, error, step }: Failure): Promise<void> {
+    const { events, deadLetters } = this.surroundings
+    const { counters } = this.spec
+    if (step !== '') {
+      countReason(counters.failed, error.code)
+      events.emit('message.failed', { message, error, step, outcome: 'dead letter' })
+    }
+    try {
+      const id = await deadLetters.add(message, error, step)
+      countReason(counters.deadLetters, error.code)
+      events.emit('deadLetter.stored', { id, message, error })
+    } catch (thrown) {
+      events.emit('deadLetter.lost', { message, error, cause: toSluiceError(thrown, 'storage_failed') })
+    }
   }
 
   #refuse(raw: Socket, reason: CloseReason, detail: string): undefined {
@@ -183,7 +183,8 @@ export async function openListeners(endpoint: Endpoint, spec: ListenSpec): Promi
 
 const NO_TAGS = Object.freeze({})
 
-function createHooks({ counters }: EndpointSpec, { events }: Surroundings): DataflowHooks {
+/** What the dataflows of an endpoint count and tell. */
+export function createHooks(counters: EndpointCounters, events: Events): DataflowHooks {
   return {
     dropped(count) {
       counters.dropped += count

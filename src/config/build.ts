@@ -1,0 +1,193 @@
+import { resolve } from 'node:path'
+import type { Codec } from '../contracts/codec.ts'
+import type { PartContext, Shared } from '../contracts/context.ts'
+import { EndpointCounters } from '../contracts/counters.ts'
+import type { SinkDefinition } from '../contracts/define.ts'
+import type { Events } from '../contracts/events.ts'
+import type { Framing } from '../contracts/framing.ts'
+import type { Dataflow } from '../contracts/message.ts'
+import type { Sink } from '../contracts/sink.ts'
+import { withRetry } from '../delivery/retry.ts'
+import { createDataflow, type StageSpec } from '../engine/dataflow.ts'
+import { createHooks } from '../engine/endpoint.ts'
+import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
+import { createClientTls, createServerTls } from '../transports/tls.ts'
+import { ByteWriter } from '../util/byte-writer.ts'
+import { type EndpointPlan, type Plan, PlannedDataflow, type StepPlan } from './plan.ts'
+
+/** What parts share beyond their endpoint; made once for a server. */
+export interface World extends Omit<PartContext, 'id' | 'endpoint' | 'codec' | 'share' | 'resolvePath' | 'log'> {
+  readonly events: Events
+  /** Stands in for a sink, in dataflow tests. Undefined means: create the real one. */
+  readonly replaceSink?: (plan: StepPlan) => Sink | undefined
+  readonly lineFraming: Framing
+}
+
+/** Endpoints that are ready for the engine, and the way to close what their parts have opened. */
+export interface Built {
+  readonly endpoints: readonly (ListenSpec | ConnectSpec)[]
+  /** Closes steps and sinks, last created first. */
+  close(): Promise<void>
+}
+
+/**
+ * Turns a plan into running parts: every step and sink is created, every dataflow bound.
+ * @throws what a part's `create` throws; what was created before is closed again
+ */
+export async function build(plan: Plan, world: World): Promise<Built> {
+  const builder = new Builder(plan, world)
+  try {
+    const endpoints: (ListenSpec | ConnectSpec)[] = []
+    for (const endpoint of plan.endpoints) endpoints.push(await builder.endpoint(endpoint))
+    return { endpoints, close: () => builder.close() }
+  } catch (thrown) {
+    await builder.close()
+    throw thrown
+  }
+}
+
+class Builder {
+  readonly #plan: Plan
+  readonly #world: World
+  readonly #closers: (() => void | Promise<void>)[] = []
+  readonly #share = createShare()
+
+  constructor(plan: Plan, world: World) {
+    this.#plan = plan
+    this.#world = world
+  }
+
+  async close(): Promise<void> {
+    for (const close of this.#closers.splice(0).reverse()) await close()
+  }
+
+  async endpoint(plan: EndpointPlan): Promise<ListenSpec | ConnectSpec> {
+    const counters = new EndpointCounters()
+    const codec: Codec = { framing: plan.framingOut, format: plan.formatOut }
+    const dataflow = (steps: readonly StepPlan[] | undefined) =>
+      steps === undefined ? undefined : this.#dataflow(steps, { plan, codec, counters })
+    const spec: EndpointSpec = {
+      name: plan.name,
+      framing: plan.framingIn,
+      format: plan.formatIn,
+      codec,
+      dataflow: await dataflow(plan.dataflow),
+      onConnect: await dataflow(plan.onConnect),
+      onDisconnect: await dataflow(plan.onDisconnect),
+      onError: await dataflow(plan.onError),
+      runOnConnect: plan.runOnConnect,
+      limits: plan.limits,
+      tls: undefined,
+      transport: this.#world.tcp,
+      counters,
+    }
+    if (plan.kind === 'listen') {
+      const tls = plan.tls && createServerTls(plan.tls)
+      return { ...spec, kind: 'listen', tls, addresses: plan.addresses }
+    }
+    const tls = plan.tls && createClientTls(plan.tls)
+    const { dial, reconnect } = plan
+    const poll = plan.poll && {
+      every: plan.poll.every,
+      timeout: plan.poll.timeout,
+      bytes: frame(plan.poll.send, codec),
+    }
+    return { ...spec, kind: 'connect', tls, dial, reconnect, poll }
+  }
+
+  async #dataflow(steps: readonly StepPlan[], scope: Scope): Promise<Dataflow> {
+    const stages: StageSpec[] = []
+    for (const step of steps) stages.push(await this.#stage(step, scope))
+    return createDataflow(stages, createHooks(scope.counters, this.#world.events))
+  }
+
+  async #stage(plan: StepPlan, scope: Scope): Promise<StageSpec> {
+    const { definition, id, condition, timeout } = plan
+    const around = {
+      id,
+      condition,
+      timeout,
+      otherwise: plan.otherwise && (await this.#dataflow(plan.otherwise, scope)),
+      onError: plan.onError && (await this.#dataflow(plan.onError, scope)),
+    }
+    if (definition.kind === 'sink') return { ...around, sink: await this.#sink(plan, definition, scope) }
+    const options = await this.#resolve(plan.options, scope)
+    const step = await definition.create(options, this.#context(plan, scope))
+    this.#closers.push(() => step.close?.())
+    return { ...around, step }
+  }
+
+  async #sink(plan: StepPlan, definition: SinkDefinition, scope: Scope): Promise<Sink> {
+    const replaced = this.#world.replaceSink?.(plan)
+    if (replaced !== undefined) return replaced
+    const { events, signal } = this.#world
+    const sink = await definition.create(await this.#resolve(plan.options, scope), this.#context(plan, scope))
+    this.#closers.push(() => sink.close())
+    return withRetry(sink, {
+      ...plan.retry,
+      step: plan.id,
+      signal,
+      onRetry: (attempt, error, retryIn) => events.emit('sink.retried', { step: plan.id, attempt, error, retryIn }),
+    })
+  }
+
+  /** Replaces the dataflows that a plan left inside options, wherever they are. */
+  async #resolve(value: unknown, scope: Scope): Promise<unknown> {
+    if (value instanceof PlannedDataflow) return this.#dataflow(value.steps, scope)
+    if (Array.isArray(value)) return Promise.all(value.map((item) => this.#resolve(item, scope)))
+    if (value === null || typeof value !== 'object' || Object.getPrototypeOf(value) !== Object.prototype) return value
+    const entries = Object.entries(value).map(async ([key, item]) => [key, await this.#resolve(item, scope)] as const)
+    return Object.fromEntries(await Promise.all(entries))
+  }
+
+  #context({ id }: StepPlan, { plan, codec }: Scope): PartContext {
+    const { clock, clients, storage, deadLetters, tcp, signal, lineFraming, events } = this.#world
+    return {
+      id,
+      endpoint: plan.name,
+      clock,
+      clients,
+      codec,
+      lineFraming,
+      storage,
+      deadLetters,
+      tcp,
+      signal,
+      resolvePath: (path) => resolve(this.#plan.baseDir, path),
+      share: this.#share,
+      log: (level, text, message) => events.emit('part.logged', { level, step: id, text, client: message?.client }),
+    }
+  }
+}
+
+/** What a dataflow needs to know of the endpoint that it belongs to. */
+interface Scope {
+  readonly plan: EndpointPlan
+  readonly codec: Codec
+  readonly counters: EndpointCounters
+}
+
+function frame(text: string, { framing, format }: Codec): Buffer {
+  const writer = new ByteWriter()
+  framing.encode(format.encodeText?.(text) ?? text, writer)
+  return writer.take()
+}
+
+/** One value for each key for as long as it has users. */
+function createShare(): PartContext['share'] {
+  const entries = new Map<string, { readonly value: { close(): void | Promise<void> }; users: number }>()
+  return <T extends { close(): void | Promise<void> }>(key: string, open: () => T): Shared<T> => {
+    const entry = entries.get(key) ?? { value: open(), users: 0 }
+    entries.set(key, entry)
+    entry.users++
+    return {
+      value: entry.value as T,
+      async release() {
+        entry.users--
+        if (entry.users > 0) return
+        entries.delete(key)
+        await entry.value.close()
+      },
+    }
+  }
+}

@@ -1,0 +1,156 @@
+import { randomUUID } from 'node:crypto'
+import { resolve } from 'node:path'
+import type { Address, Clients } from '../contracts/client.ts'
+import type { Clock } from '../contracts/clock.ts'
+import type { DeadLetters } from '../contracts/context.ts'
+import type { Observed, ObservedEndpoint } from '../contracts/counters.ts'
+import { createEvents, type Events } from '../contracts/events.ts'
+import type { Sink } from '../contracts/sink.ts'
+import type { Transport } from '../contracts/transport.ts'
+import { createDeadLetters } from '../delivery/dead-letters.ts'
+import { Directory } from '../engine/directory.ts'
+import { Engine, type ServerState } from '../engine/server.ts'
+import { createStorage } from '../storage/storage.ts'
+import { adoptSocket, type NetSocket } from '../transports/net-socket.ts'
+import { createTcp } from '../transports/tcp.ts'
+import { type Built, build } from './build.ts'
+import type { Plan, StepPlan } from './plan.ts'
+
+/** A server made from a plan: what `createServer` gives, and what `sluice run` runs. */
+export interface Server extends AsyncDisposable, Observed {
+  readonly state: ServerState
+  /** Who is connected; send to them or close them. */
+  readonly clients: Clients
+  /** Everything that happens, typed. */
+  readonly events: Pick<Events, 'on'>
+  /**
+   * Creates the parts, binds every address, then dials.
+   * @throws SluiceError one sentence that says what to do; nothing is then left open
+   */
+  start(): Promise<void>
+  /**
+   * Drains and stops: no new connections, what has arrived is finished and answered, then everything is closed.
+   * @param options.deadline milliseconds after which what is left is ended; default 15,000
+   */
+  stop(options?: { readonly deadline?: number }): Promise<void>
+  /** The first address of a `listen:` endpoint, with its real port. Undefined while it does not listen. */
+  address(endpoint: string): Address | undefined
+  addresses(endpoint: string): readonly Address[]
+  /**
+   * Serves a socket that you have accepted yourself. It then belongs to the server.
+   * @param endpoint name of the entry whose framing, format and dataflow apply
+   */
+  handle(socket: NetSocket, endpoint: string): Promise<void>
+}
+
+/** What a test brings instead of the real world. */
+export interface Wiring {
+  readonly transport?: Transport
+  readonly clock?: Clock
+  readonly deadLetters?: DeadLetters
+  /** Stands in for a sink. Undefined means: the real one. */
+  readonly replaceSink?: (plan: StepPlan) => Sink | undefined
+}
+
+/** Milliseconds that a stop may take unless told otherwise. */
+export const DEFAULT_DRAIN_MS = 15_000
+
+/** Makes a server of a plan. Nothing is opened before `start`. */
+export function createServerFromPlan(plan: Plan, wiring: Wiring = {}): Server {
+  return new PlannedServer(plan, wiring)
+}
+
+class PlannedServer implements Server {
+  readonly clients = new Directory()
+  readonly events: Events
+  readonly #plan: Plan
+  readonly #wiring: Wiring
+  readonly #stopped = new AbortController()
+  readonly #storage = createStorage()
+  readonly #deadLetters: DeadLetters & { close?(): Promise<void> }
+  #engine: Engine | undefined = undefined
+  #built: Built | undefined = undefined
+  #stopping: Promise<void> | undefined = undefined
+
+  constructor(plan: Plan, wiring: Wiring) {
+    this.#plan = plan
+    this.#wiring = wiring
+    // A listener's own mistake must not stop the server, and must not pass in silence either.
+    this.events = createEvents((error) => process.emitWarning(error instanceof Error ? error : String(error)))
+    this.#deadLetters = wiring.deadLetters ?? createDeadLetters(this.#storage, resolve(plan.baseDir, plan.data.dir))
+  }
+
+  get state(): ServerState {
+    return this.#engine?.state ?? (this.#stopping === undefined ? 'new' : 'stopped')
+  }
+
+  get endpoints(): readonly ObservedEndpoint[] {
+    return this.#engine?.endpoints ?? []
+  }
+
+  async start(): Promise<void> {
+    const { events, clients } = this
+    const clock = this.#wiring.clock ?? createClock()
+    const deadLetters = this.#deadLetters
+    this.#built = await build(this.#plan, {
+      events,
+      clients,
+      clock,
+      deadLetters,
+      storage: this.#storage,
+      tcp: this.#wiring.transport ?? createTcp(),
+      signal: this.#stopped.signal,
+      lineFraming: this.#plan.lineFraming,
+      ...(this.#wiring.replaceSink && { replaceSink: this.#wiring.replaceSink }),
+    })
+    this.#engine = new Engine(this.#built.endpoints, { events, clock, deadLetters }, clients)
+    try {
+      await this.#engine.start()
+    } catch (thrown) {
+      await this.#close()
+      throw thrown
+    }
+  }
+
+  stop({ deadline = DEFAULT_DRAIN_MS }: { readonly deadline?: number } = {}): Promise<void> {
+    this.#stopping ??= this.#stop(deadline)
+    if (deadline === 0) this.#engine?.terminate()
+    return this.#stopping
+  }
+
+  address(endpoint: string): Address | undefined {
+    return this.addresses(endpoint)[0]
+  }
+
+  addresses(endpoint: string): readonly Address[] {
+    return this.#engine?.addresses(endpoint) ?? []
+  }
+
+  async handle(socket: NetSocket, endpoint: string): Promise<void> {
+    if (this.#engine === undefined) throw new Error('start the server before you give it a socket')
+    await this.#engine.handle(adoptSocket(socket), endpoint)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  async #stop(deadline: number): Promise<void> {
+    const timer = setTimeout(() => this.#stopped.abort(), deadline)
+    await this.#engine?.drain(deadline)
+    clearTimeout(timer)
+    await this.#close()
+  }
+
+  async #close(): Promise<void> {
+    this.#stopped.abort()
+    await this.#built?.close()
+    await this.#deadLetters.close?.()
+    await this.#storage.close()
+  }
+}
+
+function createClock(): Clock {
+  let sequence = 0
+  return { now: Date.now, uuid: randomUUID, next: () => ++sequence }
+}

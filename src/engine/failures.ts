@@ -1,0 +1,73 @@
+import type { SluiceError } from '../contracts/errors.ts'
+import { toSluiceError } from '../contracts/errors.ts'
+import { Batch, type Dataflow, type ErrorInfo, type Failures, type Message } from '../contracts/message.ts'
+
+/** What a dataflow tells its endpoint. */
+export interface DataflowHooks {
+  dropped(count: number): void
+  /** A message failed and an `onError` takes it. */
+  handled(message: Message, error: SluiceError, step: string): void
+}
+
+export interface Failure {
+  readonly message: Message
+  readonly error: SluiceError
+  /** Id of the step; '' for framing and format. */
+  readonly step: string
+}
+
+/** Collects failures until their owner settles them. */
+export class FailureList implements Failures {
+  readonly entries: Failure[] = []
+
+  add(message: Message, error: SluiceError, step = ''): void {
+    this.entries.push({ message, error, step })
+  }
+
+  /** Every message of a batch failed in the same way. */
+  addAll(batch: Batch, thrown: unknown): void {
+    const error = toSluiceError(thrown, 'internal')
+    for (const message of batch.messages) this.add(message, error)
+  }
+}
+
+/** Runs an `onError` dataflow for what failed; what fails in it in turn is given to `failures`. */
+export function runOnError(
+  onError: Dataflow,
+  failed: readonly Failure[],
+  failures: Failures,
+  hooks: DataflowHooks,
+): Batch | Promise<Batch> {
+  const messages = failed.map(({ message, error, step }) => {
+    hooks.handled(message, error, step)
+    return message.withError(errorInfo(error, step))
+  })
+  return onError.run(Batch.of(messages), failures)
+}
+
+/**
+ * Settles what failed in a run and has no `onError` of its step: the endpoint's `onError` takes what fails for the first
+ * time; the rest is buried as dead letters.
+ */
+export async function settleFailures(
+  failed: readonly Failure[],
+  onError: Dataflow | undefined,
+  hooks: DataflowHooks,
+  bury: (failure: Failure) => Promise<void>,
+): Promise<void> {
+  const first = onError === undefined ? [] : failed.filter(({ message }) => message.error === undefined)
+  const last = new FailureList()
+  for (const failure of failed) if (!first.includes(failure)) last.entries.push(failure)
+  if (onError !== undefined && first.length > 0) {
+    try {
+      await runOnError(onError, first, last, hooks)
+    } catch (thrown) {
+      for (const { message, step } of first) last.add(message, toSluiceError(thrown, 'internal'), step)
+    }
+  }
+  await Promise.all(last.entries.map(bury))
+}
+
+function errorInfo(error: SluiceError, step: string): ErrorInfo {
+  return { message: error.message, code: error.code, step, retryable: error.retryable }
+}
