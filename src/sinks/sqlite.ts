@@ -1,0 +1,235 @@
+import { defineSink } from '../contracts/define.ts'
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import type { Batch, Message } from '../contracts/message.ts'
+import { type Expression, expr, withoutProto, z } from '../contracts/schema.ts'
+import type { Outcomes, Sink } from '../contracts/sink.ts'
+import type { Database, SqlRow, SqlValue } from '../contracts/storage.ts'
+import { identifierProblem } from '../util/sql-identifier.ts'
+import { MAX_COLUMNS, Table } from './sqlite-table.ts'
+
+const columns = withoutProto(
+  z
+    .record(columnName(), expr())
+    .refine((entries) => Object.keys(entries).length > 0, 'name at least one column')
+    .refine((entries) => Object.keys(entries).length <= MAX_COLUMNS, `expected at most ${MAX_COLUMNS} columns`),
+)
+
+const options = z.strictObject({
+  file: z.string().min(1).describe('Path of the database file. It and its folder are created when missing.'),
+  table: columnName().describe('Name of the table.'),
+  columns: columns
+    .optional()
+    .describe('Column names, each with an expression for its value. Default: the keys of the message.'),
+  create: z
+    .boolean()
+    .default(true)
+    .describe('Create the table, and columns for new keys of messages, when they are missing. Default: true.'),
+})
+
+/** Stores messages in an embedded database. */
+export const sqlite = defineSink({
+  name: 'sqlite',
+  summary: 'Stores each message as a row of an SQLite table.',
+  details: [
+    'With `columns:` each row has exactly these columns. Without it the keys of the message are the columns, and a key ' +
+      `that the table lacks becomes a new column, up to ${MAX_COLUMNS} of them; use \`columns:\` for senders that you do ` +
+      'not trust with that. A message that is no object, a text say, goes into the columns `received`, `client` and `msg`.',
+    'Objects and lists are stored as JSON, true and false as 1 and 0, times as RFC 3339 text in UTC, bytes as BLOB, and ' +
+      'null or a missing value as NULL. Created columns have no type, so a value is kept as it is.',
+    'A row has been committed and synced to disk when the sink has finished with it; rows of many connections share a ' +
+      'transaction. A row that the table refuses, for a UNIQUE column say, fails alone and is not tried again.',
+  ].join('\n\n'),
+  options,
+  examples: [
+    { title: 'One column for each key', config: { sqlite: { file: 'readings.db', table: 'readings' } } },
+    {
+      title: 'Chosen columns',
+      config: {
+        sqlite: {
+          file: 'readings.db',
+          table: 'readings',
+          columns: { device: 'msg.device', temp: 'msg.temp', at: 'received' },
+        },
+      },
+    },
+  ],
+  confirms: () => 'durable',
+  finished: 'the row is committed',
+  async create(given, context) {
+    const file = context.resolvePath(given.file)
+    const database = await context.storage.open(file)
+    try {
+      const table = await Table.open(database, { file, name: given.table, create: given.create })
+      if (given.columns !== undefined) await table.prepare(Object.keys(given.columns))
+      const shape = given.columns === undefined ? rowOfMessage : rowOfColumns(given.columns)
+      return new SqliteSink(database, table, shape)
+    } catch (error) {
+      await database.close()
+      throw error
+    }
+  },
+})
+
+/** A row before it is known whether the table has all its columns. */
+interface Row {
+  readonly columns: readonly string[]
+  readonly values: SqlRow
+}
+
+/** Neighbouring messages of a batch whose rows have the same columns: they go through one statement. */
+interface Run {
+  readonly columns: readonly string[]
+  /** Positions in the batch. */
+  readonly positions: number[]
+  readonly rows: SqlRow[]
+}
+
+class SqliteSink implements Sink {
+  readonly #database: Database
+  readonly #table: Table
+  readonly #rowOf: (message: Message) => Row
+
+  constructor(database: Database, table: Table, rowOf: (message: Message) => Row) {
+    this.#database = database
+    this.#table = table
+    this.#rowOf = rowOf
+  }
+
+  async write(batch: Batch): Promise<void | Outcomes> {
+    const outcomes = new Array<SluiceError | undefined>(batch.length).fill(undefined)
+    const writes: Promise<void>[] = []
+    for (const run of this.#runsOf(batch.messages, outcomes)) {
+      if (!this.#table.has(run.columns)) {
+        try {
+          await this.#table.add(run.columns)
+        } catch (thrown) {
+          for (const position of run.positions) outcomes[position] = refusal(thrown)
+          continue
+        }
+      }
+      // The storage keeps the order of what is asked for, so the runs need not wait for each other to share a commit.
+      writes.push(this.#insert(run, outcomes))
+    }
+    await Promise.all(writes)
+    return outcomes.some((error) => error !== undefined) ? outcomes : undefined
+  }
+
+  close(): Promise<void> {
+    return this.#database.close()
+  }
+
+  #runsOf(messages: readonly Message[], outcomes: (SluiceError | undefined)[]): Run[] {
+    const runs: Run[] = []
+    let run: Run | undefined
+    for (const [position, message] of messages.entries()) {
+      try {
+        const { columns, values } = this.#rowOf(message)
+        if (run === undefined || !sameNames(run.columns, columns)) {
+          run = { columns, positions: [], rows: [] }
+          runs.push(run)
+        }
+        run.positions.push(position)
+        run.rows.push(values)
+      } catch (thrown) {
+        outcomes[position] = toSluiceError(thrown, 'sink_failed')
+      }
+    }
+    return runs
+  }
+
+  async #insert({ columns, positions, rows }: Run, outcomes: (SluiceError | undefined)[]): Promise<void> {
+    try {
+      const results = await this.#database.write(this.#table.insert(columns), rows)
+      for (const [i, error] of results.entries()) {
+        if (error !== undefined) outcomes[positions[i]!] = refusal(error)
+      }
+    } catch (thrown) {
+      for (const position of positions) outcomes[position] = refusal(thrown)
+    }
+  }
+}
+
+function columnName(): z.ZodType<string, string> {
+  return z.string().superRefine((name, context) => {
+    const problem = identifierProblem(name)
+    if (problem !== undefined) context.addIssue({ code: 'custom', message: `the name ${problem}` })
+  })
+}
+
+function rowOfColumns(columns: Readonly<Record<string, Expression>>): (message: Message) => Row {
+  const names = Object.keys(columns)
+  const values = Object.values(columns)
+  return (message) => ({ columns: names, values: values.map((value) => toSqlValue(value(message))) })
+}
+
+function rowOfMessage(message: Message): Row {
+  const { msg } = message
+  if (!isRecord(msg)) {
+    return {
+      columns: VALUE_COLUMNS,
+      values: [message.received.toISOString(), message.client.id, toSqlValue(msg)],
+    }
+  }
+  const columns = Object.keys(msg)
+  if (columns.length === 0) throw new SluiceError('sink_failed', 'a message without keys makes no row')
+  return { columns, values: columns.map((name) => toSqlValue(msg[name])) }
+}
+
+/** Where a message that is no object goes. */
+const VALUE_COLUMNS = ['received', 'client', 'msg'] as const
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    !(value instanceof Uint8Array) &&
+    !(value instanceof Date)
+  )
+}
+
+/** @throws SluiceError `sink_failed` when the value has no form that a database could hold */
+function toSqlValue(value: unknown): SqlValue {
+  switch (typeof value) {
+    case 'string':
+    case 'number':
+    case 'bigint':
+      return value
+    case 'boolean':
+      return value ? 1 : 0
+    case 'undefined':
+      return null
+    case 'object':
+      if (value === null || value instanceof Uint8Array) return value
+      return value instanceof Date ? toTime(value) : toJson(value)
+    default:
+      throw new SluiceError('sink_failed', `a ${typeof value} cannot be stored`)
+  }
+}
+
+function toTime(value: Date): string {
+  if (Number.isNaN(value.getTime())) throw new SluiceError('sink_failed', 'an invalid time cannot be stored')
+  return value.toISOString()
+}
+
+function toJson(value: object): string | null {
+  try {
+    const json: string | undefined = JSON.stringify(value)
+    return json ?? null
+  } catch (cause) {
+    const { message } = toSluiceError(cause)
+    throw new SluiceError('sink_failed', `a value cannot be stored as JSON: ${message}`, { cause })
+  }
+}
+
+function sameNames(a: readonly string[], b: readonly string[]): boolean {
+  return a === b || (a.length === b.length && a.every((name, i) => name === b[i]))
+}
+
+/** What may work later stays as it is, for the retry; the rest is the table's last word on the message. */
+function refusal(thrown: unknown): SluiceError {
+  const error = toSluiceError(thrown, 'sink_failed')
+  if (error.retryable || error.code === 'sink_failed') return error
+  const hint = error.hint === undefined ? {} : { hint: error.hint }
+  return new SluiceError('sink_failed', error.message, { cause: error, ...hint })
+}
