@@ -1,0 +1,68 @@
+import type { PartContext } from '../contracts/context.ts'
+import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
+import type { Batch, Dataflow, Message, Source } from '../contracts/message.ts'
+
+/**
+ * A branch of a `fork` that is not waited for. Runs of one connection do not overlap in it: the next one waits for the
+ * one before, and with it the connection. So order holds and nothing piles up in memory.
+ */
+export class DetachedBranch {
+  readonly #name: string
+  readonly #flow: Dataflow
+  readonly #context: PartContext
+  /** The run that is under way for a connection; never rejects. */
+  readonly #running = new Map<Source, Promise<void>>()
+
+  constructor(name: string, flow: Dataflow, context: PartContext) {
+    this.#name = name
+    this.#flow = flow
+    this.#context = context
+  }
+
+  /** Begins a run. @returns when it could not begin at once, a promise that is fulfilled when it has begun */
+  start(batch: Batch): Promise<void> | undefined {
+    const { source } = batch
+    if (source === undefined) return undefined
+    const before = this.#running.get(source)
+    if (before !== undefined) return before.then(() => this.#begin(batch, source))
+    this.#begin(batch, source)
+    return undefined
+  }
+
+  /** Waits for everything that has begun. */
+  async close(): Promise<void> {
+    await Promise.all(this.#running.values())
+  }
+
+  #begin(batch: Batch, source: Source): void {
+    const kept: Promise<void>[] = []
+    const failures = {
+      add: (message: Message, error: SluiceError, step = this.#context.id) => {
+        kept.push(this.#keep(message, error, step))
+      },
+    }
+    const result = this.#flow.run(batch, failures)
+    if (!(result instanceof Promise) && kept.length === 0) return
+    this.#running.set(source, this.#finish(result, kept, source))
+  }
+
+  async #finish(result: Batch | Promise<Batch>, kept: readonly Promise<void>[], source: Source): Promise<void> {
+    try {
+      await result
+    } catch (thrown) {
+      this.#context.log('error', `the branch ${this.#name} broke: ${toSluiceError(thrown, 'internal').message}`)
+    }
+    await Promise.all(kept)
+    this.#running.delete(source)
+  }
+
+  async #keep(message: Message, error: SluiceError, step: string): Promise<void> {
+    const { deadLetters, log } = this.#context
+    log('warn', `${step} failed in the branch ${this.#name}: ${error.message}`, message)
+    try {
+      await deadLetters.add(message, error, step)
+    } catch (thrown) {
+      log('error', `the message is lost, because the dead letters failed: ${toSluiceError(thrown).message}`, message)
+    }
+  }
+}

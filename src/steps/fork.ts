@@ -1,0 +1,106 @@
+import { defineStep } from '../contracts/define.ts'
+import type { SluiceError } from '../contracts/errors.ts'
+import { Batch, type Dataflow, type Failures, type Message } from '../contracts/message.ts'
+import { dataflow, withoutProto, z } from '../contracts/schema.ts'
+import { suggest } from '../util/suggest.ts'
+import { DetachedBranch } from './fork-detached.ts'
+
+/** Gives each of several dataflows the same messages. */
+export const fork = defineStep({
+  name: 'fork',
+  summary: 'Gives each of several branches the same message; then the original goes on.',
+  details:
+    'The step has finished when the branches named in `finishedWhen` have, and a message that fails in one of those ' +
+    'has failed here. The other branches go on by themselves: what fails in them goes to the dead letters, and none ' +
+    'of them falls more than one batch behind its connection, which is what bounds the memory. What comes out at the ' +
+    'end of a branch ends there.',
+  options: z
+    .strictObject({
+      branches: withoutProto(z.record(z.string(), dataflow()))
+        .refine((branches) => Object.keys(branches).length > 0, 'name at least one branch')
+        .describe('Names, with the steps of each branch.'),
+      finishedWhen: z
+        .array(z.string())
+        .optional()
+        .describe('Names of the branches that are waited for. Default: all. `[]` waits for none.'),
+    })
+    .superRefine(({ branches, finishedWhen = [] }, context) => {
+      const names = Object.keys(branches)
+      for (const [i, name] of finishedWhen.entries()) {
+        if (names.includes(name)) continue
+        const meant = suggest(name, names)
+        const message = `there is no branch "${name}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`
+        context.addIssue({ code: 'custom', message, path: ['finishedWhen', i] })
+      }
+    }),
+  examples: [
+    {
+      title: 'Log and answer, and go on with the original',
+      config: { fork: { branches: { trace: [{ log: '${msg}' }], answer: [{ map: 'msg * 2' }, { reply: '${msg}' }] } } },
+      given: [21],
+      gives: [21],
+      replies: ['42'],
+    },
+  ],
+  create({ branches, finishedWhen }, context) {
+    const awaited: Dataflow[] = []
+    const detached: DetachedBranch[] = []
+    for (const [name, flow] of Object.entries(branches)) {
+      if (finishedWhen === undefined || finishedWhen.includes(name)) awaited.push(flow)
+      else detached.push(new DetachedBranch(name, flow, context))
+    }
+    return {
+      runBatch(batch, failures) {
+        const pending: Promise<unknown>[] = []
+        const failed = new FailedOriginals(batch)
+        for (const branch of detached) {
+          const turn = branch.start(batch)
+          if (turn !== undefined) pending.push(turn)
+        }
+        for (const flow of awaited) {
+          const result = flow.run(batch, failed)
+          if (result instanceof Promise) pending.push(result)
+        }
+        if (pending.length === 0) return failed.settle(failures)
+        return Promise.all(pending).then(() => failed.settle(failures))
+      },
+      async close() {
+        await Promise.all(detached.map((branch) => branch.close()))
+      },
+    }
+  },
+})
+
+/** Finds, for the messages that failed in branches, the originals that must not go on. */
+class FailedOriginals implements Failures {
+  readonly #batch: Batch
+  readonly #failed = new Map<Message, { readonly error: SluiceError; readonly step: string | undefined }>()
+
+  constructor(batch: Batch) {
+    this.#batch = batch
+  }
+
+  /**
+   * A branch may have changed the message; its slot then tells where it came from. Where an earlier step had made
+   * several messages of one, they share a slot and all of them fail: none must pass as delivered that was not.
+   */
+  add(message: Message, error: SluiceError, step?: string): void {
+    const { messages } = this.#batch
+    const originals = messages.includes(message) ? [message] : messages.filter(({ slot }) => slot === message.slot)
+    for (const original of originals) {
+      if (!this.#failed.has(original)) this.#failed.set(original, { error, step })
+    }
+  }
+
+  /** Reports each original once, with its first error. @returns those that go on */
+  settle(failures: Failures): Batch {
+    if (this.#failed.size === 0) return this.#batch
+    const passed: Message[] = []
+    for (const message of this.#batch.messages) {
+      const failure = this.#failed.get(message)
+      if (failure === undefined) passed.push(message)
+      else failures.add(message, failure.error, failure.step)
+    }
+    return Batch.of(passed)
+  }
+}
