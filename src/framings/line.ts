@@ -1,0 +1,115 @@
+import { defineFraming } from '../contracts/define.ts'
+import { SluiceError } from '../contracts/errors.ts'
+import { type Decoder, type Found, type Frames, type Framing, NEED_MORE } from '../contracts/framing.ts'
+import { z } from '../contracts/schema.ts'
+import type { ByteWriter } from '../util/byte-writer.ts'
+import { maxLengthOption, withMaxLength } from './max-length.ts'
+
+const options = z.strictObject({
+  ending: z
+    .enum(['lf', 'crlf'])
+    .default('lf')
+    .describe(
+      'What ends a line that is written: lf (\\n) or crlf (\\r\\n). Both are understood when reading. Default: lf.',
+    ),
+  maxLength: maxLengthOption(),
+})
+
+/** Lines of text, or of anything else that contains no LF. */
+export const line = defineFraming({
+  name: 'line',
+  summary: 'Ends a frame at LF and drops one CR before it.',
+  details:
+    'A line without its LF at the end of the input is no frame: it was cut off. A payload that contains LF cannot be ' +
+    'written. A payload that ends with CR is always written with CR LF behind it, so that its own CR is kept. For ' +
+    'devices that end a line with CR alone use `delimiter: "\\r"`.',
+  options,
+  short: 'ending',
+  examples: [
+    { title: 'LF and CR LF', bytes: 'one\\r\\ntwo\\n', frames: ['one', 'two'] },
+    { title: 'An empty line is an empty frame', bytes: 'a\\n\\nb\\n', frames: ['a', '', 'b'] },
+    { title: 'Lines written with CR LF', options: { ending: 'crlf' }, bytes: 'OK 7\\r\\n', frames: ['OK 7'] },
+  ],
+  create: ({ ending, maxLength }) => withMaxLength(new Line(ending), maxLength),
+})
+
+const LF = 10
+const CR = 13
+const CRLF = '\r\n'
+
+class Line implements Framing {
+  readonly #ending: string
+
+  constructor(ending: 'lf' | 'crlf') {
+    this.#ending = ending === 'lf' ? '\n' : CRLF
+  }
+
+  createDecoder(): Decoder {
+    return new LineDecoder()
+  }
+
+  encode(payload: string | Buffer, out: ByteWriter): void {
+    if (payload.includes('\n')) throw containsLineFeed()
+    const endsWithReturn = typeof payload === 'string' ? payload.endsWith('\r') : payload.at(-1) === CR
+    out.write(payload)
+    out.write(endsWithReturn ? CRLF : this.#ending)
+  }
+
+  /** Frames that already lie in a row with the right line ends between them are passed on as one piece. */
+  encodeFrames(frames: Frames, out: ByteWriter): void {
+    const { bytes, starts, ends, errors } = frames
+    const length = this.#ending.length
+    /** Where the first LF at or behind the frame is; not looked for when the decoder promises that frames have none. */
+    let lineFeed = frames.absentByte === LF ? bytes.length : -1
+    let from = 0
+    let to = 0
+    for (let i = 0; i < starts.length; i++) {
+      if (errors?.has(i)) continue
+      const start = starts[i]!
+      const end = ends[i]!
+      if (lineFeed < start) {
+        lineFeed = bytes.indexOf(LF, start)
+        if (lineFeed === -1) lineFeed = bytes.length
+      }
+      if (lineFeed < end) throw containsLineFeed()
+      const asItIs =
+        length === 1
+          ? bytes[end] === LF && (bytes[end - 1] !== CR || end === start)
+          : bytes[end] === CR && bytes[end + 1] === LF
+      if (asItIs && start === to) {
+        to = end + length
+        continue
+      }
+      if (to > from) out.write(bytes.subarray(from, to))
+      from = start
+      to = asItIs ? end + length : start
+      if (!asItIs) this.encode(bytes.subarray(start, end), out)
+    }
+    if (to > from) out.write(bytes.subarray(from, to))
+  }
+}
+
+class LineDecoder implements Decoder {
+  readonly envelope = 2
+  readonly absentByte = LF
+  /** How many of the unread bytes are known to hold no LF. */
+  #scanned = 0
+
+  next(bytes: Buffer, from: number, to: number, found: Found): number {
+    const at = bytes.indexOf(LF, from + this.#scanned)
+    if (at === -1 || at >= to) {
+      this.#scanned = to - from
+      return NEED_MORE
+    }
+    this.#scanned = 0
+    found.start = from
+    found.end = at > from && bytes[at - 1] === CR ? at - 1 : at
+    return at + 1
+  }
+}
+
+function containsLineFeed(): SluiceError {
+  return new SluiceError('frame_not_encodable', 'a line cannot contain a line feed', {
+    hint: 'Leave out the line end: the framing line adds it. For data with line feeds use another framing.',
+  })
+}

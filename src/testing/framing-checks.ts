@@ -1,0 +1,331 @@
+/** The single checks of {@link framingSuite}. Each throws when the framing under test breaks the contract. */
+import assert from 'node:assert/strict'
+import { SluiceError } from '../contracts/errors.ts'
+import { Found, Frames, type Framing, NEED_MORE } from '../contracts/framing.ts'
+import { Framer } from '../engine/framer.ts'
+import { ByteWriter } from '../util/byte-writer.ts'
+import type { Random } from './random.ts'
+
+/** A framing with the options of one example, and what the example says of it. */
+export interface FramingSubject {
+  readonly framing: Framing
+  /** The same framing with its option `maxLength`. */
+  limitedTo(maxLength: number): Framing
+  readonly stream: Buffer
+  readonly frames: readonly Buffer[]
+  readonly cutByReads: boolean
+  readonly rewrites: boolean
+  readonly random: Random
+}
+
+export function givesItsFrames(subject: FramingSubject): void {
+  assert.deepEqual(decode(subject, [subject.stream]), expected(subject))
+}
+
+export function givesTheSameForEverySplit(subject: FramingSubject): void {
+  const { stream } = subject
+  for (let at = 0; at <= stream.length; at++) {
+    assert.deepEqual(
+      decode(subject, [stream.subarray(0, at), stream.subarray(at)]),
+      expected(subject),
+      `split at ${at}`,
+    )
+  }
+  assert.deepEqual(decode(subject, singleBytes(stream)), expected(subject), 'single bytes')
+}
+
+export function refusesOversize(subject: FramingSubject): void {
+  const { stream, framing, frames, cutByReads } = subject
+  const limit = Math.max(...frames.map((frame) => frame.length)) - 1
+  if (limit < 1) return
+  for (const chunks of [[stream], singleBytes(stream)]) {
+    const byDriver = decode(subject, chunks, limit)
+    const byOption = decode({ ...subject, framing: subject.limitedTo(limit) }, chunks)
+    assert.deepEqual(byOption, byDriver, 'the option maxLength and the limit of the endpoint differ')
+    if (!cutByReads) assert.equal(byDriver.at(-1), 'frame_too_long', 'an oversized frame was not refused')
+  }
+  for (const frame of framesOf(framing, [stream], limit)) assert.ok(frame.length <= limit, 'a frame above the limit')
+}
+
+export function boundsItsMemory(subject: FramingSubject): void {
+  const { framing, stream, random } = subject
+  const limit = 64
+  const bound = limit + envelopeOf(framing, limit)
+  for (let at = 0; at <= stream.length; at++) {
+    for (const size of [1, 7, 1024]) {
+      const framer = new Framer(framing.createDecoder(limit), limit)
+      framer.push(stream.subarray(0, at))
+      for (let read = 0; read < 300 && framer.broken === undefined; read++) {
+        framer.push(Buffer.alloc(size, stream[random.int(0, stream.length - 1)]))
+        assert.ok(framer.unread <= bound, `${framer.unread} bytes are unread with a limit of ${limit}`)
+      }
+    }
+  }
+}
+
+export function tellsAnEndInMidFrame(subject: FramingSubject): void {
+  const { framing, stream } = subject
+  const all = framesOf(framing, [stream]).map(show)
+  for (let at = 0; at <= stream.length; at++) {
+    const decoder = framing.createDecoder(NO_LIMIT)
+    const framer = new Framer(decoder, NO_LIMIT)
+    const before = entries(framer.push(stream.subarray(0, at)))
+    const unread = framer.unread
+    const after = entries(framer.end())
+    assert.equal(framer.unread, 0, 'bytes are unread behind the end')
+    assert.ok(unread === 0 || after.length > 0, `${unread} bytes vanished at the end`)
+    if (subject.cutByReads || decoder.end !== undefined) continue
+    const frames = [...before, ...after].filter(({ error }) => error === undefined).map(({ bytes }) => show(bytes))
+    assert.deepEqual(frames, all.slice(0, frames.length), `cut at ${at}`)
+  }
+}
+
+/** Work of the native search is counted; a decoder that goes over the bytes itself would run for minutes. */
+export function readsLongFramesInLinearTime(subject: FramingSubject): void {
+  const payload = Buffer.alloc(LONG, 'a')
+  const stream = encoded(subject.framing, payload) ?? subject.stream
+  const bytes = Buffer.from(stream)
+  const decoder = subject.framing.createDecoder(NO_LIMIT)
+  const found = new Found()
+  let to = 0
+  let work = 0
+  Object.defineProperty(bytes, 'indexOf', {
+    value: (value: number | Buffer, at: number) => {
+      const index = stream.subarray(0, to).indexOf(value, at)
+      work += (index === -1 ? to : index) - at + 1
+      return index
+    },
+  })
+  for (let from = 0; to < stream.length; ) {
+    to++
+    for (let next = 0; from < to && next !== NEED_MORE; ) {
+      next = decoder.next(bytes, from, to, found)
+      if (next !== NEED_MORE) from = next
+    }
+  }
+  assert.ok(work <= 100 * stream.length, `${work} bytes were searched in a stream of ${stream.length}`)
+  assert.deepEqual(decode(subject, singleBytes(stream)), decode(subject, [stream]))
+}
+
+export function givesTheSameForRandomSplits(subject: FramingSubject): void {
+  const stream = randomStream(subject)
+  const limit = subject.random.int(0, 2) === 0 ? 12 : NO_LIMIT
+  const whole = decode(subject, [stream], limit)
+  assert.deepEqual(decode(subject, randomChunks(stream, subject.random), limit), whole, show(stream))
+}
+
+export function readsWhatItWrites(subject: FramingSubject): void {
+  const { framing, random } = subject
+  const payloads: Buffer[] = []
+  const written: Buffer[] = []
+  for (let count = random.int(1, 3); count > 0; count--) {
+    const payload = randomPayload(subject)
+    const bytes = encoded(framing, payload)
+    if (bytes === undefined) continue
+    payloads.push(payload)
+    written.push(bytes)
+  }
+  const text = randomPayload(subject).toString('latin1')
+  assert.deepEqual(encoded(framing, text), encoded(framing, Buffer.from(text)), 'a text is not written as its UTF-8')
+  const outcome = decode(subject, randomChunks(Buffer.concat(written), random))
+  if (subject.rewrites) {
+    const again = outcome.map((payload) => encoded(framing, Buffer.from(payload.slice(1), 'latin1')))
+    assert.deepEqual(again, written)
+  } else {
+    assert.deepEqual(outcome, expected({ ...subject, frames: payloads }), `written: ${show(Buffer.concat(written))}`)
+  }
+}
+
+/** Looks at the decoder itself: it must go forward, stay inside the bytes, and leave out no more than its envelope. */
+export function copesWithGarbage(subject: FramingSubject): void {
+  const { framing, random } = subject
+  const bytes = randomStream(subject)
+  const limit = random.pick([1, 8, NO_LIMIT])
+  const decoder = framing.createDecoder(limit)
+  const envelope = envelopeOf(framing, limit)
+  const copy = Buffer.from(bytes)
+  const found = new Found()
+  const to = bytes.length
+  try {
+    for (let from = 0; from < to; ) {
+      const next = decoder.next(bytes, from, to, found)
+      if (next === NEED_MORE) break
+      assert.ok(next > from && next <= to, `reading goes on at ${next} of ${from}…${to}`)
+      if (found.skipped) {
+        assert.ok(next - from <= envelope, `${next - from} bytes were passed over`)
+      } else {
+        const { start, end } = found
+        assert.ok(from <= start && start <= end && end <= next, `${start}…${end} lies outside of ${from}…${next}`)
+        assert.ok(start - from + next - end <= envelope, `${start - from + next - end} bytes besides the payload`)
+      }
+      found.skipped = false
+      found.error = undefined
+      found.payload = undefined
+      from = next
+    }
+  } catch (error) {
+    assert.ok(error instanceof SluiceError && error.code.startsWith('frame_'), `crashed on ${show(bytes)}: ${error}`)
+  }
+  assert.ok(bytes.equals(copy), 'the decoder changed the bytes')
+}
+
+export function keepsEarlierFrames(subject: FramingSubject): void {
+  const framer = new Framer(subject.framing.createDecoder(NO_LIMIT), NO_LIMIT)
+  const given: { frames: Frames; copy: string[] }[] = []
+  const look = (frames: Frames) => entries(frames).map(({ bytes }) => show(bytes))
+  for (const chunk of randomChunks(randomStream(subject), subject.random)) {
+    const frames = framer.push(Buffer.from(chunk))
+    given.push({ frames, copy: look(frames) })
+  }
+  framer.end()
+  for (const { frames, copy } of given) assert.deepEqual(look(frames), copy)
+}
+
+export function writesManyAsOne(subject: FramingSubject): void {
+  const { framing, random } = subject
+  const framer = new Framer(framing.createDecoder(NO_LIMIT), NO_LIMIT)
+  const own = randomChunks(randomStream(subject), random).map((chunk) => framer.push(chunk))
+  for (const frames of [...own, randomFrames(randomStream(subject), random)]) {
+    if (framing.encodeFrames === undefined) continue
+    const payloads = entries(frames).filter(({ error }) => error === undefined)
+    const one = write((out) => {
+      for (const { bytes } of payloads) framing.encode(bytes, out)
+    })
+    assert.deepEqual(
+      write((out) => framing.encodeFrames?.(frames, out)),
+      one,
+    )
+  }
+}
+
+const NO_LIMIT = 1 << 20
+const LONG = 1 << 16
+
+interface Entry {
+  readonly bytes: Buffer
+  readonly error: SluiceError | undefined
+}
+
+function entries(frames: Frames): Entry[] {
+  return frames.starts.map((_, i) => ({ bytes: frames.at(i), error: frames.errors?.get(i) }))
+}
+
+/**
+ * Everything that comes of a stream, in order: frames as `=bytes`, runs of bytes given up as `!bytes`, and the code of
+ * the error that ended it. Where frames are cut by reads they are joined.
+ */
+function decode({ framing, cutByReads }: FramingSubject, chunks: readonly Buffer[], limit = NO_LIMIT): string[] {
+  const framer = new Framer(framing.createDecoder(limit), limit)
+  const outcome: string[] = []
+  const take = (frames: Frames) => {
+    for (const { bytes, error } of entries(frames)) {
+      if (error !== undefined && error === framer.broken) outcome.push(error.code)
+      else if (error === undefined && !cutByReads) outcome.push(`=${show(bytes)}`)
+      else {
+        const sign = error === undefined ? '=' : '!'
+        if (outcome.at(-1)?.startsWith(sign)) outcome.push(outcome.pop() + show(bytes))
+        else outcome.push(sign + show(bytes))
+      }
+    }
+  }
+  for (const chunk of chunks) take(framer.push(chunk))
+  take(framer.end())
+  return outcome
+}
+
+function expected({ frames, cutByReads }: FramingSubject): string[] {
+  if (!cutByReads) return frames.map((frame) => `=${show(frame)}`)
+  const joined = Buffer.concat(frames)
+  return joined.length === 0 ? [] : [`=${show(joined)}`]
+}
+
+function framesOf(framing: Framing, chunks: readonly Buffer[], limit = NO_LIMIT): Buffer[] {
+  const framer = new Framer(framing.createDecoder(limit), limit)
+  return chunks.flatMap((chunk) =>
+    entries(framer.push(chunk)).flatMap(({ bytes, error }) => (error === undefined ? [bytes] : [])),
+  )
+}
+
+/** A payload framed, or undefined when the framing cannot. */
+function encoded(framing: Framing, payload: string | Buffer): Buffer | undefined {
+  const result = write((out) => framing.encode(payload, out))
+  return result === REFUSED ? undefined : result
+}
+
+const REFUSED = 'frame_not_encodable'
+
+function write(run: (out: ByteWriter) => void): Buffer | typeof REFUSED {
+  const out = new ByteWriter()
+  try {
+    run(out)
+  } catch (error) {
+    assert.ok(error instanceof SluiceError && error.code === REFUSED, `writing crashed: ${error}`)
+    return REFUSED
+  }
+  return Buffer.from(out.take())
+}
+
+function envelopeOf(framing: Framing, limit: number): number {
+  return framing.createDecoder(limit).envelope ?? 64
+}
+
+/** One character for each byte. */
+function show(bytes: Buffer): string {
+  return bytes.toString('latin1')
+}
+
+function singleBytes(stream: Buffer): Buffer[] {
+  return Array.from(stream, (_, i) => stream.subarray(i, i + 1))
+}
+
+function randomChunks(stream: Buffer, random: Random): Buffer[] {
+  const chunks: Buffer[] = []
+  const longest = random.pick([1, 3, 20])
+  for (let at = 0; at < stream.length; ) {
+    const next = at + random.int(1, longest)
+    chunks.push(stream.subarray(at, next))
+    at = next
+  }
+  return chunks
+}
+
+/** Any bytes, or bytes that mean something to the framing, in a length that is usual or not. */
+function randomPayload({ stream, frames, random }: FramingSubject): Buffer {
+  const length = frames.length > 0 && random.int(0, 1) === 0 ? random.pick(frames).length : random.int(0, 20)
+  const payload = random.bytes(length)
+  if (stream.length === 0 || random.int(0, 3) === 0) return payload
+  for (let i = 0; i < length; i++) {
+    if (random.int(0, 2) > 0)
+      payload[i] = random.int(0, 2) > 0 ? stream[random.int(0, stream.length - 1)]! : payload[i]! & 15
+  }
+  return payload
+}
+
+/** Frames, pieces of the example and garbage in a row. */
+function randomStream(subject: FramingSubject): Buffer {
+  const { framing, stream, random } = subject
+  const parts: Buffer[] = []
+  for (let count = random.int(1, 4); count > 0; count--) {
+    const payload = randomPayload(subject)
+    const kind = random.int(0, 3)
+    if (kind === 0) parts.push(payload)
+    else if (kind === 1) parts.push(stream.subarray(random.int(0, stream.length)))
+    else parts.push(encoded(framing, payload) ?? stream)
+  }
+  return Buffer.concat(parts)
+}
+
+/** Frames of another framing: at random places, in order, with or without bytes between them. */
+function randomFrames(bytes: Buffer, random: Random): Frames {
+  const frames = new Frames(bytes)
+  for (let at = random.int(0, 2); at <= bytes.length; ) {
+    const end = Math.min(bytes.length, at + random.int(0, 12))
+    if (random.int(0, 9) === 0) {
+      frames.errors = (frames.errors ?? new Map()).set(frames.count, new SluiceError('frame_invalid', 'given up'))
+    }
+    frames.starts.push(at)
+    frames.ends.push(end)
+    at = end + random.int(1, 2)
+  }
+  return frames
+}
