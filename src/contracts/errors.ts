@@ -46,6 +46,8 @@ export interface SluiceErrorOptions {
   readonly retryable?: boolean
   /** One sentence that tells the reader what to do next. */
   readonly hint?: string
+  /** How often it was tried before it was given up. Default 1. */
+  readonly attempts?: number
 }
 
 /** The one error type of the runtime. A part throws it when it knows the code; anything else thrown becomes `step_failed`. */
@@ -54,12 +56,14 @@ export class SluiceError extends Error {
   readonly code: FailureCode
   readonly retryable: boolean
   readonly hint: string | undefined
+  readonly attempts: number
 
   constructor(code: FailureCode, message: string, options: SluiceErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.retryable = options.retryable ?? false
     this.hint = options.hint
+    this.attempts = options.attempts ?? 1
   }
 }
 

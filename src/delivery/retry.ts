@@ -1,0 +1,141 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { Batch } from '../contracts/message.ts'
+import type { Outcomes, Sink } from '../contracts/sink.ts'
+import { createBackoff } from '../util/backoff.ts'
+import { formatDuration } from '../util/units.ts'
+
+/** The first wait is at most this many milliseconds, and the bound doubles from wait to wait. */
+const FIRST_WAIT = 100
+
+/** No wait is longer, in milliseconds. */
+const LONGEST_WAIT = 5000
+
+export interface RetryOptions {
+  /** For how many milliseconds after the first failure a message is tried again; 0 means never. */
+  readonly forMs: number
+  /** How often a message is tried again at most. Default: as often as `forMs` allows. */
+  readonly max?: number | undefined
+  /** Id of the step, for the text of the error. */
+  readonly step: string
+  /** Ends every wait when the server stops without waiting any longer. */
+  readonly signal: AbortSignal
+  /**
+   * Called before each wait.
+   * @param attempt the attempts so far
+   * @param retryInMs milliseconds until the next
+   */
+  onRetry(attempt: number, error: SluiceError, retryInMs: number): void
+  /** Time and chance; a test brings its own. */
+  readonly timing?: RetryTiming
+}
+
+export interface RetryTiming {
+  /** Milliseconds, from any beginning; never goes back. */
+  now(): number
+  /** Resolves after so many milliseconds, or at once when the signal is aborted. Never rejects. */
+  wait(milliseconds: number, signal: AbortSignal): Promise<void>
+  /** A number in [0, 1). */
+  random(): number
+}
+
+/**
+ * Stands around a sink and tries messages again whose error is `retryable`, with exponential backoff and full jitter,
+ * 100 ms doubling up to 5 s. Messages that were delivered, or refused for good, are not sent again; the others keep
+ * their order. When the time is over, the last attempt has been made at its end, and what still fails has failed with
+ * `sink_unavailable`, the sink's own error being its cause.
+ *
+ * A wait holds the lane that called; nothing is kept beyond the batch in hand.
+ */
+export function withRetry(sink: Sink, options: RetryOptions): Sink {
+  return {
+    write(batch) {
+      try {
+        const written = sink.write(batch)
+        if (written === undefined || !('then' in written)) return settle(sink, options, batch, written)
+        return written.then(
+          (outcomes) => settle(sink, options, batch, outcomes),
+          (thrown) => settle(sink, options, batch, allFailed(batch, thrown)),
+        )
+      } catch (thrown) {
+        return settle(sink, options, batch, allFailed(batch, thrown))
+      }
+    },
+    close: () => sink.close(),
+  }
+}
+
+/** The result of a first attempt as it is, unless something in it is worth another. */
+function settle(
+  sink: Sink,
+  options: RetryOptions,
+  batch: Batch,
+  outcomes: void | Outcomes,
+): void | Outcomes | Promise<Outcomes> {
+  return outcomes?.some((error) => error?.retryable) ? retry(sink, options, batch, outcomes) : outcomes
+}
+
+async function retry(sink: Sink, options: RetryOptions, batch: Batch, first: Outcomes): Promise<Outcomes> {
+  const { forMs, max = Number.POSITIVE_INFINITY, signal, onRetry, timing = realTiming } = options
+  const backoff = createBackoff({ first: FIRST_WAIT, max: LONGEST_WAIT, random: timing.random })
+  const outcomes = [...first]
+  const since = timing.now()
+  let open = retryable(outcomes)
+  let attempts = 1
+  while (open.length > 0) {
+    const left = forMs - (timing.now() - since)
+    if (left <= 0 || attempts > max || signal.aborted) break
+    const wait = Math.min(backoff.next(), Math.ceil(left))
+    onRetry(attempts, outcomes[open[0]!]!, wait)
+    await timing.wait(wait, signal)
+    if (signal.aborted) break
+    const results = await attempt(sink, subset(batch, open))
+    attempts++
+    for (const [i, position] of open.entries()) outcomes[position] = results?.[i]
+    open = retryable(outcomes)
+  }
+  const spent = timing.now() - since
+  for (const position of open) outcomes[position] = unavailable(outcomes[position]!, attempts, spent, options)
+  return outcomes
+}
+
+async function attempt(sink: Sink, batch: Batch): Promise<void | Outcomes> {
+  try {
+    return await sink.write(batch)
+  } catch (thrown) {
+    return allFailed(batch, thrown)
+  }
+}
+
+/** Positions of the messages that are worth another attempt. */
+function retryable(outcomes: Outcomes): number[] {
+  return outcomes.flatMap((error, position) => (error?.retryable ? [position] : []))
+}
+
+/** The whole batch stays as it is, so that bytes that nobody looked at are still only bytes. */
+function subset(batch: Batch, positions: readonly number[]): Batch {
+  if (positions.length === batch.length) return batch
+  return Batch.of(positions.map((position) => batch.messages[position]!))
+}
+
+function allFailed(batch: Batch, thrown: unknown): Outcomes {
+  return new Array<SluiceError>(batch.length).fill(toSluiceError(thrown, 'sink_failed'))
+}
+
+function unavailable(cause: SluiceError, attempts: number, spent: number, { step, signal }: RetryOptions): SluiceError {
+  const time = formatDuration(spent < 1000 ? Math.round(spent) : Math.round(spent / 1000) * 1000)
+  const times = attempts === 1 ? 'tried once' : `tried ${attempts} times in ${time}`
+  const stopped = signal.aborted ? ', then the server stopped' : ''
+  return new SluiceError('sink_unavailable', `${step} cannot deliver: ${cause.message} (${times}${stopped})`, {
+    cause,
+    attempts,
+    retryable: true,
+    ...(cause.hint === undefined ? {} : { hint: cause.hint }),
+  })
+}
+
+const realTiming: RetryTiming = {
+  now: () => performance.now(),
+  wait: (milliseconds, signal) => delay(milliseconds, undefined, { signal }).catch(() => {}),
+  random: Math.random,
+}
