@@ -24,6 +24,7 @@ export const ranks: Readonly<Record<string, number>> = {
   engine: 3,
   registry: 3,
   config: 4,
+  library: 4.5,
   cluster: 5,
   testing: 5,
   admin: 6,
@@ -33,15 +34,15 @@ export const ranks: Readonly<Record<string, number>> = {
 /**
  * Folders of interchangeable parts, and who may name them besides `src/index.ts`, `testing/` and tests. Parts that a
  * configuration names are listed in the registry. A transport has no name in a configuration, so there is nothing to
- * list: the file that builds a server brings it along.
+ * list: the files that make a running server of a plan bring it along.
  */
-const partFolders: Readonly<Record<string, string>> = {
-  framings: 'registry/builtins.ts',
-  formats: 'registry/builtins.ts',
-  steps: 'registry/builtins.ts',
-  sinks: 'registry/builtins.ts',
-  guards: 'config/build.ts',
-  transports: 'config/build.ts',
+const partFolders: Readonly<Record<string, readonly string[]>> = {
+  framings: ['registry/builtins.ts'],
+  formats: ['registry/builtins.ts'],
+  steps: ['registry/builtins.ts'],
+  sinks: ['registry/builtins.ts'],
+  guards: ['config/build.ts', 'config/server.ts'],
+  transports: ['config/build.ts', 'config/server.ts'],
 }
 
 const limits = { fileLines: 500, engineFiles: 10, engineCodeLines: 1500, bytePathCodeLines: 700 }
@@ -72,17 +73,27 @@ const forbidden: readonly {
 ]
 
 /** Packages and parts of Node that only some folders or files may name. */
-const packages: readonly { name: RegExp; onlyIn?: readonly string[]; notIn?: readonly string[] }[] = [
+interface PackageRule {
+  readonly name: RegExp
+  readonly onlyIn?: readonly string[]
+  readonly notIn?: readonly string[]
+  readonly except?: RegExp
+}
+
+const packages: readonly PackageRule[] = [
   { name: /^zod(?:\/|$)/, onlyIn: ['contracts/schema.ts'] },
   { name: /^commander$/, onlyIn: ['cli'] },
   { name: /^vitest$/, onlyIn: ['testing'] },
   {
     name: /^node:(?:fs|http|https|child_process)(?:\/|$)|^yaml$/,
     notIn: ['engine', 'framings', 'formats', 'steps', 'contracts', 'util'],
+    // A script is the user's own file, run in a thread.
+    except: /^steps\/script/,
   },
   {
     name: /^node:(?:net|tls|dgram|worker_threads|cluster|sqlite)$/,
-    notIn: ['engine', 'framings', 'formats', 'sinks', 'contracts', 'util'],
+    notIn: ['engine', 'framings', 'formats', 'steps', 'sinks', 'contracts', 'util'],
+    except: /^steps\/script/,
   },
 ]
 
@@ -152,15 +163,15 @@ function importProblem(file: SourceFile, rank: number, target: string): string |
   if (targetRank >= rank) {
     return `${folder}/ has rank ${targetRank}, and ${file.folder || 'index.ts'} (rank ${rank}) may only see lower ranks`
   }
-  const owner = partFolders[folder]
-  if (owner === undefined || file.path === owner || file.path === 'index.ts' || file.folder === 'testing')
+  const owners = partFolders[folder]
+  if (owners === undefined || owners.includes(file.path) || file.path === 'index.ts' || file.folder === 'testing')
     return undefined
-  return `only ${owner}, index.ts, testing/ and tests name the parts in ${folder}/`
+  return `only ${owners.join(', ')}, index.ts, testing/ and tests name the parts in ${folder}/`
 }
 
 function packageProblem(file: SourceFile, specifier: string): string | undefined {
-  for (const { name, onlyIn, notIn } of packages) {
-    if (!name.test(specifier)) continue
+  for (const { name, onlyIn, notIn, except } of packages) {
+    if (!name.test(specifier) || except?.test(file.path)) continue
     const isIn = (place: string) => place === file.folder || place === file.path
     if (onlyIn !== undefined && !onlyIn.some(isIn)) return `only ${onlyIn.join(', ')} may use it`
     if (notIn?.some(isIn)) return `${file.folder}/ does without it`
@@ -272,10 +283,10 @@ function folderOf(path: string): string {
   return path.includes('/') ? path.slice(0, path.indexOf('/')) : ''
 }
 
-/** `src/index.ts` is above `config/`, so that it may name ranks 1 to 4, and nobody may name it. */
+/** `src/index.ts` is just below rank 5, so that it may name what the library is made of, and nobody may name it. */
 function rankOf(path: string): number | undefined {
   const folder = folderOf(path)
-  if (folder === '') return path === 'index.ts' ? 4.5 : undefined
+  if (folder === '') return path === 'index.ts' ? 4.9 : undefined
   return ranks[folder]
 }
 

@@ -1,0 +1,100 @@
+/**
+ * Writes what is made from the definitions: the reference below `docs/reference/` and the JSON Schema for editors.
+ *
+ * `node scripts/generate.ts` writes; with `--check` it only says which files are not what they should be.
+ * `test/docs-in-sync.test.ts` does the same in the test suite.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join, sep } from 'node:path'
+import { mistakes } from '../src/config/problems.ts'
+import { configSchema, siblingsSchema } from '../src/config/schema.ts'
+import { createRegistry } from '../src/registry/builtins.ts'
+import { createJsonSchema } from '../src/registry/json-schema.ts'
+import type { Page } from '../src/registry/markdown.ts'
+import { configPage, errorsPage, eventsPage, expressionsPage, indexPage, partPages } from '../src/registry/reference.ts'
+
+/** A generated file: its path from the root of the project, with slashes, and its text. */
+export interface GeneratedFile {
+  readonly path: string
+  readonly text: string
+}
+
+/** A generated file that is not what it should be. */
+export interface Difference {
+  readonly path: string
+  /** `stale` is a file that nothing generates any more. */
+  readonly state: 'missing' | 'changed' | 'stale'
+}
+
+const REFERENCE = 'docs/reference'
+
+/** Everything that is generated. */
+export function generateFiles(): GeneratedFile[] {
+  const registry = createRegistry()
+  const others: { page: Page; about: string }[] = [
+    { page: configPage(configSchema, siblingsSchema), about: 'every option outside the parts' },
+    { page: expressionsPage(), about: 'names and functions of the expression language' },
+    { page: errorsPage(mistakes), about: 'codes of failures, close reasons and mistakes' },
+    { page: eventsPage(), about: 'what the library tells its user' },
+  ]
+  const pages = [indexPage(registry, others), ...others.map(({ page }) => page), ...partPages(registry)]
+  const schema = createJsonSchema(registry, { config: configSchema, siblings: siblingsSchema })
+  return [
+    ...pages.map(({ path, text }) => ({ path: `${REFERENCE}/${path}`, text })),
+    { path: 'schema/sluice.schema.json', text: `${JSON.stringify(schema, undefined, 2)}\n` },
+  ]
+}
+
+/** Which files below `root` differ from what would be generated. */
+export function findDifferences(root: string, files: readonly GeneratedFile[]): Difference[] {
+  const differing = files.flatMap(({ path, text }): Difference[] => {
+    const file = join(root, path)
+    if (!existsSync(file)) return [{ path, state: 'missing' }]
+    return readFileSync(file, 'utf8') === text ? [] : [{ path, state: 'changed' }]
+  })
+  const known = new Set(files.map(({ path }) => path))
+  const stale = generatedPaths(root).filter((path) => !known.has(path))
+  return [...differing, ...stale.map((path): Difference => ({ path, state: 'stale' }))]
+}
+
+/** Writes what is missing or changed and removes what is stale. */
+export function writeDifferences(root: string, files: readonly GeneratedFile[]): Difference[] {
+  const differences = findDifferences(root, files)
+  for (const { path, state } of differences) {
+    const file = join(root, path)
+    if (state === 'stale') {
+      rmSync(file)
+      continue
+    }
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, files.find((one) => one.path === path)!.text)
+  }
+  return differences
+}
+
+/** What lies in the folders that hold nothing but generated files. */
+function generatedPaths(root: string): string[] {
+  return [REFERENCE, 'schema'].flatMap((folder) =>
+    existsSync(join(root, folder))
+      ? readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+          .filter((entry) => entry.isFile())
+          .map((entry) =>
+            join(entry.parentPath, entry.name)
+              .slice(join(root).length + 1)
+              .split(sep)
+              .join('/'),
+          )
+      : [],
+  )
+}
+
+if (import.meta.main) {
+  const root = join(import.meta.dirname, '..')
+  const isCheck = process.argv.includes('--check')
+  const differences = isCheck ? findDifferences(root, generateFiles()) : writeDifferences(root, generateFiles())
+  for (const { path, state } of differences) process.stdout.write(`${state.padEnd(8)} ${path}\n`)
+  process.stdout.write(
+    `${differences.length} files ${isCheck ? 'differ from their definitions' : 'written or removed'}\n`,
+  )
+  if (isCheck && differences.length > 0) process.exitCode = 1
+}
