@@ -8,7 +8,7 @@ import type { Framing } from '../contracts/framing.ts'
 import type { Dataflow } from '../contracts/message.ts'
 import type { Sink } from '../contracts/sink.ts'
 import { withRetry } from '../delivery/retry.ts'
-import { createDataflow, type StageSpec } from '../engine/dataflow.ts'
+import { createDataflow, oneByOne, type StageSpec } from '../engine/dataflow.ts'
 import { createHooks } from '../engine/endpoint.ts'
 import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
 import { createClientTls, createServerTls } from '../transports/tls.ts'
@@ -64,8 +64,11 @@ class Builder {
   async endpoint(plan: EndpointPlan): Promise<ListenSpec | ConnectSpec> {
     const counters = new EndpointCounters()
     const codec: Codec = { framing: plan.framingOut, format: plan.formatOut }
-    const dataflow = (steps: readonly StepPlan[] | undefined) =>
-      steps === undefined ? undefined : this.#dataflow(steps, { plan, codec, counters })
+    const dataflow = async (steps: readonly StepPlan[] | undefined) => {
+      if (steps === undefined) return undefined
+      const whole = await this.#dataflow(steps, { plan, codec, counters })
+      return steps.some(isOneByOne) ? oneByOne(whole) : whole
+    }
     const spec: EndpointSpec = {
       name: plan.name,
       framing: plan.framingIn,
@@ -167,9 +170,22 @@ interface Scope {
   readonly counters: EndpointCounters
 }
 
-function frame(text: string, { framing, format }: Codec): Buffer {
+/** A step that writes what later steps read, here or in a dataflow that it holds. */
+function isOneByOne({ definition, options, otherwise, onError }: StepPlan): boolean {
+  if (definition.kind === 'step' && definition.oneByOne) return true
+  return [otherwise, onError, ...heldBy(options)].some((steps) => steps?.some(isOneByOne))
+}
+
+/** The dataflows that a plan left inside options, wherever they are. */
+function heldBy(options: unknown): readonly (readonly StepPlan[])[] {
+  if (options instanceof PlannedDataflow) return [options.steps]
+  if (options === null || typeof options !== 'object') return []
+  return Object.values(options).flatMap(heldBy)
+}
+
+function frame(payload: Buffer, { framing }: Codec): Buffer {
   const writer = new ByteWriter()
-  framing.encode(format.encodeText?.(text) ?? text, writer)
+  framing.encode(payload, writer)
   return writer.take()
 }
 

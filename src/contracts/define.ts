@@ -93,10 +93,19 @@ export interface StepDefinition<
   readonly examples: readonly StepExample[]
   /** May end messages on purpose; such a step takes `else:`, a dataflow for what it drops. */
   readonly drops?: boolean
+  /**
+   * Writes what later steps read for the same connection. A dataflow with such a step takes one message through all its
+   * steps before the next begins; others take whole batches from step to step.
+   */
+  readonly oneByOne?: boolean
   /** Needs the connection that the message came from. */
   readonly answers?: boolean
   /** What it means to the sender, for `sluice check`: "answers", "closes the connection". */
   readonly promise?: string
+  /** Stores the message, so that it is not lost when a path ends behind this step. */
+  readonly keeps?: boolean
+  /** Whether, with these options, code of the user runs on the server's own thread, where nothing protects the server. */
+  runsUserCode?(options: z.output<Options>): boolean
   create(options: z.output<Options>, context: PartContext): Step | Promise<Step>
 }
 

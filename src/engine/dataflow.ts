@@ -33,16 +33,23 @@ export interface StageSpec {
  */
 export function createDataflow(specs: readonly StageSpec[], hooks: DataflowHooks): Dataflow {
   const stages = specs.map((spec) => createStage(spec, hooks))
-  return {
-    run(batch, failures) {
-      let current = batch
-      for (let i = 0; i < stages.length && current.length > 0; i++) {
-        const result = stages[i]!(current, failures)
-        if (result instanceof Promise) return runRest(stages, i + 1, result, failures)
-        current = result
+  return { run: (batch, failures) => runFrom(stages, 0, batch, failures) }
+}
+
+/** The same dataflow, but each message goes through all of it before the next begins. */
+export function oneByOne(dataflow: Dataflow): Dataflow {
+  function runFrom(batch: Batch, from: number, passed: Message[], failures: Failures): Batch | Promise<Batch> {
+    for (let i = from; i < batch.length; i++) {
+      const result = dataflow.run(Batch.of([batch.messages[i]!]), failures)
+      if (result instanceof Promise) {
+        return result.then((one) => runFrom(batch, i + 1, [...passed, ...one.messages], failures))
       }
-      return current
-    },
+      passed.push(...result.messages)
+    }
+    return Batch.of(passed)
+  }
+  return {
+    run: (batch, failures) => (batch.length === 1 ? dataflow.run(batch, failures) : runFrom(batch, 0, [], failures)),
   }
 }
 
@@ -50,14 +57,13 @@ type Stage = (batch: Batch, failures: Failures) => Batch | Promise<Batch>
 
 const EMPTY = Batch.of([])
 
-async function runRest(
-  stages: readonly Stage[],
-  next: number,
-  pending: Promise<Batch>,
-  failures: Failures,
-): Promise<Batch> {
-  let current = await pending
-  for (let i = next; i < stages.length && current.length > 0; i++) current = await stages[i]!(current, failures)
+function runFrom(stages: readonly Stage[], next: number, batch: Batch, failures: Failures): Batch | Promise<Batch> {
+  let current = batch
+  for (let i = next; i < stages.length && current.length > 0; i++) {
+    const result = stages[i]!(current, failures)
+    if (result instanceof Promise) return result.then((passed) => runFrom(stages, i + 1, passed, failures))
+    current = result
+  }
   return current
 }
 

@@ -1,0 +1,17 @@
+import { Command } from 'commander'
+import { describePlan } from '../config/promise.ts'
+import { DEFAULT_FILE, planFile } from './plan-file.ts'
+import { paint, print } from './terminal.ts'
+
+export function checkCommand(): Command {
+  return new Command('check')
+    .description('find every mistake in a configuration, and say in words what each endpoint promises')
+    .argument('[file]', 'configuration file', DEFAULT_FILE)
+    .option('-q, --quiet', 'print mistakes only')
+    .action(async (file: string, { quiet }: { quiet?: boolean }) => {
+      const plan = await planFile(file)
+      if (plan === undefined || quiet) return
+      for (const line of describePlan(plan)) print(line)
+      print(paint('green', `${file} is valid`))
+    })
+}

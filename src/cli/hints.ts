@@ -1,0 +1,28 @@
+import type { Plan } from '../config/plan.ts'
+import type { Server } from '../config/server.ts'
+
+/**
+ * How to talk to each endpoint with the usual test clients, with the exact settings.
+ * @param server started, so that the real ports are known
+ */
+export function hintsFor(plan: Plan, server: Server): string[] {
+  const lines: string[] = []
+  for (const { name, kind, tls } of plan.endpoints) {
+    const address = kind === 'listen' ? server.address(name) : undefined
+    if (address === undefined || address.port === 0) continue
+    const host = ['::', '0.0.0.0'].includes(address.ip) ? '127.0.0.1' : address.ip
+    const { port } = address
+    lines.push('', `"${name}" listens on port ${port}${tls === undefined ? '' : ' (TLS)'}. Try it:`)
+    if (tls !== undefined) {
+      lines.push(`  openssl        openssl s_client -quiet -connect ${host}:${port}`)
+      continue
+    }
+    lines.push(
+      `  netcat         nc ${host} ${port}`,
+      `  telnet         telnet ${host} ${port}`,
+      `  PuTTY          Host Name: ${host}   Port: ${port}   Connection type: Raw   (or: plink -raw -P ${port} ${host})`,
+      `  Packet Sender  Address: ${host}   Port: ${port}   TCP   ASCII: hello\\n   (or: packetsender -a ${host} ${port} "hello\\n")`,
+    )
+  }
+  return lines.length === 0 ? lines : [...lines, '', 'Ctrl-C stops the server.', '']
+}

@@ -1,0 +1,22 @@
+import { Argument, Command } from 'commander'
+import type { PartDefinition } from '../contracts/define.ts'
+import { createRegistry } from '../registry/builtins.ts'
+import { paint, print } from './terminal.ts'
+
+const kinds = ['framing', 'format', 'step', 'sink'] as const satisfies readonly PartDefinition['kind'][]
+
+export function listCommand(): Command {
+  return new Command('list')
+    .description('list the framings, formats, steps and sinks that there are')
+    .addArgument(new Argument('[kind]', 'only these').choices(kinds))
+    .action((kind: PartDefinition['kind'] | undefined) => {
+      const registry = createRegistry()
+      for (const each of kind === undefined ? kinds : [kind]) {
+        const definitions = registry.list(each)
+        const width = Math.max(...definitions.map(({ name }) => name.length))
+        print(paint('bold', `${each}s`))
+        for (const { name, summary } of definitions) print(`  ${paint('cyan', name.padEnd(width))}  ${summary}`)
+        print()
+      }
+    })
+}

@@ -1,0 +1,49 @@
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { checkCommand } from './check.ts'
+import { deadCommand } from './dead.ts'
+import { listCommand } from './list.ts'
+import { runCommand } from './run.ts'
+import { schemaCommand } from './schema.ts'
+import { testCommand } from './test.ts'
+
+/** Exit codes of every command. */
+export const EXIT = { ok: 0, failed: 1, usage: 2 } as const
+
+/**
+ * The command line: one file for each command, and this table.
+ * @param args what follows the program's name
+ */
+export async function main(args: readonly string[]): Promise<void> {
+  const program = new Command('sluice')
+    .description('A TCP server that you configure instead of program.')
+    .version(readVersion(), '-v, --version')
+    .showHelpAfterError('(sluice --help lists the commands)')
+    .showSuggestionAfterError()
+    .exitOverride()
+    .addHelpText('after', EXAMPLES)
+  for (const command of [runCommand, checkCommand, testCommand, listCommand, schemaCommand, deadCommand]) {
+    program.addCommand(command().exitOverride())
+  }
+  try {
+    await program.parseAsync(args, { from: 'user' })
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage
+  }
+}
+
+const EXAMPLES = `
+Examples:
+  sluice run sluice.yaml      start the server that the file describes
+  sluice check sluice.yaml    find mistakes, and say in words what each endpoint promises
+  sluice test sluice.yaml     run the cases of sluice.test.yaml against its dataflows
+  sluice list framing         what there is of a kind
+
+Exit codes: 0 all good, 1 something failed or is wrong in the configuration, 2 wrong usage.
+`
+
+function readVersion(): string {
+  const file = new URL('../../package.json', import.meta.url)
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
+}

@@ -1,0 +1,92 @@
+import { Command } from 'commander'
+import { startAdmin } from '../admin/server.ts'
+import type { Plan } from '../config/plan.ts'
+import { createServerFromPlan, DEFAULT_DRAIN_MS, type Server } from '../config/server.ts'
+import { toSluiceError } from '../contracts/errors.ts'
+import { attachLog } from '../observe/log.ts'
+import { createMetrics } from '../observe/metrics.ts'
+import { parseDuration } from '../util/units.ts'
+import { hintsFor } from './hints.ts'
+import { DEFAULT_FILE, planFile } from './plan-file.ts'
+import { hasColors, print, printError } from './terminal.ts'
+
+interface RunOptions {
+  readonly hints?: boolean
+  readonly drain?: string
+}
+
+export function runCommand(): Command {
+  return new Command('run')
+    .description('start the server that a configuration describes')
+    .argument('[file]', 'configuration file', DEFAULT_FILE)
+    .option('--hints', 'print how to talk to each endpoint with nc, telnet, PuTTY and Packet Sender')
+    .option('--drain <time>', 'how long a stop may take, such as 30s (default: 15s)')
+    .addHelpText('after', '\nSIGTERM and Ctrl-C finish what has arrived, then stop; a second one stops at once.\n')
+    .action(async (file: string, options: RunOptions, command: Command) => {
+      const deadline = options.drain === undefined ? DEFAULT_DRAIN_MS : parseDuration(options.drain)
+      if (deadline === undefined) return command.error("error: option '--drain' needs a time with a unit, such as 30s")
+      const plan = await planFile(file)
+      if (plan !== undefined) await runPlan(plan, deadline, options.hints === true)
+    })
+}
+
+async function runPlan(plan: Plan, deadline: number, hints: boolean): Promise<void> {
+  const server = createServerFromPlan(plan)
+  const log = attachLog(server.events, {
+    level: plan.log.level,
+    format: plan.log.format ?? (process.stdout.isTTY ? 'text' : 'json'),
+    color: hasColors(process.stdout),
+  })
+  const closeAdmin = await openAdmin(plan, server)
+  if (closeAdmin === undefined) return
+  const stopped = stopOnSignals(server, deadline)
+  try {
+    await server.start()
+  } catch (thrown) {
+    fail(thrown)
+    await closeAdmin()
+    await log.close()
+    stopped.cancel()
+    return
+  }
+  if (hints) for (const line of hintsFor(plan, server)) print(line)
+  await stopped.promise
+  await closeAdmin()
+  await log.close()
+}
+
+/** Opens `admin:` before the endpoints, so that readiness can be asked from the first moment. */
+async function openAdmin(plan: Plan, server: Server): Promise<(() => Promise<void>) | undefined> {
+  if (plan.admin === undefined) return async () => undefined
+  try {
+    const metrics = createMetrics(server, server.events)
+    const admin = await startAdmin({ ...plan.admin, metrics, health: () => server.state })
+    return () => admin.close()
+  } catch (thrown) {
+    fail(thrown)
+    return undefined
+  }
+}
+
+function stopOnSignals(server: Server, deadline: number): { readonly promise: Promise<void>; cancel(): void } {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let asked = false
+  const onSignal = () => {
+    if (asked) void server.stop({ deadline: 0 })
+    else void server.stop({ deadline }).then(cancel).then(resolve)
+    asked = true
+  }
+  const cancel = () => {
+    process.off('SIGTERM', onSignal)
+    process.off('SIGINT', onSignal)
+  }
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+  return { promise, cancel }
+}
+
+function fail(thrown: unknown): void {
+  const { message, hint } = toSluiceError(thrown, 'internal')
+  printError(hint === undefined ? message : `${message} ${hint}`)
+  process.exitCode = 1
+}

@@ -1,0 +1,48 @@
+import { existsSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { Command } from 'commander'
+import { type DataflowCase, readCases, runCase } from '../testing/dataflow-cases.ts'
+import { planFile } from './plan-file.ts'
+import { paint, print, printError } from './terminal.ts'
+
+export function testCommand(): Command {
+  return new Command('test')
+    .description('run dataflow tests: bytes in, and what must come of them')
+    .argument('[file]', 'configuration, or a file of cases', 'sluice.yaml')
+    .addHelpText(
+      'after',
+      '\nThe cases of sluice.yaml stand in sluice.test.yaml. Each begins with the bytes that a client sends and is repeated\nwith the bytes cut elsewhere. Sinks are stood in for, so nothing is delivered.\n',
+    )
+    .action(runFile)
+}
+
+async function runFile(file: string): Promise<void> {
+  const caseFile = /\.test\.ya?ml$/.test(file) ? file : file.replace(/\.(ya?ml|[cm]?[jt]s)$/, '.test.yaml')
+  if (!existsSync(caseFile)) return fail(`${caseFile} does not exist; the cases of ${file} belong there`)
+  const { tests, config, report } = await readCases(caseFile)
+  if (tests === undefined) return fail(report)
+  const plan = await planFile(config ? resolve(dirname(caseFile), config) : caseFile.replace(/\.test\./, '.'))
+  if (plan === undefined) return
+  let failed = 0
+  for (const test of tests) {
+    const problem = await runCase(plan, test).then(() => undefined, messageOf)
+    if (problem !== undefined) failed++
+    printResult(test, problem)
+  }
+  print(`${tests.length - failed} passed, ${failed} failed`)
+  if (failed > 0) process.exitCode = 1
+}
+
+function printResult({ name, endpoint }: DataflowCase, problem: string | undefined): void {
+  print(`${problem === undefined ? paint('green', '✓') : paint('red', '✗')} ${endpoint}: ${name}`)
+  if (problem !== undefined) print(`    ${problem}`)
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+function fail(sentence: string): void {
+  printError(sentence)
+  process.exitCode = 1
+}
