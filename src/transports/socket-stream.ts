@@ -1,0 +1,51 @@
+import { Duplex } from 'node:stream'
+import type { Socket } from '../contracts/transport.ts'
+
+/**
+ * Any {@link Socket} as a stream of Node, for what takes only streams. It starts the socket, passes backpressure and
+ * half-close both ways, and ends with it.
+ */
+export class SocketStream extends Duplex {
+  readonly #socket: Socket
+  #waiting: (() => void) | undefined = undefined
+
+  constructor(socket: Socket) {
+    super({ allowHalfOpen: true })
+    this.#socket = socket
+    // An error is told by `close`; a stream without this listener would end the process.
+    this.on('error', () => {})
+    socket.start({
+      onData: (chunk) => {
+        if (!this.push(chunk)) socket.pause()
+      },
+      onEnd: () => this.push(null),
+      onDrain: () => this.#drained(),
+      onClose: (error) => this.destroy(error),
+    })
+  }
+
+  override _read(): void {
+    this.#socket.resume()
+  }
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    if (this.#socket.write(chunk)) done()
+    else this.#waiting = done
+  }
+
+  override _final(done: () => void): void {
+    this.#socket.end()
+    done()
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#socket.destroy()
+    done(error)
+  }
+
+  #drained(): void {
+    const done = this.#waiting
+    this.#waiting = undefined
+    done?.()
+  }
+}

@@ -1,0 +1,134 @@
+import { lstat, unlink } from 'node:fs/promises'
+import { connect, createServer, type Server } from 'node:net'
+import type { Address } from '../contracts/client.ts'
+import type { DialOptions, Listener, ListenOptions, Socket, Transport } from '../contracts/transport.ts'
+import { SocketAdapter } from './net-socket.ts'
+import { dialError, listenError, timeoutError } from './socket-errors.ts'
+
+/**
+ * Connections over TCP, and over Unix sockets where `path` is given.
+ *
+ * Without a host it listens on all addresses, IPv4 and IPv6 where there is IPv6. The file of a Unix socket that nobody
+ * listens on any more is replaced; it is removed when the listener closes. A `dial` that is aborted rejects with the
+ * signal's reason.
+ */
+export function createTcp(): Transport {
+  return { listen, dial }
+}
+
+async function listen(options: ListenOptions, onSocket: (socket: Socket) => void): Promise<Listener> {
+  try {
+    return await bind(options, onSocket)
+  } catch (error) {
+    if (options.path === undefined || codeOf(error) !== 'EADDRINUSE' || !(await isStale(options.path))) {
+      throw listenError(error, options)
+    }
+  }
+  try {
+    await unlink(options.path)
+    return await bind(options, onSocket)
+  } catch (error) {
+    throw listenError(error, options)
+  }
+}
+
+function bind(options: ListenOptions, onSocket: (socket: Socket) => void): Promise<Listener> {
+  const { path, socket = {} } = options
+  const { promise, resolve, reject } = Promise.withResolvers<Listener>()
+  const server = createServer(
+    {
+      allowHalfOpen: true,
+      // Nothing is read before `start`: unread bytes stay in the kernel, where they hold the sender.
+      pauseOnConnect: true,
+      ...nodeOptions(socket),
+    },
+    (stream) => onSocket(new SocketAdapter(stream, path)),
+  )
+  server.once('error', reject)
+  server.listen(target(options), () => {
+    server.off('error', reject)
+    // From here on errors are failed accepts, such as a lack of file descriptors. Node has closed that connection and
+    // goes on accepting.
+    server.on('error', () => {})
+    resolve({ address: addressOf(server), close: () => close(server) })
+  })
+  return promise
+}
+
+function target({ host, port = 0, path, ipv6Only = false, backlog = BACKLOG }: ListenOptions) {
+  if (path !== undefined) return { path, backlog }
+  return host === undefined && !ipv6Only ? { port, backlog } : { host: host ?? '::', port, ipv6Only, backlog }
+}
+
+/** Node's default, 511; the kernel cuts it to `net.core.somaxconn`. */
+const BACKLOG = 511
+
+function addressOf(server: Server): Address {
+  const address = server.address()
+  if (typeof address === 'string') return { ip: address, port: 0 }
+  return { ip: address!.address, port: address!.port }
+}
+
+async function close(server: Server): Promise<void> {
+  // The callback of `close` would wait for the connections too. The port is free at once.
+  if (server.listening) server.close()
+}
+
+/** Whether the file is a Unix socket that nobody listens on. */
+async function isStale(path: string): Promise<boolean> {
+  try {
+    if (!(await lstat(path)).isSocket()) return false
+    const socket = await dial({ path, timeout: 1000 })
+    socket.destroy()
+    return false
+  } catch (error) {
+    return codeOf((error as Error).cause) === 'ECONNREFUSED'
+  }
+}
+
+async function dial(options: DialOptions): Promise<Socket> {
+  const { host, port, path, timeout, signal, socket = {} } = options
+  signal?.throwIfAborted()
+  const stream = connect({
+    ...(path === undefined ? { host: host ?? 'localhost', port: port ?? 0 } : { path }),
+    allowHalfOpen: true,
+    autoSelectFamily: true,
+    // Addresses are tried one after the other; Node's 250 ms each would be too short for mobile networks.
+    autoSelectFamilyAttemptTimeout: Math.max(250, Math.floor(timeout / 3)),
+    ...nodeOptions(socket),
+  })
+  stream.pause()
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => fail(timeoutError(options)), timeout)
+    const abort = () => fail(signal!.reason)
+    const refused = (error: Error) => fail(dialError(error, options))
+    const settle = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', abort)
+      stream.off('connect', connected)
+    }
+    const connected = () => {
+      settle()
+      const adapter = new SocketAdapter(stream, path)
+      stream.off('error', refused)
+      resolve(adapter)
+    }
+    const fail = (error: unknown) => {
+      settle()
+      // The error listener stays: a late error of a socket that nobody owns must not end the process.
+      stream.destroy()
+      reject(error)
+    }
+    signal?.addEventListener('abort', abort)
+    stream.on('error', refused)
+    stream.on('connect', connected)
+  })
+}
+
+function nodeOptions({ keepAlive = 0, noDelay = false }: NonNullable<ListenOptions['socket']>) {
+  return { noDelay, keepAlive: keepAlive > 0, keepAliveInitialDelay: keepAlive }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException | undefined)?.code
+}

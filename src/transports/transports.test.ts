@@ -1,0 +1,48 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { generate } from 'selfsigned'
+import { afterAll, describe, it } from 'vitest'
+import type { TlsLayer, Transport } from '../contracts/transport.ts'
+import { transportChecks } from '../testing/transport-suite.ts'
+import { createMemoryTransport } from './memory.ts'
+import { createTcp } from './tcp.ts'
+import { createClientTls, createServerTls } from './tls.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'sluice-transports-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+let paths = 0
+const newPath = () => ({ path: join(folder, `${++paths}.sock`) })
+
+const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }])
+const server = createServerTls({ cert, key })
+const client = createClientTls({ ca: cert, servername: 'localhost' })
+
+const tcp = createTcp()
+const memory = createMemoryTransport()
+const loopback = () => ({ host: '127.0.0.1', port: 0 })
+
+const subjects = {
+  tcp: { transport: tcp, where: loopback },
+  'a Unix socket': { transport: tcp, where: newPath },
+  memory: { transport: memory, where: () => ({ port: 0 }) },
+  'memory with a path': { transport: memory, where: newPath },
+  'TLS over TCP': { transport: encrypted(tcp, server, client), where: loopback },
+  'TLS over a Unix socket': { transport: encrypted(tcp, server, client), where: newPath },
+  'TLS over memory': { transport: encrypted(memory, server, client), where: () => ({ port: 0 }) },
+}
+
+for (const [name, subject] of Object.entries(subjects)) {
+  describe(name, () => {
+    for (const check of transportChecks(subject)) it(check.name, check.run)
+  })
+}
+
+/** A transport whose connections are secured as soon as they exist. */
+function encrypted(transport: Transport, ours: TlsLayer, theirs: TlsLayer): Transport {
+  return {
+    listen: (options, onSocket) =>
+      transport.listen(options, (socket) => void ours.secure(socket).then(onSocket, () => {})),
+    dial: async (options) => theirs.secure(await transport.dial(options)),
+  }
+}
