@@ -1,0 +1,187 @@
+import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { resolve } from 'node:path'
+import type { Expression } from '../contracts/schema.ts'
+import type { DialOptions, SocketOptions } from '../contracts/transport.ts'
+import { addressesOf } from './addresses.ts'
+import type { Environment } from './environment.ts'
+import type { ConnectPlan, ListenPlan, StepPlan } from './planned.ts'
+import type { Made, Place, Planner } from './planner.ts'
+import type { ConfigPath } from './problems.ts'
+import type { Report } from './report.ts'
+import type { ConnectOutput, ListenOutput } from './schema.ts'
+import { isMapping } from './shape.ts'
+
+/** Plans an entry of `listen:`. @returns undefined when there is a mistake that leaves nothing to plan */
+export function planListen(
+  name: string,
+  entry: ListenOutput,
+  planner: Planner,
+  environment: Environment,
+  report: Report,
+): ListenPlan | undefined {
+  const path = ['listen', name]
+  const common = planCommon(name, entry, path, planner, report)
+  const { tls, ipv6Only, backlog, limits } = entry
+  if (!ambiguous(entry, path, report) && entry.port === undefined && entry.socket === undefined) {
+    const hint = 'add port: 9100, or socket: with a path'
+    report.add({ code: 'ADDRESS_MISSING', path, at: 'key', message: `listen.${name} has no port`, hint })
+  }
+  const ends = { ipv6Only, backlog, socket: socketOptions(entry) }
+  const addresses = addressesOf(entry, environment.baseDir).map((address) => ({ ...address, ...ends }))
+  const secured = tls && readPem(tls, [...path, 'tls'], environment, report)
+  if (common === undefined) return undefined
+  return {
+    ...common,
+    kind: 'listen',
+    limits,
+    addresses,
+    tls: secured && { ...secured, cert: secured.cert ?? '', key: secured.key ?? '', ...handshake(tls) },
+  }
+}
+
+/** Plans an entry of `connect:`. @returns undefined when there is a mistake that leaves nothing to plan */
+export function planConnect(
+  name: string,
+  entry: ConnectOutput,
+  planner: Planner,
+  environment: Environment,
+  report: Report,
+): ConnectPlan | undefined {
+  const path = ['connect', name]
+  const common = planCommon(name, entry, path, planner, report)
+  const { tls, timeout, reconnect, poll, limits, host } = entry
+  const [address] = targetOf(entry, path, environment, report)
+  const secured = tls && readPem(tls, [...path, 'tls'], environment, report)
+  if (common === undefined || address === undefined) return undefined
+  const servername = tls?.servername ?? (host !== undefined && isIP(host) === 0 ? host : undefined)
+  return {
+    ...common,
+    kind: 'connect',
+    limits: { maxConnections: 1, ...limits },
+    dial: { ...address, timeout, socket: socketOptions(entry) },
+    reconnect,
+    poll,
+    tls: secured && {
+      ...secured,
+      ...handshake(tls),
+      ...(servername !== undefined && { servername }),
+      verify: tls?.insecure !== true,
+    },
+  }
+}
+
+type Entry = ListenOutput | ConnectOutput
+
+const DATAFLOWS = ['dataflow', 'onConnect', 'onDisconnect', 'onError'] as const
+
+function planCommon(name: string, entry: Entry, path: ConfigPath, planner: Planner, report: Report) {
+  const place: Place = { answers: true, within: [] }
+  const steps: Partial<Record<(typeof DATAFLOWS)[number], readonly StepPlan[]>> = {}
+  for (const key of DATAFLOWS) {
+    const here = key === 'onDisconnect' ? { ...place, answers: false } : place
+    const planned = planner.resolve(entry[key], [...path, key], here) as { steps: readonly StepPlan[] } | undefined
+    if (planned !== undefined) steps[key] = planned.steps
+  }
+  if (steps.dataflow === undefined) {
+    const message = `${name} does nothing with its messages`
+    const hint = 'add dataflow: with at least one step'
+    report.add({ code: 'DATAFLOW_MISSING', severity: 'warning', path, at: 'key', message, hint })
+  }
+  const key = planner.resolve(entry.key, [...path, 'key'], place) as Expression | undefined
+  const framing = bothWays(entry.framing, [...path, 'framing'], (value, at) => planner.framing(value, at))
+  const format = bothWays(entry.format, [...path, 'format'], (value, at) => planner.format(value, at))
+  if (framing === undefined || format === undefined) return undefined
+  return {
+    name,
+    path,
+    framingIn: framing.in.part,
+    framingOut: framing.out.part,
+    formatIn: format.in.part,
+    formatOut: format.out.part,
+    framingNames: { in: framing.in.name, out: framing.out.name },
+    formatNames: { in: format.in.name, out: format.out.name },
+    runOnConnect: entry.runOnConnect,
+    dataflow: steps.dataflow,
+    onConnect: steps.onConnect,
+    onDisconnect: steps.onDisconnect,
+    onError: steps.onError,
+    key,
+  }
+}
+
+/** A framing or format for both directions, or one for each. */
+function bothWays<Part>(
+  value: unknown,
+  path: ConfigPath,
+  make: (value: unknown, path: ConfigPath) => Made<Part> | undefined,
+): { in: Made<Part>; out: Made<Part> } | undefined {
+  const written = (one: unknown) => (one as { value: unknown }).value
+  if (!isMapping(value)) {
+    const both = make(written(value), path)
+    return both && { in: both, out: both }
+  }
+  const incoming = make(written(value['in']), [...path, 'in'])
+  const outgoing = make(written(value['out']), [...path, 'out'])
+  return incoming && outgoing && { in: incoming, out: outgoing }
+}
+
+function socketOptions({ keepAlive, noDelay }: Entry): SocketOptions {
+  return { keepAlive, noDelay }
+}
+
+type Target = Pick<DialOptions, 'host' | 'port' | 'path'>
+
+function targetOf(entry: ConnectOutput, path: ConfigPath, { baseDir }: Environment, report: Report): Target[] {
+  const { port, socket, host } = entry
+  if (ambiguous(entry, path, report)) return []
+  if (socket !== undefined) return [{ path: resolve(baseDir, socket) }]
+  if (port !== undefined && host !== undefined) return [{ host, port }]
+  const missing = [host === undefined && 'host', port === undefined && 'port'].filter((one) => one !== false)
+  const message = `connect.${path[1]} has no ${missing.join(' and no ')}`
+  const hint = 'write host: 10.0.0.7 and port: 2112, or socket: with a path'
+  report.add({ code: 'ADDRESS_MISSING', path, at: 'key', message, hint })
+  return []
+}
+
+function ambiguous({ port, socket }: Entry, path: ConfigPath, report: Report): boolean {
+  if (port === undefined || socket === undefined) return false
+  const message = `${path.join('.')} has both a port and a socket`
+  report.add({ code: 'ADDRESS_AMBIGUOUS', path: [...path, 'socket'], at: 'key', message, hint: 'keep one of them' })
+  return true
+}
+
+interface PemFiles {
+  readonly cert?: string | undefined
+  readonly key?: string | undefined
+  readonly ca?: string | undefined
+  readonly passphrase?: string | undefined
+}
+
+/** Replaces the names of PEM files by what is in them. */
+function readPem({ cert, key, ca, passphrase }: PemFiles, path: ConfigPath, environment: Environment, report: Report) {
+  const read = (option: 'cert' | 'key' | 'ca', file: string | undefined): string | undefined => {
+    if (file === undefined) return undefined
+    const absolute = resolve(environment.baseDir, file)
+    try {
+      return readFileSync(absolute, 'utf8')
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? 'unknown error'
+      const reason = code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`
+      const message = `the file ${file} ${reason}`
+      report.add({ code: 'REFERENCE_FAILED', path: [...path, option], message, hint: `looked for ${absolute}` })
+      return undefined
+    }
+  }
+  const contents = { cert: read('cert', cert), key: read('key', key), ca: read('ca', ca) }
+  return {
+    ...(contents.cert !== undefined && { cert: contents.cert }),
+    ...(contents.key !== undefined && { key: contents.key }),
+    ...(contents.ca !== undefined && { ca: contents.ca }),
+    ...(passphrase !== undefined && { passphrase }),
+  }
+}
+
+function handshake(tls: { readonly handshakeTimeout: number; readonly minVersion: 'TLSv1.2' | 'TLSv1.3' } | undefined) {
+  return tls === undefined ? {} : { handshakeTimeout: tls.handshakeTimeout, minVersion: tls.minVersion }
+}

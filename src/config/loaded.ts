@@ -1,0 +1,35 @@
+import { resolve } from 'node:path'
+import type { ConfigPath, Position, Problem } from './problems.ts'
+
+/** A configuration as it was written: its value and where each part of it stands. */
+export interface LoadedConfig {
+  /** Undefined when the file is so broken that nothing can be said of what is in it. */
+  readonly value: unknown
+  /** The name of the file as it was given; '' for a value that came from no file. */
+  readonly file: string
+  /** Absolute. Relative paths in the configuration start here. */
+  readonly baseDir: string
+  /** What is wrong with the file as such. */
+  readonly problems: readonly Problem[]
+  /** Where the value at a path stands; of what does not exist, where its nearest parent does. */
+  locate(path: ConfigPath): Position | undefined
+  /** Where the key at the end of a path stands. */
+  locateKey(path: ConfigPath): Position | undefined
+  /** Where a character of the text at a path stands. The offset counts UTF-16 units of the value. */
+  locateText(path: ConfigPath, offset: number): Position | undefined
+}
+
+/** A configuration that is a value already: that of a module, or one that a program gives to the library. */
+export function configOfValue(value: unknown, baseDir: string, file = ''): LoadedConfig {
+  return {
+    value,
+    file,
+    baseDir: resolve(baseDir),
+    problems: [],
+    locate: nowhere,
+    locateKey: nowhere,
+    locateText: nowhere,
+  }
+}
+
+const nowhere = () => undefined

@@ -1,0 +1,114 @@
+import type { Registry } from '../registry/registry.ts'
+import { checkAddresses } from './addresses.ts'
+import { planConnect, planListen } from './endpoints.ts'
+import type { Environment } from './environment.ts'
+import { substitute } from './environment.ts'
+import type { LoadedConfig } from './loaded.ts'
+import type { EndpointPlan, Plan } from './planned.ts'
+import { Planner } from './planner.ts'
+import type { Problem } from './problems.ts'
+import { Report } from './report.ts'
+import { type ConfigOutput, configSchema } from './schema.ts'
+import { isMapping } from './shape.ts'
+import { validate } from './validate.ts'
+
+export {
+  type ConnectPlan,
+  type EndpointPlan,
+  type ListenPlan,
+  type Plan,
+  PlannedDataflow,
+  type StepPlan,
+} from './planned.ts'
+
+/** What became of a configuration. There is a plan exactly when no problem is an error. */
+export interface Planned {
+  readonly plan: Plan | undefined
+  /** All of them, in the order of the file. */
+  readonly problems: readonly Problem[]
+}
+
+/**
+ * Checks a configuration and plans it. One mistake does not hide another: all of them are found at once.
+ * @param env where `${env.NAME}` and `env.NAME` look; it is read now and never again
+ */
+export function planConfig(loaded: LoadedConfig, registry: Registry, env: NodeJS.ProcessEnv): Planned {
+  const report = new Report(loaded)
+  const set = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined)
+  const environment: Environment = { env: Object.fromEntries(set), baseDir: loaded.baseDir }
+  const plan = isUsable(loaded, report) ? planValue(loaded, registry, environment, report) : undefined
+  return { plan: report.failed ? undefined : plan, problems: report.finish() }
+}
+
+function isUsable({ value, file, problems }: LoadedConfig, report: Report): boolean {
+  if (value === undefined && problems.length > 0) return false
+  if (isMapping(value)) return true
+  const expected = 'listen: or connect:, with at least one endpoint'
+  const message =
+    value === null || value === undefined
+      ? 'the configuration is empty'
+      : `${file || 'the configuration'} is no mapping`
+  report.add({ code: 'FILE_EMPTY', path: [], message, expected })
+  return false
+}
+
+function planValue(
+  loaded: LoadedConfig,
+  registry: Registry,
+  environment: Environment,
+  report: Report,
+): Plan | undefined {
+  const value = substitute(loaded.value, configSchema, [], environment, report)
+  const config = validate(configSchema, value, [], report)?.output
+  if (config === undefined) return undefined
+  checkNames(loaded.value, report)
+  const planner = new Planner(registry, report, environment, config.dataflows ?? {})
+  const endpoints = [
+    ...Object.entries(config.listen ?? {}).map(([name, entry]) =>
+      planListen(name, entry, planner, environment, report),
+    ),
+    ...Object.entries(config.connect ?? {}).map(([name, entry]) =>
+      planConnect(name, entry, planner, environment, report),
+    ),
+  ]
+  planner.finish()
+  const lineFraming = planner.framing('line', [])?.part
+  const admin = adminOf(config)
+  checkAddresses(config.listen ?? {}, admin, loaded.baseDir, report)
+  // Whoever has reported a mistake has given nothing; then there is no plan.
+  if (lineFraming === undefined || report.failed) return undefined
+  return {
+    endpoints: endpoints.filter((endpoint): endpoint is EndpointPlan => endpoint !== undefined),
+    lineFraming,
+    data: config.data,
+    admin,
+    log: config.log,
+    baseDir: loaded.baseDir,
+    secrets: report.secrets,
+  }
+}
+
+function adminOf({ admin }: ConfigOutput): Plan['admin'] {
+  return typeof admin === 'number' ? { host: '127.0.0.1', port: admin } : admin
+}
+
+/** At least one endpoint, and no name twice: `client.endpoint` and `send` know an endpoint by its name alone. */
+function checkNames(value: unknown, report: Report): void {
+  const { listen, connect } = value as { listen?: unknown; connect?: unknown }
+  const listening = isMapping(listen) ? Object.keys(listen) : []
+  const dialling = isMapping(connect) ? Object.keys(connect) : []
+  for (const name of dialling.filter((one) => listening.includes(one))) {
+    const message = `there is an endpoint ${name} under listen already`
+    report.add({
+      code: 'NAME_TAKEN',
+      path: ['connect', name],
+      at: 'key',
+      message,
+      hint: 'give each endpoint a name of its own',
+    })
+  }
+  if (listening.length + dialling.length > 0) return
+  const message = 'there is no endpoint, so there is nothing to do'
+  const hint = 'write listen: { NAME: { port: 9100, dataflow: [ … ] } }, or connect: to reach a device'
+  report.add({ code: 'NO_ENDPOINT', path: [], message, hint })
+}

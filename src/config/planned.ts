@@ -1,0 +1,98 @@
+import type { SinkDefinition, StepDefinition } from '../contracts/define.ts'
+import type { Format } from '../contracts/format.ts'
+import type { Framing } from '../contracts/framing.ts'
+import type { Expression } from '../contracts/schema.ts'
+import type { DialOptions, ListenOptions } from '../contracts/transport.ts'
+import type { Limits } from '../engine/spec.ts'
+import type { ClientTlsOptions, ServerTlsOptions } from '../transports/tls.ts'
+import type { ConfigPath } from './problems.ts'
+import type { ConfigOutput } from './schema.ts'
+
+/**
+ * A configuration without mistakes: every default filled in, every name looked up, every expression compiled. Nothing is
+ * opened yet. Times are milliseconds, sizes bytes.
+ */
+export interface Plan {
+  readonly endpoints: readonly EndpointPlan[]
+  /** `line` with its defaults: what ends a line of a sink that writes bytes. */
+  readonly lineFraming: Framing
+  readonly data: ConfigOutput['data']
+  /** Where health and metrics are served; undefined when they are not. */
+  readonly admin: { readonly host: string; readonly port: number } | undefined
+  readonly log: ConfigOutput['log']
+  /** Absolute. Relative paths in options of parts start here. */
+  readonly baseDir: string
+  /** Values of options that are secret: never to be shown. */
+  readonly secrets: ReadonlySet<string>
+}
+
+export type EndpointPlan = ListenPlan | ConnectPlan
+
+interface EndpointBase {
+  readonly name: string
+  /** Where it stands in the configuration. */
+  readonly path: ConfigPath
+  readonly framingIn: Framing
+  readonly framingOut: Framing
+  readonly formatIn: Format
+  readonly formatOut: Format
+  /** As they are called in the configuration, for `sluice check`. */
+  readonly framingNames: DirectionNames
+  readonly formatNames: DirectionNames
+  readonly limits: Limits
+  readonly runOnConnect: boolean
+  readonly dataflow: readonly StepPlan[] | undefined
+  readonly onConnect: readonly StepPlan[] | undefined
+  readonly onDisconnect: readonly StepPlan[] | undefined
+  readonly onError: readonly StepPlan[] | undefined
+  /** What makes a message the same as an earlier one. */
+  readonly key: Expression | undefined
+}
+
+export interface DirectionNames {
+  readonly in: string
+  readonly out: string
+}
+
+export interface ListenPlan extends EndpointBase {
+  readonly kind: 'listen'
+  /** One for each address to bind. */
+  readonly addresses: readonly ListenOptions[]
+  readonly tls: ServerTlsOptions | undefined
+}
+
+export interface ConnectPlan extends EndpointBase {
+  readonly kind: 'connect'
+  readonly dial: Omit<DialOptions, 'signal'>
+  readonly reconnect: { readonly first: number; readonly max: number }
+  /** `send` is not framed yet. */
+  readonly poll: { readonly every: number; readonly send: Buffer; readonly timeout: number } | undefined
+  readonly tls: ClientTlsOptions | undefined
+}
+
+/** One step or sink of a dataflow, with what stands around it. */
+export interface StepPlan {
+  /** Its `id`, else its place: `listen.scales.dataflow[2]`. */
+  readonly id: string
+  /** Where it is written; for a shared dataflow this is under `dataflows`. */
+  readonly path: ConfigPath
+  readonly name: string
+  readonly definition: StepDefinition | SinkDefinition
+  /** Resolved, but for each {@link PlannedDataflow} that is left in it. */
+  readonly options: unknown
+  readonly condition: Expression<boolean> | undefined
+  readonly otherwise: readonly StepPlan[] | undefined
+  readonly onError: readonly StepPlan[] | undefined
+  readonly timeout: number | undefined
+  /** How long a sink tries again, and how often at most. A step does not: 0. */
+  readonly retry: { readonly forMs: number; readonly max?: number }
+}
+
+/** Steps inside the options of a step, in the place where the step expects a running dataflow. */
+export class PlannedDataflow {
+  readonly steps: readonly StepPlan[]
+
+  constructor(steps: readonly StepPlan[]) {
+    this.steps = steps
+  }
+}

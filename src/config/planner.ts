@@ -1,0 +1,267 @@
+import type { PartDefinition } from '../contracts/define.ts'
+import { SluiceError } from '../contracts/errors.ts'
+import type { Format } from '../contracts/format.ts'
+import type { Framing } from '../contracts/framing.ts'
+import { type Expression, Unresolved, type UserFunction, type z } from '../contracts/schema.ts'
+import { compileCondition, compileExpression, fromFunction } from '../expression/compile.ts'
+import { ExpressionError } from '../expression/expression-error.ts'
+import { compileBytesTemplate, compileTemplate } from '../expression/template.ts'
+import type { Registry } from '../registry/registry.ts'
+import { suggest } from '../util/suggest.ts'
+import { type Environment, substitute } from './environment.ts'
+import { functionStep, readNamed, readStep, unknownPart, type Written, withoutShortForm } from './parts.ts'
+import { PlannedDataflow, type StepPlan } from './planned.ts'
+import { type ConfigPath, formatPath } from './problems.ts'
+import type { Report } from './report.ts'
+import { siblingsSchema } from './schema.ts'
+import { isMapping } from './shape.ts'
+import { validate } from './validate.ts'
+
+/** Where a dataflow is used, as far as it decides what may stand in it. */
+export interface Place {
+  /** There is a connection to answer. */
+  readonly answers: boolean
+  /** Names of the shared dataflows that it stands in. */
+  readonly within: readonly string[]
+  /** Where a shared dataflow is used: its steps take their ids from there, so that each use has its own. */
+  readonly usedAt?: ConfigPath
+}
+
+/** A framing or format, made. */
+export interface Made<Part> {
+  readonly name: string
+  readonly part: Part
+}
+
+/** Plans what parts are made of. Every mistake goes to the report, and planning goes on. */
+export class Planner {
+  readonly #registry: Registry
+  readonly #report: Report
+  readonly #environment: Environment
+  readonly #dataflows: Readonly<Record<string, readonly unknown[]>>
+  readonly #used = new Set<string>()
+  /** Ids that are given in the configuration, and where. */
+  readonly #ids = new Map<string, ConfigPath>()
+
+  constructor(
+    registry: Registry,
+    report: Report,
+    environment: Environment,
+    dataflows: Readonly<Record<string, readonly unknown[]>>,
+  ) {
+    this.#registry = registry
+    this.#report = report
+    this.#environment = environment
+    this.#dataflows = dataflows
+  }
+
+  /** Finds the mistakes of shared dataflows that nothing uses, and says so. To be called last. */
+  finish(): void {
+    for (const [name, steps] of Object.entries(this.#dataflows)) {
+      if (this.#used.has(name)) continue
+      const path = ['dataflows', name]
+      this.dataflow(steps, path, { answers: true, within: [name] })
+      const message = `nothing uses the dataflow ${name}`
+      this.#report.add({ code: 'DATAFLOW_UNUSED', severity: 'warning', path, at: 'key', message })
+    }
+  }
+
+  /** @param value steps, or the name of a shared dataflow */
+  dataflow(value: unknown, path: ConfigPath, place: Place): readonly StepPlan[] {
+    if (typeof value === 'string') return this.#shared(value, path, place)
+    if (!Array.isArray(value)) return []
+    return value.flatMap((element, i) => this.#step(element, [...path, i], place) ?? [])
+  }
+
+  /** @returns undefined when there is a mistake, which has been reported */
+  framing(value: unknown, path: ConfigPath): Made<Framing> | undefined {
+    const found = this.#named('framing', value, path)
+    return found && this.#made(found.name, path, () => found.definition.create(found.options))
+  }
+
+  /** @returns undefined when there is a mistake, which has been reported */
+  format(value: unknown, path: ConfigPath): Made<Format> | undefined {
+    const found = this.#named('format', value, path)
+    return found && this.#made(found.name, path, () => found.definition.create(found.options))
+  }
+
+  /** Replaces all that waits to be resolved, wherever it is in a value. */
+  resolve(value: unknown, path: ConfigPath, place: Place): unknown {
+    if (value instanceof Unresolved) return this.#resolveOne(value, path, place)
+    if (Array.isArray(value)) return value.map((item, i) => this.resolve(item, [...path, i], place))
+    if (!isMapping(value)) return value
+    return Object.fromEntries(
+      Object.entries(value).map(([key, item]) => [key, this.resolve(item, [...path, key], place)]),
+    )
+  }
+
+  #shared(name: string, path: ConfigPath, place: Place): readonly StepPlan[] {
+    const steps = Object.hasOwn(this.#dataflows, name) ? this.#dataflows[name] : undefined
+    if (steps === undefined) {
+      const near = suggest(name, Object.keys(this.#dataflows))
+      const hint = near === undefined ? `write it: dataflows: { ${name}: [ … ] }` : `did you mean ${near}?`
+      this.#report.add({ code: 'DATAFLOW_UNKNOWN', path, message: `there is no ${name} under dataflows`, hint })
+      return []
+    }
+    this.#used.add(name)
+    if (place.within.includes(name)) {
+      const message = `the dataflow ${name} contains itself: ${[...place.within, name].join(' → ')}`
+      const hint = 'a message would never come out; take one of these uses away'
+      this.#report.add({ code: 'DATAFLOW_RECURSIVE', path, message, hint })
+      return []
+    }
+    const usedAt = idPath(path, place)
+    return this.dataflow(steps, ['dataflows', name], { ...place, within: [...place.within, name], usedAt })
+  }
+
+  #step(element: unknown, path: ConfigPath, place: Place): StepPlan | undefined {
+    const defaults = { id: formatPath(idPath(path, place)), path, retry: { forMs: 0 } } as const
+    const none = { condition: undefined, otherwise: undefined, onError: undefined, timeout: undefined }
+    if (typeof element === 'function') {
+      const definition = functionStep(element as UserFunction)
+      return { ...defaults, ...none, name: definition.name, definition, options: undefined }
+    }
+    const { step, siblings, findings } = readStep(element, path, this.#registry)
+    for (const finding of findings) this.#report.add(finding)
+    const given = this.#validated(siblingsSchema, siblings, path)?.output
+    const around = given === undefined ? undefined : (this.resolve(given, path, place) as Siblings)
+    const definition = step && this.#registry.find(step.name)
+    if (step === undefined || definition === undefined) return undefined
+    this.#checkPlace(definition, siblings, path, place)
+    const id = this.#takeId(given?.id, path) ?? defaults.id
+    const optionsPath = [...path, step.name]
+    const options = this.#options(definition, step, optionsPath)
+    if (options === undefined || around === undefined) return undefined
+    const retry = definition.kind === 'sink' ? retryOf(around) : defaults.retry
+    return {
+      ...defaults,
+      id,
+      name: step.name,
+      definition,
+      options: this.resolve(options.output, optionsPath, place),
+      condition: around.if,
+      otherwise: around.else?.steps,
+      onError: around.onError?.steps,
+      timeout: around.timeout,
+      retry,
+    }
+  }
+
+  #checkPlace(
+    definition: PartDefinition,
+    siblings: Readonly<Record<string, unknown>>,
+    path: ConfigPath,
+    place: Place,
+  ): void {
+    const { kind, name } = definition
+    if (kind === 'step' && definition.answers === true && !place.answers) {
+      const message = `${name} needs a connection, and after a disconnect there is none`
+      const hint = 'take it away, or use send, which writes to other clients'
+      this.#report.add({ code: 'NO_CONNECTION', path: [...path, name], at: 'key', message, hint })
+    }
+    if ('else' in siblings && !(kind === 'step' && definition.drops === true)) {
+      const message = `${name} drops no messages, so else has no meaning beside it`
+      const hint = 'to choose between steps, use route'
+      this.#report.add({ code: 'KEY_UNKNOWN', path: [...path, 'else'], at: 'key', message, hint })
+    }
+    if ('retry' in siblings && kind === 'step') {
+      const message = `${name} is no sink, so retry has no meaning beside it`
+      this.#report.add({ code: 'KEY_UNKNOWN', path: [...path, 'retry'], at: 'key', message })
+    }
+  }
+
+  #takeId(id: string | undefined, path: ConfigPath): string | undefined {
+    if (id === undefined) return undefined
+    const first = this.#ids.get(id) ?? path
+    this.#ids.set(id, first)
+    // A shared dataflow is planned once for each use; that is the same step.
+    if (formatPath(first) !== formatPath(path)) {
+      const message = `the id ${id} is taken by the step at ${formatPath(first)}`
+      this.#report.add({ code: 'ID_TAKEN', path: [...path, 'id'], message, hint: 'give each step an id of its own' })
+    }
+    return id
+  }
+
+  #named<Kind extends 'framing' | 'format'>(kind: Kind, value: unknown, path: ConfigPath) {
+    const written = readNamed(kind, value, path)
+    if ('code' in written) {
+      this.#report.add(written)
+      return undefined
+    }
+    const definition = this.#registry.get(kind, written.name)
+    if (definition === undefined) {
+      const at = typeof value === 'string' ? path : [...path, written.name]
+      const finding = unknownPart(kind, written.name, at, this.#registry)
+      this.#report.add(typeof value === 'string' ? finding : { ...finding, at: 'key' })
+      return undefined
+    }
+    const at = typeof value === 'string' ? path : [...path, written.name]
+    const options = this.#options(definition, written, at)
+    return options && { name: written.name, definition, options: options.output }
+  }
+
+  /** @returns undefined when they cannot be used; the output itself may be anything */
+  #options(definition: PartDefinition, { options }: Written, path: ConfigPath): { output: unknown } | undefined {
+    return this.#validated(definition.options, withoutShortForm(definition, options), path)
+  }
+
+  #validated<Schema extends z.ZodType>(schema: Schema, value: unknown, path: ConfigPath) {
+    const substituted = substitute(value, schema, path, this.#environment, this.#report)
+    return validate(schema, substituted, path, this.#report)
+  }
+
+  #made<Part>(name: string, path: ConfigPath, create: () => Part): Made<Part> | undefined {
+    try {
+      return { name, part: create() }
+    } catch (error) {
+      if (!(error instanceof SluiceError)) throw error
+      this.#report.add({ code: 'VALUE_INVALID', path, message: error.message, hint: error.hint })
+      return undefined
+    }
+  }
+
+  #resolveOne(waiting: Unresolved, path: ConfigPath, place: Place): unknown {
+    const { kind, value } = waiting
+    if (kind === 'dataflow') return new PlannedDataflow(this.dataflow(value, path, place))
+    if (kind === 'framing') return this.framing(value, path)?.part
+    if (kind === 'format') return this.format(value, path)?.part
+    try {
+      return compile(waiting, this.#environment.env)
+    } catch (error) {
+      if (!(error instanceof ExpressionError)) throw error
+      const { message, hint, start } = error
+      this.#report.add({ code: 'EXPRESSION_INVALID', path, message, hint, at: start })
+      return undefined
+    }
+  }
+}
+
+/** What stands beside a step, resolved. */
+interface Siblings {
+  readonly if?: Expression<boolean>
+  readonly else?: PlannedDataflow
+  readonly onError?: PlannedDataflow
+  readonly timeout?: number
+  readonly retry?: { readonly for: number; readonly max?: number }
+}
+
+/** Milliseconds for which a sink tries again unless told otherwise. */
+const RETRY_FOR = 10_000
+
+function retryOf({ retry }: Siblings): StepPlan['retry'] {
+  return { forMs: retry?.for ?? RETRY_FOR, ...(retry?.max !== undefined && { max: retry.max }) }
+}
+
+/** The path that an id is made of: that of the use, for a step of a shared dataflow. */
+function idPath(path: ConfigPath, { usedAt }: Place): ConfigPath {
+  return usedAt === undefined ? path : [...usedAt, ...path.slice(2)]
+}
+
+function compile({ kind, value, escapes }: Unresolved, env: Environment['env']): Expression {
+  if (typeof value === 'function') return fromFunction(value as UserFunction)
+  const source = String(value)
+  if (kind === 'condition') return compileCondition(source, { env })
+  if (kind === 'template') return compileTemplate(source, { env, escapes })
+  if (kind === 'bytesTemplate') return compileBytesTemplate(source, { env })
+  return compileExpression(source, { env })
+}

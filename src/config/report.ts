@@ -1,0 +1,98 @@
+import type { LoadedConfig } from './loaded.ts'
+import type { ConfigPath, MistakeCode, Problem } from './problems.ts'
+
+/** A problem before its place in the file is known. */
+export interface Finding {
+  readonly code: MistakeCode
+  readonly path: ConfigPath
+  readonly message: string
+  readonly expected?: string | undefined
+  readonly hint?: string | undefined
+  readonly severity?: 'error' | 'warning'
+  /** What to point at: the value (default), its key, or a character of a text. */
+  readonly at?: 'value' | 'key' | number
+}
+
+/**
+ * Collects all problems of one configuration: gives each its place, and drops what is said twice. Nothing that is known
+ * to be a secret gets out of here.
+ */
+export class Report {
+  readonly #loaded: LoadedConfig
+  readonly #problems = new Map<string, Problem>()
+  /** Lines whose YAML is already wrong: what else is found in them follows from that. */
+  readonly #wrongLines: ReadonlySet<number>
+  readonly #secrets = new Set<string>()
+
+  constructor(loaded: LoadedConfig) {
+    this.#loaded = loaded
+    this.#wrongLines = new Set(loaded.problems.flatMap(({ position }) => position?.line ?? []))
+    for (const problem of loaded.problems) this.#problems.set(identity(problem), problem)
+  }
+
+  /** Values of options that are secret. */
+  get secrets(): ReadonlySet<string> {
+    return this.#secrets
+  }
+
+  /** A text that must not be shown. One of less than four characters is not looked for: it would be found everywhere. */
+  addSecret(text: string): void {
+    if (text.length >= 4) this.#secrets.add(text)
+  }
+
+  add({ code, path, message, expected, hint, severity = 'error', at = 'value' }: Finding): void {
+    const position = this.#locate(path, at)
+    if (position !== undefined && this.#wrongLines.has(position.line)) return
+    const problem: Problem = {
+      code,
+      severity,
+      path,
+      message,
+      ...(position && { position }),
+      ...(expected !== undefined && { expected }),
+      ...(hint !== undefined && { hint }),
+    }
+    this.#problems.set(identity(problem), problem)
+  }
+
+  get failed(): boolean {
+    return this.#problems.values().some(({ severity }) => severity === 'error')
+  }
+
+  /** All problems in the order of the file. */
+  finish(): Problem[] {
+    return [...this.#problems.values()].map((problem) => this.#mask(problem)).sort(byPlace)
+  }
+
+  #locate(path: ConfigPath, at: 'value' | 'key' | number) {
+    if (typeof at === 'number') return this.#loaded.locateText(path, at)
+    return at === 'key' ? this.#loaded.locateKey(path) : this.#loaded.locate(path)
+  }
+
+  #mask(problem: Problem): Problem {
+    const hide = (text: string) => {
+      let masked = text
+      for (const secret of this.#secrets) masked = masked.replaceAll(secret, '…')
+      return masked
+    }
+    const { position, message, expected, hint } = problem
+    return {
+      ...problem,
+      message: hide(message),
+      ...(position && {
+        position: { ...position, ...(position.text !== undefined && { text: hide(position.text) }) },
+      }),
+      ...(expected !== undefined && { expected: hide(expected) }),
+      ...(hint !== undefined && { hint: hide(hint) }),
+    }
+  }
+}
+
+function identity({ code, path, message }: Problem): string {
+  return JSON.stringify([code, path, message])
+}
+
+function byPlace(a: Problem, b: Problem): number {
+  if (a.position === undefined || b.position === undefined) return 0
+  return a.position.line - b.position.line || a.position.column - b.position.column
+}

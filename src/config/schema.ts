@@ -1,0 +1,230 @@
+import {
+  bytes,
+  condition,
+  dataflow,
+  duration,
+  expr,
+  formatOption,
+  framingOption,
+  secret,
+  size,
+  withoutProto,
+  z,
+} from '../contracts/schema.ts'
+
+/**
+ * The top level of a configuration, described once. Validation, the JSON Schema for editors and the reference page are
+ * made from it. What stands inside a step or a sink is described by the part itself.
+ */
+
+const NAME = /^[A-Za-z][\w-]*$/
+
+const endpointName = z
+  .string()
+  .regex(NAME, 'expected a name of letters, digits, - and _ that begins with a letter')
+  .describe('Name of the endpoint, as logs, metrics and client.endpoint show it.')
+
+const port = () => z.int().min(0).max(65_535)
+
+const directions = <Schema extends z.ZodType>(option: () => Schema, what: string) =>
+  z.union([
+    z.strictObject({
+      in: option().describe(`${what} of what arrives.`),
+      out: option().describe(`${what} of what is sent.`),
+    }),
+    option(),
+  ])
+
+const limits = {
+  maxFrameLength: size().prefault('1MiB').describe('Longest frame that is accepted.'),
+  maxQueued: size()
+    .prefault('1MiB')
+    .describe('Most bytes that may wait for the dataflow, or wait to be sent, for one connection.'),
+  frameTimeout: duration({ off: true }).prefault('30s').describe('Time in which a frame must end once it has begun.'),
+  writeTimeout: duration({ off: true })
+    .prefault('10s')
+    .describe('Time in which the other side must take what is sent to it.'),
+  idleTimeout: duration({ off: true })
+    .prefault('off')
+    .describe('Time without bytes after which a connection is closed. A quiet device is normal: off.'),
+  firstFrameTimeout: duration({ off: true })
+    .prefault('off')
+    .describe('Time in which the first frame of a connection must be complete.'),
+}
+
+const endpoint = {
+  socket: z.string().min(1).optional().describe('Path of a Unix socket, instead of a port.'),
+  framing: directions(framingOption, 'Framing')
+    .prefault('line')
+    .describe('How bytes become frames: a framing, or { in, out }.'),
+  format: directions(formatOption, 'Format')
+    .prefault('text')
+    .describe('How a frame becomes a value: a format, or { in, out }.'),
+  dataflow: dataflow()
+    .optional()
+    .describe('Steps that each message goes through, or the name of an entry of dataflows.'),
+  runOnConnect: z
+    .boolean()
+    .prefault(false)
+    .describe('Run the dataflow once when a connection opens, with event == "connect" and msg == null.'),
+  onConnect: dataflow()
+    .optional()
+    .describe('Steps that run before the first message. If one fails, the connection is closed.'),
+  onDisconnect: dataflow().optional().describe('Steps that run after the last message, with event == "disconnect".'),
+  onError: dataflow()
+    .optional()
+    .describe('Steps for a message that failed, with error in scope. The message ends there.'),
+  key: expr().optional().describe('What makes a message the same as an earlier one, such as msg.id.'),
+  keepAlive: duration({ off: true })
+    .prefault('60s')
+    .describe('Silence after which TCP keepalive looks whether the other side is still there.'),
+  noDelay: z.boolean().prefault(true).describe('Send small writes at once.'),
+}
+
+const tlsCommon = {
+  minVersion: z.enum(['TLSv1.2', 'TLSv1.3']).prefault('TLSv1.2').describe('Oldest version of TLS that is spoken.'),
+  handshakeTimeout: duration().prefault('5s').describe('Time in which the handshake must end.'),
+}
+
+const listenTls = z.strictObject({
+  cert: z.string().min(1).describe('File with the certificate chain, PEM.'),
+  key: z.string().min(1).describe('File with the private key, PEM.'),
+  passphrase: secret().optional().describe('Passphrase of the private key.'),
+  ca: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('File with the authorities that must have signed the certificate of a client, PEM.'),
+  ...tlsCommon,
+})
+
+const connectTls = z.strictObject({
+  ca: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('File with the authorities that are trusted instead of the usual ones, PEM.'),
+  cert: z.string().min(1).optional().describe('File with our own certificate chain, PEM.'),
+  key: z.string().min(1).optional().describe('File with our own private key, PEM.'),
+  passphrase: secret().optional().describe('Passphrase of the private key.'),
+  servername: z.string().min(1).optional().describe('Name that the certificate must have. Default: host.'),
+  insecure: z.boolean().prefault(false).describe('Accept any certificate. For tests only.'),
+  ...tlsCommon,
+})
+
+/** An entry of `listen:`. */
+export const listenSchema = z.strictObject({
+  port: port().optional().describe('TCP port; 0 for any that is free.'),
+  host: z
+    .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
+    .optional()
+    .describe('Address to listen on, or a list of them. Default: all, IPv4 and IPv6.'),
+  ...endpoint,
+  limits: z
+    .strictObject({
+      maxConnections: z.int().min(1).prefault(10_000).describe('Most connections at a time.'),
+      ...limits,
+    })
+    .prefault({})
+    .describe('Bounds of the endpoint.'),
+  tls: listenTls.optional().describe('Encrypt connections.'),
+  backlog: z.int().min(1).max(65_535).prefault(1024).describe('Most connections that wait to be accepted.'),
+  ipv6Only: z.boolean().prefault(false).describe('Take no IPv4 on an IPv6 address.'),
+})
+
+/** An entry of `connect:`. */
+export const connectSchema = z.strictObject({
+  host: z.string().min(1).optional().describe('Name or address to connect to.'),
+  port: port().min(1).optional().describe('TCP port.'),
+  ...endpoint,
+  limits: z.strictObject(limits).prefault({}).describe('Bounds of the endpoint.'),
+  tls: connectTls.optional().describe('Encrypt the connection; { } is enough for a certificate of a usual authority.'),
+  timeout: duration().prefault('10s').describe('Time in which the other side must take the connection.'),
+  reconnect: z
+    .strictObject({
+      first: duration()
+        .prefault('1s')
+        .describe('Wait before the first attempt to connect again; it doubles each time.'),
+      max: duration().prefault('30s').describe('Longest wait between attempts.'),
+    })
+    .prefault({})
+    .describe('When to connect again.'),
+  poll: z
+    .strictObject({
+      every: duration().describe('Time from one poll to the next.'),
+      send: bytes().describe('What to send; it is framed.'),
+      timeout: duration()
+        .prefault('5s')
+        .describe('Time after which a poll without an answer no longer holds back the next.'),
+    })
+    .optional()
+    .describe('Ask the device for its data at intervals.'),
+})
+
+const dataflows = z.record(
+  z.string().regex(NAME, 'expected a name of letters, digits, - and _ that begins with a letter'),
+  z.array(z.unknown()).meta({ marker: 'steps' }),
+)
+
+/** A whole configuration. */
+export const configSchema = z.strictObject({
+  version: z.literal(1).optional().describe('Version of this shape: 1.'),
+  listen: withoutProto(z.record(endpointName, listenSchema)).optional().describe('Endpoints that accept connections.'),
+  connect: withoutProto(z.record(endpointName, connectSchema))
+    .optional()
+    .describe('Endpoints that connect to a device and stay connected.'),
+  dataflows: withoutProto(dataflows).optional().describe('Dataflows that several endpoints use by name.'),
+  data: z
+    .strictObject({
+      dir: z.string().min(1).prefault('./sluice-data').describe('Folder for what must outlive a restart.'),
+    })
+    .prefault({})
+    .describe('What is kept on disk.'),
+  admin: z
+    .union([
+      port(),
+      z.strictObject({
+        host: z.string().min(1).prefault('127.0.0.1').describe('Address to listen on.'),
+        port: port().describe('TCP port.'),
+      }),
+    ])
+    .optional()
+    .describe('Health and metrics over HTTP: a port, or { host, port }.'),
+  log: z
+    .strictObject({
+      level: z
+        .enum(['debug', 'info', 'warn', 'error'])
+        .prefault('info')
+        .describe('Least important lines that are written.'),
+      format: z.enum(['text', 'json']).optional().describe('Default: text on a terminal, else json.'),
+    })
+    .prefault({})
+    .describe('What is logged.'),
+  workers: z.literal(1).optional().describe('Processes that share the work. Only 1 for now.'),
+})
+
+/** What may stand beside the key that names a step; `siblingKeys` of the registry lists the same keys. */
+export const siblingsSchema = z.strictObject({
+  id: z
+    .string()
+    .regex(/^[A-Za-z][\w.-]*$/, 'expected a name of letters, digits, - _ and . that begins with a letter')
+    .optional()
+    .describe('Name of the step in logs, metrics and dead letters.'),
+  if: condition().optional().describe('Messages for which this is false pass the step by.'),
+  else: dataflow().optional().describe('Steps for what the step drops.'),
+  timeout: duration().optional().describe('Time in which the step must have finished.'),
+  retry: z
+    .strictObject({
+      for: duration({ off: true })
+        .prefault('10s')
+        .describe('How long a sink tries again when its destination cannot be reached.'),
+      max: z.int().min(1).optional().describe('Most attempts.'),
+    })
+    .optional()
+    .describe('When a sink tries again.'),
+  onError: dataflow().optional().describe('Steps for messages that fail in this step. They end there.'),
+})
+
+export type ConfigOutput = z.output<typeof configSchema>
+export type ListenOutput = z.output<typeof listenSchema>
+export type ConnectOutput = z.output<typeof connectSchema>

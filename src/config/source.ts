@@ -1,0 +1,71 @@
+import { readFile } from 'node:fs/promises'
+import { dirname, extname, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { configOfValue, type LoadedConfig } from './loaded.ts'
+import type { MistakeCode, Problem } from './problems.ts'
+import { readYaml } from './yaml-source.ts'
+
+/**
+ * Reads a configuration file: YAML (or JSON), or the default export of a TypeScript or JavaScript module. Never throws:
+ * what is wrong is in `problems`.
+ */
+export async function loadConfig(file: string): Promise<LoadedConfig> {
+  const baseDir = dirname(resolve(file))
+  if (MODULES.has(extname(file))) return loadModule(file, baseDir)
+  let content: Buffer
+  try {
+    content = await readFile(file)
+  } catch (error) {
+    return unreadable(file, baseDir, error)
+  }
+  const text = decodeUtf8(content)
+  if (text !== undefined) return readYaml(text, file, baseDir)
+  return broken(file, baseDir, 'FILE_NOT_UTF8', `${file} is not UTF-8 text`, 'save it with the encoding UTF-8')
+}
+
+const MODULES: ReadonlySet<string> = new Set(['.ts', '.mts', '.js', '.mjs', '.cts', '.cjs'])
+
+async function loadModule(file: string, baseDir: string): Promise<LoadedConfig> {
+  try {
+    await readFile(file)
+  } catch (error) {
+    return unreadable(file, baseDir, error)
+  }
+  try {
+    const module = (await import(pathToFileURL(resolve(file)).href)) as { default?: unknown }
+    if (module.default !== undefined) return configOfValue(module.default, baseDir, file)
+    const hint = "write: export default defineConfig({ … }), with defineConfig from 'sluice'"
+    return broken(file, baseDir, 'MODULE_FAILED', `${file} has no default export`, hint)
+  } catch (error) {
+    const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+    return broken(file, baseDir, 'MODULE_FAILED', `${file} could not be loaded: ${reason}`)
+  }
+}
+
+function unreadable(file: string, baseDir: string, error: unknown): LoadedConfig {
+  const code = (error as NodeJS.ErrnoException).code
+  if (code === 'ENOENT' || code === 'ENOTDIR') {
+    const hint = `check the name; looked for ${resolve(file)}`
+    return broken(file, baseDir, 'FILE_MISSING', `there is no file ${file}`, hint)
+  }
+  if (code === 'EISDIR') {
+    const hint = 'name one file of it; a folder of configuration files comes with a later version'
+    return broken(file, baseDir, 'FILE_IS_FOLDER', `${file} is a folder`, hint)
+  }
+  const reason = error instanceof Error ? error.message : String(error)
+  return broken(file, baseDir, 'FILE_UNREADABLE', `${file} cannot be read: ${reason}`)
+}
+
+function broken(file: string, baseDir: string, code: MistakeCode, message: string, hint?: string): LoadedConfig {
+  const problem: Problem = { code, severity: 'error', path: [], message, ...(hint !== undefined && { hint }) }
+  return { ...configOfValue(undefined, baseDir, file), problems: [problem] }
+}
+
+/** The text without a byte order mark; undefined when the bytes are not UTF-8. */
+function decodeUtf8(bytes: Buffer): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    return undefined
+  }
+}

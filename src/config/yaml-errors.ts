@@ -1,0 +1,146 @@
+import { type Document, isCollection, isPair, isScalar, type Node, visit, type YAMLError } from 'yaml'
+import { cure, HALF_EXPRESSION, type Line, lineAt, quote, valueOfLine, type YamlFinding } from './yaml-text.ts'
+
+/** Says in our words what the parser could not read. */
+export function explainYamlErrors(document: Document, text: string): YamlFinding[] {
+  return document.errors.flatMap((error) => {
+    const explained = explain(error, document, text)
+    return explained === undefined ? [] : [{ structural: true, ...explained }]
+  })
+}
+
+type Explained = Omit<YamlFinding, 'structural'> & { readonly structural?: boolean }
+
+function explain({ code, pos: [at], message }: YAMLError, document: Document, text: string): Explained | undefined {
+  const line = lineAt(text, at)
+  switch (code) {
+    case 'TAG_RESOLVE_FAILED':
+    case 'DUPLICATE_KEY':
+    case 'BAD_ALIAS':
+      // Found as traps, with a better position.
+      return undefined
+    case 'TAB_AS_INDENT':
+      return { code: 'YAML_TAB', offset: at, message: 'a tab indents this line', hint: 'indent with spaces' }
+    case 'BAD_SCALAR_START':
+      return needsQuotes(at, `a text cannot begin with ${text[at]} unless it is in quotes`, text)
+    case 'BAD_DQ_ESCAPE': {
+      const hint = "in double quotes write \\\\ for a backslash, or put the text in single quotes: '…'"
+      return {
+        code: 'YAML_NEEDS_QUOTES',
+        offset: at,
+        message: `${text.slice(at, at + 2)} is no escape`,
+        hint,
+        structural: false,
+      }
+    }
+    case 'MULTIPLE_DOCS': {
+      const hint = 'remove the line --- and keep one configuration in the file'
+      return { code: 'YAML_INVALID', offset: at, message: 'a second document begins here', hint }
+    }
+    case 'MULTILINE_IMPLICIT_KEY':
+    case 'BLOCK_AS_IMPLICIT_KEY':
+    case 'BLOCK_IN_FLOW':
+      return nested(at, line, document, text)
+    case 'MISSING_CHAR':
+      return missingCharacter(at, message, document, text)
+    case 'BAD_INDENT':
+      if (message.startsWith('Flow')) return unclosed(at, document, text)
+      return indent(at, 'this line stands in no column of the lines above it')
+    default:
+  }
+  const value = valueOfLine(text, at)
+  if (code === 'UNEXPECTED_TOKEN' && value !== undefined && /^["'[{>|]/.test(value.text)) {
+    const structural = !/^["'[]/.test(value.text)
+    const inner = /^(["'])(.+)\1$/.exec(value.text)
+    const message = `a text that begins with ${value.text[0]} must be in quotes as a whole`
+    const found = { ...needsQuotes(value.start, message, text), structural }
+    if (inner === null || /["']\s*(?:[=!<>+&|?]|in\b)/.test(inner[2]!)) return found
+    return { ...found, message: 'this text ends at its second quote', hint: `write ${quote(inner[2]!)}` }
+  }
+  return { code: 'YAML_INVALID', offset: at, message: `this is not valid YAML: ${message}` }
+}
+
+/** A mapping where none can be: an unquoted `a ? b : c` or `a: b`, or a line that is indented too far. */
+function nested(at: number, line: Line, document: Document, text: string): Explained {
+  const value = valueOfLine(text, at)
+  const colon = value && /: |:$| \? /.test(value.text)
+  if (value && colon) {
+    const hint = cure(text, value.start, [])
+    return {
+      code: 'YAML_HALF_EXPRESSION',
+      offset: value.start,
+      message: HALF_EXPRESSION,
+      hint,
+      structural: isInFlow(document, at),
+    }
+  }
+  const next = text.indexOf('\n', line.start) + 1
+  return indent(
+    next + /^ */.exec(text.slice(next))![0].length,
+    'this line is indented below a line that has a value already',
+  )
+}
+
+function missingCharacter(at: number, message: string, document: Document, text: string): Explained {
+  if (/quote/.test(message)) {
+    const open = lastNode(document, at, (node) => isScalar(node) && /^["']/.test(text.slice(node.range?.[0] ?? 0)))
+    return {
+      code: 'YAML_INDENT',
+      offset: open ?? at,
+      message: 'this quote is not closed',
+      hint: `end the text with ${text[open ?? at] ?? '"'}`,
+      derails: true,
+    }
+  }
+  if (/map values/.test(message)) {
+    const word = lineAt(text, at).text.trim()
+    return {
+      code: 'YAML_INVALID',
+      offset: at,
+      message: 'this line has no colon',
+      hint: `write ${word.split(/\s/)[0]}: and a value`,
+    }
+  }
+  return unclosed(at, document, text)
+}
+
+function unclosed(at: number, document: Document, text: string): Explained {
+  const open = lastNode(document, at, (node) => isCollection(node) && node.flow === true) ?? at
+  const hint = `end it with ${text[open] === '[' ? ']' : '}'}, in a line indented deeper than its key`
+  return {
+    code: 'YAML_INDENT',
+    offset: open,
+    message: `this ${text[open] ?? 'bracket'} is not closed`,
+    hint,
+    derails: true,
+  }
+}
+
+function indent(offset: number, message: string): Explained {
+  return { code: 'YAML_INDENT', offset, message, hint: 'begin it in the same column as the keys that it belongs with' }
+}
+
+function needsQuotes(offset: number, message: string, text: string): Explained {
+  return { code: 'YAML_NEEDS_QUOTES', offset, message, hint: cure(text, offset, []), structural: false }
+}
+
+function isInFlow(document: Document, offset: number): boolean {
+  return (
+    lastNode(
+      document,
+      offset,
+      (node) => isCollection(node) && node.flow === true && (node.range?.[2] ?? 0) > offset,
+    ) !== undefined
+  )
+}
+
+/** Where the last node begins that stands before an offset and passes a test. */
+function lastNode(document: Document, offset: number, test: (node: Node) => boolean): number | undefined {
+  let last: number | undefined
+  visit(document, (_key, node) => {
+    if (isPair(node) || node === null || typeof node !== 'object' || !('range' in node)) return
+    const start = (node as Node).range?.[0]
+    if (start !== undefined && start <= offset && test(node as Node)) last = start
+  })
+  return last
+}
