@@ -1,9 +1,10 @@
-import type { ByteWriter } from '../util/byte-writer.ts'
+import { ByteWriter } from '../util/byte-writer.ts'
 import type { PayloadKind } from './client.ts'
-import { SluiceError } from './errors.ts'
+import { SluiceError, toSluiceError } from './errors.ts'
 import type { Format } from './format.ts'
 import type { Framing } from './framing.ts'
 import type { Batch } from './message.ts'
+import type { Outcomes } from './sink.ts'
 
 /** A framing and a format together: all that is needed to write messages for one destination. */
 export interface Codec {
@@ -14,7 +15,7 @@ export interface Codec {
 /**
  * Appends a batch in a codec. Values that nobody changed are passed on as the bytes they came as, and a whole read that
  * nobody touched goes through without a look at single messages.
- * @throws SluiceError `format_not_printable` or `frame_not_encodable`; use {@link encodeValue} to learn which message it was
+ * @throws SluiceError `format_not_printable` or `frame_not_encodable`; use {@link encodeEach} to learn which message it was
  */
 export function encodeBatch(batch: Batch, { framing, format }: Codec, out: ByteWriter): void {
   if (batch.frames !== undefined && batch.format === format && framing.encodeFrames !== undefined) {
@@ -24,6 +25,37 @@ export function encodeBatch(batch: Batch, { framing, format }: Codec, out: ByteW
   for (const message of batch.messages) {
     framing.encode(message.verbatim === format ? message.raw : format.print(message.msg), out)
   }
+}
+
+/**
+ * Writes a batch for a sink of bytes: as {@link encodeBatch}, but a message that cannot be written is left out and gets
+ * its error, and the others are written all the same.
+ * @param out must be empty
+ * @returns nothing when all messages were written, else the outcome of each
+ */
+export function encodeEach(batch: Batch, codec: Codec, out: ByteWriter): Outcomes | undefined {
+  try {
+    encodeBatch(batch, codec, out)
+    return undefined
+  } catch {
+    out.take()
+    return encodeSingly(batch, codec, out)
+  }
+}
+
+/** A framing may have written half a frame before it throws, so each message is written apart first. */
+function encodeSingly(batch: Batch, { framing, format }: Codec, out: ByteWriter): Outcomes {
+  const single = new ByteWriter()
+  return batch.messages.map((message) => {
+    try {
+      framing.encode(message.verbatim === format ? message.raw : format.print(message.msg), single)
+      out.write(single.take())
+      return undefined
+    } catch (thrown) {
+      single.take()
+      return toSluiceError(thrown, 'format_not_printable')
+    }
+  })
 }
 
 /**

@@ -119,13 +119,13 @@ export interface MessageOptions {
 
 /**
  * Messages with the given values, in slots 0, 1, … Their `raw` is the value printed in `options.format`; without one it
- * is the value itself where that is text or bytes, else its JSON.
+ * is the value itself where that is text or bytes, else its JSON, and nothing where there is none.
  */
 export function createMessages<T>(values: readonly T[], options: MessageOptions = {}): Message<T>[] {
   const { source = testSource(), format, event = 'message' } = options
   const time = source.clock.now()
   return values.map((value, i) => {
-    const raw = toBuffer(format === undefined ? plainText.print(value) : format.print(value))
+    const raw = format === undefined ? rawOf(value) : toBuffer(format.print(value))
     return new Message(value, source, event, time, i + 1, i, raw, 0, raw.length, format, undefined)
   })
 }
@@ -203,6 +203,10 @@ const plainText: Format = {
     if (json === undefined) throw new SluiceError('format_not_printable', `${typeof value} cannot be written`)
     return json
   },
+}
+
+function rawOf(value: unknown): Buffer {
+  return toBuffer(typeof value === 'string' || Buffer.isBuffer(value) ? value : (JSON.stringify(value) ?? ''))
 }
 
 function toBuffer(content: string | Buffer): Buffer {
