@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { Command } from 'commander'
-import { type DataflowCase, readCases, runCase } from '../testing/dataflow-cases.ts'
+import type { DataflowCase } from '../testing/case-schema.ts'
+import { readCases } from '../testing/read-cases.ts'
+import { runCase } from '../testing/run-case.ts'
 import { planFile } from './plan-file.ts'
 import { paint, print, printError } from './terminal.ts'
 

@@ -1,0 +1,116 @@
+/**
+ * Sluice as a library. Importing it loads neither the command line nor the admin server nor a metrics client.
+ */
+export { formatProblems, type Problem } from './config/problems.ts'
+export { DEFAULT_DRAIN_MS, type Server } from './config/server.ts'
+export {
+  type Address,
+  type Client,
+  type Clients,
+  formatAddress,
+  type PayloadKind,
+  type SendResult,
+  type SendTarget,
+} from './contracts/client.ts'
+export type { Clock } from './contracts/clock.ts'
+export { type Codec, contentText, encodeBatch, encodeContent, encodeEach } from './contracts/codec.ts'
+export type { DeadLetters, PartContext, Shared } from './contracts/context.ts'
+export type { EndpointCounters, Observed, ObservedEndpoint } from './contracts/counters.ts'
+export {
+  defineFormat,
+  defineFraming,
+  defineSink,
+  defineStep,
+  type FormatDefinition,
+  type FormatExample,
+  type FramingDefinition,
+  type FramingExample,
+  type PartDefinition,
+  type SinkDefinition,
+  type SinkExample,
+  type StepDefinition,
+  type StepExample,
+} from './contracts/define.ts'
+export {
+  type CloseReason,
+  closeReasons,
+  type FailureCode,
+  failures,
+  SluiceError,
+  type SluiceErrorOptions,
+  toSluiceError,
+} from './contracts/errors.ts'
+export type { EventMap, EventName, Events, LogLevel } from './contracts/events.ts'
+export type { Format } from './contracts/format.ts'
+export { type Decoder, Found, Frames, type Framing, NEED_MORE } from './contracts/framing.ts'
+export {
+  Batch,
+  type Dataflow,
+  type ErrorInfo,
+  type Failures,
+  Message,
+  type MessageEvent,
+  type Source,
+} from './contracts/message.ts'
+export {
+  bytes,
+  bytesTemplate,
+  condition,
+  dataflow,
+  duration,
+  type Expression,
+  expr,
+  formatOption,
+  framingOption,
+  secret,
+  size,
+  type Template,
+  template,
+  type UserFunction,
+  z,
+} from './contracts/schema.ts'
+export type { Confirmation, Outcomes, Sink } from './contracts/sink.ts'
+export type { Step, StepResult } from './contracts/step.ts'
+export type { Database, SqlRow, SqlValue, Storage } from './contracts/storage.ts'
+export type {
+  Listener,
+  Socket,
+  SocketHandler,
+  SocketOptions,
+  TlsLayer,
+  Transport,
+} from './contracts/transport.ts'
+export {
+  type FormatRef,
+  type FramingRef,
+  format,
+  framing,
+  type SinkRef,
+  sink,
+  type ValueOf,
+} from './library/builders.ts'
+export {
+  type Config,
+  type ConnectEntry,
+  defineConfig,
+  type ListenEntry,
+  type StepEntry,
+  type StepFunction,
+  type Steps,
+} from './library/config.ts'
+export { type ConnectOptions, connect } from './library/connect.ts'
+export { ConfigError, createServer, type ServerOptions } from './library/create-server.ts'
+export type { Dialled } from './library/dialled.ts'
+export { type DialOptions, dial, type ListenOptions, listen } from './library/endpoint.ts'
+export {
+  type Content,
+  createFlow,
+  type Flow,
+  type MessageFunction,
+  type RouteCase,
+  type SendTo,
+  type StepOptions,
+} from './library/flow.ts'
+export { createRegistry } from './registry/builtins.ts'
+export { Registry } from './registry/registry.ts'
+export { ByteWriter } from './util/byte-writer.ts'

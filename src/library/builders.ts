@@ -1,0 +1,78 @@
+import type { FormatDefinition, PartDefinition } from '../contracts/define.ts'
+import type { z } from '../contracts/schema.ts'
+import { formats, framings, sinks } from '../registry/builtins.ts'
+
+declare const valueType: unique symbol
+
+/** A framing in a TypeScript configuration: the mapping that YAML would have, `{ line: {} }`. */
+export interface FramingRef {
+  readonly [name: string]: unknown
+}
+
+/** A format in a TypeScript configuration. It carries the type of the values that it gives. */
+export interface FormatRef<Value = unknown> {
+  readonly [name: string]: unknown
+  readonly [valueType]?: Value
+}
+
+/** A sink in a TypeScript configuration: what would stand in a dataflow. */
+export interface SinkRef {
+  readonly [name: string]: unknown
+}
+
+/** The type of the values that a format gives. */
+export type ValueOf<Ref> = Ref extends FormatRef<infer Value> ? Value : never
+
+/** The framings: `framing.line()`, `framing.lengthPrefix({ bytes: 2 })`. */
+export const framing = refs(framings) as {
+  readonly [D in (typeof framings)[number] as BuilderName<D>]: Builder<D, FramingRef>
+}
+
+/** The formats: `format.json<Reading>()`, `format.text('latin1')`. */
+export const format = refs(formats) as {
+  readonly [D in (typeof formats)[number] as BuilderName<D>]: FormatBuilder<D>
+}
+
+/** The sinks: `sink.sqlite({ file: 'readings.db', table: 'readings' })`. */
+export const sink = refs(sinks) as {
+  readonly [D in (typeof sinks)[number] as BuilderName<D>]: Builder<D, SinkRef>
+}
+
+type BuilderName<D extends PartDefinition> = CamelCase<D['name']>
+
+type CamelCase<Name extends string> = Name extends `${infer Head}-${infer Tail}`
+  ? `${Head}${Capitalize<CamelCase<Tail>>}`
+  : Name
+
+/** The options as a user writes them, or the short form. */
+export type Written<D extends PartDefinition> = z.input<D['options']> | ShortForm<D, z.input<D['options']>>
+
+type ShortForm<D extends PartDefinition, Options> = D extends { short?: infer Short extends string }
+  ? Short extends keyof Options
+    ? Exclude<Options[Short], undefined>
+    : never
+  : never
+
+/** Options may be left out where none is required. */
+type Arguments<D extends PartDefinition> =
+  Record<never, never> extends z.input<D['options']> ? [options?: Written<D>] : [options: Written<D>]
+
+type Builder<D extends PartDefinition, Ref> = (...options: Arguments<D>) => Ref
+
+/** A format that knows the type of its values says it; one that does not takes it from the caller. */
+type FormatBuilder<D extends PartDefinition> =
+  D extends FormatDefinition<string, z.ZodType, string, infer Value>
+    ? unknown extends Value
+      ? <Value = unknown>(...options: Arguments<D>) => FormatRef<Value>
+      : Builder<D, FormatRef<Value>>
+    : never
+
+function refs(definitions: readonly PartDefinition[]): unknown {
+  return Object.fromEntries(
+    definitions.map(({ name }) => [camelCase(name), (options: unknown = {}) => ({ [name]: options })]),
+  )
+}
+
+function camelCase(name: string): string {
+  return name.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase())
+}

@@ -1,0 +1,49 @@
+import type { configSchema, connectSchema, listenSchema, siblingsSchema } from '../config/schema.ts'
+import type { Message } from '../contracts/message.ts'
+import type { z } from '../contracts/schema.ts'
+import type { sinks, steps } from '../registry/builtins.ts'
+import type { Written } from './builders.ts'
+
+type BuiltIn = (typeof steps)[number] | (typeof sinks)[number]
+
+/** What may stand beside the key that names a step. */
+export type Siblings = Omit<z.input<typeof siblingsSchema>, 'else' | 'onError'> & {
+  readonly else?: Steps
+  readonly onError?: Steps
+}
+
+/** A step of your own: gives the new value; undefined ends the message. */
+export type StepFunction = (msg: never, message: Message) => unknown
+
+/** A step as it stands in a dataflow: one key that names it, and siblings. */
+export type StepEntry =
+  | { [D in BuiltIn as D['name']]: { readonly [Name in D['name']]: Written<D> } & Siblings }[BuiltIn['name']]
+  | StepFunction
+
+/** Steps, or the name of an entry of `dataflows`. */
+export type Steps = string | readonly StepEntry[]
+
+type WithSteps<Entry> = Omit<Entry, 'dataflow' | 'onConnect' | 'onDisconnect' | 'onError'> & {
+  readonly dataflow?: Steps
+  readonly onConnect?: Steps
+  readonly onDisconnect?: Steps
+  readonly onError?: Steps
+}
+
+/** An entry of `listen`. */
+export type ListenEntry = WithSteps<z.input<typeof listenSchema>>
+
+/** An entry of `connect`. */
+export type ConnectEntry = WithSteps<z.input<typeof connectSchema>>
+
+/** A configuration: the same shape as in YAML, in which expressions may also be functions. */
+export type Config = Omit<z.input<typeof configSchema>, 'listen' | 'connect' | 'dataflows'> & {
+  readonly listen?: Readonly<Record<string, ListenEntry>>
+  readonly connect?: Readonly<Record<string, ConnectEntry>>
+  readonly dataflows?: Readonly<Record<string, readonly StepEntry[]>>
+}
+
+/** Gives a configuration back, typed: for the default export of `sluice.config.ts`. */
+export function defineConfig(config: Config): Config {
+  return config
+}

@@ -1,0 +1,49 @@
+import { configOfValue } from '../config/loaded.ts'
+import { type Plan, planConfig } from '../config/plan.ts'
+import { formatProblems, type Problem } from '../config/problems.ts'
+import { createServerFromPlan, type Server } from '../config/server.ts'
+import { createRegistry } from '../registry/builtins.ts'
+import type { Registry } from '../registry/registry.ts'
+import type { Config } from './config.ts'
+
+export interface ServerOptions {
+  /** The parts that the configuration may name. Default: those that come with Sluice. */
+  readonly registry?: Registry
+  /** Stops the server, as `stop()` does, when it is aborted. */
+  readonly signal?: AbortSignal
+  /** Where `${env.NAME}` looks. Default: `process.env`. */
+  readonly env?: NodeJS.ProcessEnv
+  /** Where relative paths of the configuration start. Default: the working directory. */
+  readonly baseDir?: string
+}
+
+/** A configuration has mistakes. The message lists all of them. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly problems: readonly Problem[]
+
+  constructor(problems: readonly Problem[]) {
+    super(`the configuration is wrong:\n${formatProblems(problems)}`)
+    this.problems = problems
+  }
+}
+
+/**
+ * Makes a server of a configuration: the same checks and the same engine as for YAML. Nothing is opened before
+ * `start()`; `await using` stops it at the end of the block.
+ * @throws ConfigError with every mistake at once
+ */
+export function createServer(config: Config, options: ServerOptions = {}): Server {
+  const { signal } = options
+  const server = createServerFromPlan(planOf(config, options))
+  signal?.addEventListener('abort', () => void server.stop(), { once: true })
+  return server
+}
+
+/** Plans a configuration that is a value. @throws ConfigError */
+export function planOf(config: Config, { registry, env, baseDir }: ServerOptions): Plan {
+  const loaded = configOfValue(config, baseDir ?? '.')
+  const { plan, problems } = planConfig(loaded, registry ?? createRegistry(), env ?? process.env)
+  if (plan === undefined) throw new ConfigError(problems)
+  return plan
+}

@@ -1,0 +1,188 @@
+import { deepStrictEqual, strictEqual } from 'node:assert/strict'
+import type { Plan, StepPlan } from '../config/plan.ts'
+import { createServerFromPlan } from '../config/server.ts'
+import { contentText } from '../contracts/codec.ts'
+import { SluiceError } from '../contracts/errors.ts'
+import type { Sink } from '../contracts/sink.ts'
+import type { Socket, Transport } from '../contracts/transport.ts'
+import { createMemoryTransport } from '../transports/memory.ts'
+import { formatBytes, parseBytes } from '../util/escapes.ts'
+import type { DataflowCase } from './case-schema.ts'
+import { createTestClock } from './part-context.ts'
+import { createRandom } from './random.ts'
+
+/**
+ * Runs one case: the real engine, framing, format and steps over a connection in memory, with sinks stood in for. The
+ * case begins with bytes, so the framing is tested too, and unless it says `split: false` it is repeated with the bytes
+ * cut elsewhere; every repetition must come out the same.
+ * @throws Error saying what came instead
+ */
+export async function runCase(plan: Plan, test: DataflowCase): Promise<void> {
+  const endpoint = plan.endpoints.find(({ name }) => name === test.endpoint)
+  if (endpoint === undefined) throw new Error(`there is no endpoint "${test.endpoint}"`)
+  const alone: Plan = { ...plan, endpoints: [{ ...endpoint, tls: undefined }] }
+  const bytes = parseBytes(test.sends)
+  for (const { how, chunks } of test.split ? chunkings(bytes) : [WHOLE(bytes)]) {
+    const came = await play(alone, test, chunks)
+    try {
+      compare(test, came)
+    } catch (error) {
+      throw new Error(`${how}: ${error instanceof Error ? error.message : error}`, { cause: error })
+    }
+  }
+}
+
+interface Outcome {
+  readonly replies: Buffer
+  /** By id and by name of the step. */
+  readonly sinks: ReadonlyMap<string, readonly unknown[]>
+  readonly deadLetters: readonly { readonly code: string; readonly raw: string; readonly reason: string }[]
+}
+
+interface Chunking {
+  readonly how: string
+  readonly chunks: readonly Buffer[]
+}
+
+const WHOLE = (bytes: Buffer): Chunking => ({ how: 'sent in one piece', chunks: [bytes] })
+
+function chunkings(bytes: Buffer): Chunking[] {
+  const byByte = Array.from(bytes, (_, i) => bytes.subarray(i, i + 1))
+  const cut = (seed: number): Chunking => {
+    const random = createRandom(seed)
+    const chunks: Buffer[] = []
+    for (let at = 0; at < bytes.length; at += chunks.at(-1)!.length) {
+      chunks.push(bytes.subarray(at, at + random.int(1, Math.max(1, bytes.length - at))))
+    }
+    return { how: `cut at random (${chunks.map(({ length }) => length).join('+')} bytes)`, chunks }
+  }
+  return [WHOLE(bytes), { how: 'sent byte by byte', chunks: byByte }, cut(1), cut(2), cut(3)]
+}
+
+async function play(plan: Plan, test: DataflowCase, chunks: readonly Buffer[]): Promise<Outcome> {
+  const transport = createMemoryTransport()
+  const sinks = new Map<string, unknown[]>()
+  const deadLetters: { code: string; raw: string; reason: string }[] = []
+  const server = createServerFromPlan(plan, {
+    transport,
+    clock: createTestClock(),
+    deadLetters: {
+      async add(message, error) {
+        const raw = formatBytes(message.raw, Number.POSITIVE_INFINITY)
+        return deadLetters.push({ code: error.code, raw, reason: error.message })
+      },
+    },
+    replaceSink: (step) => standIn(step, sinks, test.failing ?? {}),
+  })
+  const { kind } = plan.endpoints[0]!
+  const device = kind === 'connect' ? await awaitDial(plan, transport) : undefined
+  await server.start()
+  try {
+    const socket = device === undefined ? await dial(plan, transport) : await device.socket
+    return { replies: await talk(socket, chunks), sinks, deadLetters }
+  } finally {
+    await server.stop({ deadline: 1000 })
+    await device?.close()
+  }
+}
+
+function standIn(
+  { id, name }: StepPlan,
+  sinks: Map<string, unknown[]>,
+  failing: Readonly<Record<string, string>>,
+): Sink {
+  const reason = failing[id] ?? failing[name]
+  const got = sinks.get(name) ?? []
+  sinks.set(name, got)
+  sinks.set(id, sinks.get(id) ?? [])
+  return {
+    write(batch) {
+      if (reason !== undefined) throw new SluiceError('sink_failed', reason)
+      for (const { msg } of batch.messages) {
+        const value = plain(msg)
+        got.push(value)
+        if (id !== name) sinks.get(id)!.push(value)
+      }
+    },
+    close: () => undefined,
+  }
+}
+
+function dial(plan: Plan, transport: Transport): Promise<Socket> {
+  const endpoint = plan.endpoints[0]!
+  if (endpoint.kind !== 'listen') throw new Error('only a listening endpoint can be dialled')
+  const { port, path } = endpoint.addresses[0]!
+  return transport.dial({ timeout: 1000, ...(port !== undefined && { port }), ...(path !== undefined && { path }) })
+}
+
+/** Plays the device that a `connect:` endpoint dials. */
+async function awaitDial(
+  plan: Plan,
+  transport: Transport,
+): Promise<{ socket: Promise<Socket>; close(): Promise<void> }> {
+  const endpoint = plan.endpoints[0]!
+  if (endpoint.kind !== 'connect') throw new Error('only a connecting endpoint dials')
+  const { host, port, path } = endpoint.dial
+  const { promise, resolve } = Promise.withResolvers<Socket>()
+  const address = {
+    ...(host !== undefined && { host }),
+    ...(port !== undefined && { port }),
+    ...(path !== undefined && { path }),
+  }
+  const listener = await transport.listen(address, resolve)
+  return { socket: promise, close: () => listener.close() }
+}
+
+/** Sends the chunks, half-closes, and gives everything that came back until the other side closed. */
+function talk(socket: Socket, chunks: readonly Buffer[]): Promise<Buffer> {
+  const received: Buffer[] = []
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      socket.destroy()
+      reject(new Error('the server did not close the connection after the client had half-closed it'))
+    }, 5000)
+    socket.start({
+      onData: (chunk) => received.push(chunk),
+      onEnd: () => socket.end(),
+      onDrain: () => undefined,
+      onClose() {
+        clearTimeout(timer)
+        resolve(Buffer.concat(received))
+      },
+    })
+    for (const chunk of chunks) socket.write(chunk)
+    socket.end()
+  })
+}
+
+function compare(test: DataflowCase, came: Outcome): void {
+  const wanted = test.deadLetters ?? []
+  const got = came.deadLetters
+  strictEqual(got.length, wanted.length, `dead letters: ${wanted.length} expected, these came: ${JSON.stringify(got)}`)
+  wanted.forEach(({ code, raw }, i) => {
+    if (code !== undefined) strictEqual(got[i]!.code, code, `code of dead letter ${i + 1}`)
+    if (raw !== undefined) {
+      strictEqual(got[i]!.raw, formatBytes(parseBytes(raw), Number.POSITIVE_INFINITY), `bytes of dead letter ${i + 1}`)
+    }
+  })
+  for (const [name, values] of Object.entries(test.sinks ?? {})) {
+    const sink = came.sinks.get(name)
+    if (sink === undefined)
+      throw new Error(`there is no sink "${name}"; there are ${[...came.sinks.keys()].join(', ')}`)
+    deepStrictEqual(sink, values, `sink ${name}: expected ${JSON.stringify(values)}, it got ${JSON.stringify(sink)}`)
+  }
+  if (test.replies !== undefined) {
+    const expected = formatBytes(parseBytes(test.replies), Number.POSITIVE_INFINITY)
+    const replies = formatBytes(came.replies, Number.POSITIVE_INFINITY)
+    strictEqual(replies, expected, `replies: expected "${expected}", "${replies}" came`)
+  }
+}
+
+/** A value as a case in YAML can write it: times and bytes are texts. */
+function plain(value: unknown): unknown {
+  if (value instanceof Uint8Array) return formatBytes(value, Number.POSITIVE_INFINITY)
+  if (value instanceof Date) return contentText(value)
+  if (Array.isArray(value)) return value.map(plain)
+  if (value === null || typeof value !== 'object') return value
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)]))
+}
