@@ -1,4 +1,4 @@
-import { describe, test } from 'vitest'
+import { afterAll, beforeAll, describe, test } from 'vitest'
 import type { FramingDefinition } from '../contracts/define.ts'
 import { type FramingSuiteOptions, framingSuite } from '../testing/framing-suite.ts'
 import { delimiter } from './delimiter.ts'
@@ -8,6 +8,15 @@ import { line } from './line.ts'
 import { mllp } from './mllp.ts'
 import { raw } from './raw.ts'
 import { startEnd } from './start-end.ts'
+
+// Refused frames by the hundred thousand: without this, most of the time goes into stack traces that nobody reads.
+const { stackTraceLimit } = Error
+beforeAll(() => {
+  Error.stackTraceLimit = 0
+})
+afterAll(() => {
+  Error.stackTraceLimit = stackTraceLimit
+})
 
 const has = (options: unknown, name: string) => typeof options === 'object' && options !== null && name in options
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { SluiceError } from '../contracts/errors.ts'
 import { Found, Frames, type Framing, NEED_MORE } from '../contracts/framing.ts'
 import { Framer } from '../engine/framer.ts'
-import { ByteWriter } from '../util/byte-writer.ts'
+import { decodeAll, encodeOne, entries, NO_LIMIT, show, singleBytes, write } from './framing-run.ts'
 import type { Random } from './random.ts'
 
 /** A framing with the options of one example, and what the example says of it. */
@@ -44,7 +44,7 @@ export function refusesOversize(subject: FramingSubject): void {
     assert.deepEqual(byOption, byDriver, 'the option maxLength and the limit of the endpoint differ')
     if (!cutByReads) assert.equal(byDriver.at(-1), 'frame_too_long', 'an oversized frame was not refused')
   }
-  for (const frame of framesOf(framing, [stream], limit)) assert.ok(frame.length <= limit, 'a frame above the limit')
+  for (const frame of framesOf(framing, stream, limit)) assert.ok(frame.length <= limit, 'a frame above the limit')
 }
 
 export function boundsItsMemory(subject: FramingSubject): void {
@@ -65,7 +65,7 @@ export function boundsItsMemory(subject: FramingSubject): void {
 
 export function tellsAnEndInMidFrame(subject: FramingSubject): void {
   const { framing, stream } = subject
-  const all = framesOf(framing, [stream]).map(show)
+  const all = framesOf(framing, stream).map(show)
   for (let at = 0; at <= stream.length; at++) {
     const decoder = framing.createDecoder(NO_LIMIT)
     const framer = new Framer(decoder, NO_LIMIT)
@@ -83,7 +83,7 @@ export function tellsAnEndInMidFrame(subject: FramingSubject): void {
 /** Work of the native search is counted; a decoder that goes over the bytes itself would run for minutes. */
 export function readsLongFramesInLinearTime(subject: FramingSubject): void {
   const payload = Buffer.alloc(LONG, 'a')
-  const stream = encoded(subject.framing, payload) ?? subject.stream
+  const stream = encodeOne(subject.framing, payload) ?? subject.stream
   const bytes = Buffer.from(stream)
   const decoder = subject.framing.createDecoder(NO_LIMIT)
   const found = new Found()
@@ -120,16 +120,20 @@ export function readsWhatItWrites(subject: FramingSubject): void {
   const written: Buffer[] = []
   for (let count = random.int(1, 3); count > 0; count--) {
     const payload = randomPayload(subject)
-    const bytes = encoded(framing, payload)
+    const bytes = encodeOne(framing, payload)
     if (bytes === undefined) continue
     payloads.push(payload)
     written.push(bytes)
   }
   const text = randomPayload(subject).toString('latin1')
-  assert.deepEqual(encoded(framing, text), encoded(framing, Buffer.from(text)), 'a text is not written as its UTF-8')
+  assert.deepEqual(
+    encodeOne(framing, text),
+    encodeOne(framing, Buffer.from(text)),
+    'a text is not written as its UTF-8',
+  )
   const outcome = decode(subject, randomChunks(Buffer.concat(written), random))
   if (subject.rewrites) {
-    const again = outcome.map((payload) => encoded(framing, Buffer.from(payload.slice(1), 'latin1')))
+    const again = outcome.map((payload) => encodeOne(framing, Buffer.from(payload.slice(1), 'latin1')))
     assert.deepEqual(again, written)
   } else {
     assert.deepEqual(outcome, expected({ ...subject, frames: payloads }), `written: ${show(Buffer.concat(written))}`)
@@ -198,39 +202,11 @@ export function writesManyAsOne(subject: FramingSubject): void {
   }
 }
 
-const NO_LIMIT = 1 << 20
+/** Bytes of the long frame; its square would take minutes. */
 const LONG = 1 << 16
 
-interface Entry {
-  readonly bytes: Buffer
-  readonly error: SluiceError | undefined
-}
-
-function entries(frames: Frames): Entry[] {
-  return frames.starts.map((_, i) => ({ bytes: frames.at(i), error: frames.errors?.get(i) }))
-}
-
-/**
- * Everything that comes of a stream, in order: frames as `=bytes`, runs of bytes given up as `!bytes`, and the code of
- * the error that ended it. Where frames are cut by reads they are joined.
- */
-function decode({ framing, cutByReads }: FramingSubject, chunks: readonly Buffer[], limit = NO_LIMIT): string[] {
-  const framer = new Framer(framing.createDecoder(limit), limit)
-  const outcome: string[] = []
-  const take = (frames: Frames) => {
-    for (const { bytes, error } of entries(frames)) {
-      if (error !== undefined && error === framer.broken) outcome.push(error.code)
-      else if (error === undefined && !cutByReads) outcome.push(`=${show(bytes)}`)
-      else {
-        const sign = error === undefined ? '=' : '!'
-        if (outcome.at(-1)?.startsWith(sign)) outcome.push(outcome.pop() + show(bytes))
-        else outcome.push(sign + show(bytes))
-      }
-    }
-  }
-  for (const chunk of chunks) take(framer.push(chunk))
-  take(framer.end())
-  return outcome
+function decode({ framing, cutByReads }: FramingSubject, chunks: readonly Buffer[], maxLength = NO_LIMIT): string[] {
+  return decodeAll(framing, chunks, { maxLength, joined: cutByReads })
 }
 
 function expected({ frames, cutByReads }: FramingSubject): string[] {
@@ -239,43 +215,13 @@ function expected({ frames, cutByReads }: FramingSubject): string[] {
   return joined.length === 0 ? [] : [`=${show(joined)}`]
 }
 
-function framesOf(framing: Framing, chunks: readonly Buffer[], limit = NO_LIMIT): Buffer[] {
-  const framer = new Framer(framing.createDecoder(limit), limit)
-  return chunks.flatMap((chunk) =>
-    entries(framer.push(chunk)).flatMap(({ bytes, error }) => (error === undefined ? [bytes] : [])),
-  )
-}
-
-/** A payload framed, or undefined when the framing cannot. */
-function encoded(framing: Framing, payload: string | Buffer): Buffer | undefined {
-  const result = write((out) => framing.encode(payload, out))
-  return result === REFUSED ? undefined : result
-}
-
-const REFUSED = 'frame_not_encodable'
-
-function write(run: (out: ByteWriter) => void): Buffer | typeof REFUSED {
-  const out = new ByteWriter()
-  try {
-    run(out)
-  } catch (error) {
-    assert.ok(error instanceof SluiceError && error.code === REFUSED, `writing crashed: ${error}`)
-    return REFUSED
-  }
-  return Buffer.from(out.take())
+function framesOf(framing: Framing, bytes: Buffer, limit = NO_LIMIT): Buffer[] {
+  const frames = new Framer(framing.createDecoder(limit), limit).push(bytes)
+  return entries(frames).flatMap(({ bytes, error }) => (error === undefined ? [bytes] : []))
 }
 
 function envelopeOf(framing: Framing, limit: number): number {
   return framing.createDecoder(limit).envelope ?? 64
-}
-
-/** One character for each byte. */
-function show(bytes: Buffer): string {
-  return bytes.toString('latin1')
-}
-
-function singleBytes(stream: Buffer): Buffer[] {
-  return Array.from(stream, (_, i) => stream.subarray(i, i + 1))
 }
 
 function randomChunks(stream: Buffer, random: Random): Buffer[] {
@@ -310,7 +256,7 @@ function randomStream(subject: FramingSubject): Buffer {
     const kind = random.int(0, 3)
     if (kind === 0) parts.push(payload)
     else if (kind === 1) parts.push(stream.subarray(random.int(0, stream.length)))
-    else parts.push(encoded(framing, payload) ?? stream)
+    else parts.push(encodeOne(framing, payload) ?? stream)
   }
   return Buffer.concat(parts)
 }
