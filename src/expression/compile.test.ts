@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { SluiceError } from '../contracts/errors.ts'
 import { createMessages } from '../testing/part-context.ts'
 import { compileCondition, compileExpression, fromFunction } from './compile.ts'
+import { ExpressionError } from './expression-error.ts'
 
 const env = {}
 
@@ -53,6 +54,48 @@ test('no expression gives a BigInt or undefined, or fails in an unforeseen way',
       expect(holdsBigInt(outcome(source, JSON.parse(JSON.stringify(msg))))).toBe(false)
     }),
     { numRuns: 2000 },
+  )
+})
+
+test('whatever is written compiles or is a mistake with a place in it', () => {
+  const word = fc.constantFrom(
+    ...[
+      'msg',
+      '.a',
+      '[',
+      ']',
+      '(',
+      ')',
+      '{',
+      '}',
+      ':',
+      ',',
+      '?',
+      '"',
+      "'",
+      '\\',
+      '1',
+      '.5',
+      '+',
+      '-',
+      '=',
+      '!',
+      '&',
+      '|',
+    ],
+    ...[' ', 'in', 'has', '.map', 'x', 'é', 'b"', '5u', '.matches', '.bind', 'either', 'null', 'env', 'client', '\n'],
+  )
+  fc.assert(
+    fc.property(fc.string({ unit: word, maxLength: 12 }), (source) => {
+      try {
+        compileCondition(source, { env })
+      } catch (error) {
+        expect(error).toBeInstanceOf(ExpressionError)
+        const { start, end } = error as ExpressionError
+        expect(0 <= start && start <= end && end <= source.length).toBe(true)
+      }
+    }),
+    { numRuns: 5000 },
   )
 })
 

@@ -135,6 +135,7 @@ const MISTAKES: readonly (readonly [expression: string, marked: string, message:
   ['msg.list.map(msg, 4)', 'msg', 'msg has a meaning already', 'write map(x, …)'],
   ['has(msg)', 'msg', 'has asks for a key', 'write has(msg.key)'],
   ['9007199254740993', '9007199254740993', 'this number is too large to be exact', 'write it as a text'],
+  ['{null: 1}', 'null', 'a key of a map is missing: null', ''],
   ['{"a": 1, "a": 2}', '"a"', 'the key a stands twice in this map', ''],
   ['${msg.a}', '$', 'unexpected $', 'here an expression stands without ${ }'],
   ['if msg.a then 1', 'if', 'unexpected if', 'write condition ? a : b'],

@@ -154,18 +154,18 @@ export class TreeCompiler implements Compiler {
   #map(node: ASTNode, entries: readonly (readonly [ASTNode, ASTNode])[], place: Place): Operand {
     const keys = entries.map(([key]) => this.#mapKey(key, place))
     const values = entries.map(([, value]) => this.compile(value, place))
-    const seen = new Set<unknown>()
-    for (const { constant: known, node: at } of keys) {
-      if (known === undefined) continue
-      const key = keyOf(known.value, at)
-      if (seen.has(key)) throw new ExpressionError(`the key ${key} stands twice in this map`, at)
-      seen.add(key)
-    }
+    const runs = values.map((value) => value.run)
+    const fixed = keys.map((key) => key.constant && atLoad(key.node, () => keyOf(key.constant!.value, key.node)))
+    keys.forEach((key, i) => {
+      if (fixed[i] !== undefined && fixed.indexOf(fixed[i]) < i) {
+        throw new ExpressionError(`the key ${fixed[i]} stands twice in this map`, key.node)
+      }
+    })
     return folded(node, [...keys, ...values], (message, locals) => {
       const result: Record<string, unknown> = {}
-      for (let i = 0; i < keys.length; i++) {
-        const key = keys[i]!
-        writeKey(result, keyOf(key.run(message, locals), key.node), values[i]!.run(message, locals))
+      for (let i = 0; i < runs.length; i++) {
+        const key = fixed[i] ?? keyOf(keys[i]!.run(message, locals), keys[i]!.node)
+        writeKey(result, key, runs[i]!(message, locals))
       }
       return result
     })
