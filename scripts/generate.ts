@@ -6,12 +6,14 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, sep } from 'node:path'
+import { createEditorSchema } from '../src/config/editor-schema.ts'
 import { mistakes } from '../src/config/problems.ts'
 import { configSchema, siblingsSchema } from '../src/config/schema.ts'
 import { createRegistry } from '../src/registry/builtins.ts'
-import { createJsonSchema } from '../src/registry/json-schema.ts'
+import { createFileSchema, type JsonSchema } from '../src/registry/json-schema.ts'
 import type { Page } from '../src/registry/markdown.ts'
 import { configPage, errorsPage, eventsPage, expressionsPage, indexPage, partPages } from '../src/registry/reference.ts'
+import { caseFileSchema } from '../src/testing/case-schema.ts'
 
 /** A generated file: its path from the root of the project, with slashes, and its text. */
 export interface GeneratedFile {
@@ -38,11 +40,15 @@ export function generateFiles(): GeneratedFile[] {
     { page: eventsPage(), about: 'what the library tells its user' },
   ]
   const pages = [indexPage(registry, others), ...others.map(({ page }) => page), ...partPages(registry)]
-  const schema = createJsonSchema(registry, { config: configSchema, siblings: siblingsSchema })
   return [
     ...pages.map(({ path, text }) => ({ path: `${REFERENCE}/${path}`, text })),
-    { path: 'schema/sluice.schema.json', text: `${JSON.stringify(schema, undefined, 2)}\n` },
+    schemaFile('sluice.schema.json', createEditorSchema()),
+    schemaFile('sluice-test.schema.json', createFileSchema('Dataflow tests of Sluice', caseFileSchema)),
   ]
+}
+
+function schemaFile(name: string, schema: JsonSchema): GeneratedFile {
+  return { path: `schema/${name}`, text: `${JSON.stringify(schema, undefined, 2)}\n` }
 }
 
 /** Which files below `root` differ from what would be generated. */

@@ -68,7 +68,12 @@ describe('the check of the layers', () => {
     ['over several lines', 'util/bad.ts', `import {\n  part,\n} from '../contracts/part.ts'`, 'contracts/ has rank 1'],
     ['a part by name', 'engine/bad.ts', `import { line } from '../framings/line.ts'`, 'only registry/builtins.ts'],
     ['a part from another file of the registry', 'registry/bad.ts', `import '../sinks/x.ts'`, 'side effects'],
-    ['a transport by name', 'engine/bad.ts', `import { part } from '../transports/tcp.ts'`, 'only config/build.ts'],
+    [
+      'a transport by name',
+      'engine/bad.ts',
+      `import { part } from '../transports/tcp.ts'`,
+      'only config, library, index.ts',
+    ],
     ['the public file', 'cli/bad.ts', `import { line } from '../index.ts'`, 'for users of the library'],
     ['ranks above 4 from the public file', 'index.ts', `export { suite } from './testing/suite.ts'`, 'has rank 5'],
     ['a test', 'framings/bad.ts', `import { x } from './line.test.ts'`, 'a test is imported by nobody'],

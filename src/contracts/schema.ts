@@ -21,6 +21,8 @@ export interface Expression<T = unknown> {
   readonly source: string
   /** True when it gives the value of the message itself, unchanged: `msg`. */
   readonly isMessage: boolean
+  /** True for a function of a TypeScript configuration: it runs on the server's own thread, unprotected. */
+  readonly isFunction?: boolean
 }
 
 /** A compiled text with `${…}` in it. A text that is exactly one `${…}` gives the value with its type. */

@@ -13,6 +13,7 @@ import { startEnd } from '../framings/start-end.ts'
 import { file } from '../sinks/file.ts'
 import { sqlite } from '../sinks/sqlite.ts'
 import { stdout } from '../sinks/stdout.ts'
+import { tcp } from '../sinks/tcp.ts'
 import { close } from '../steps/close.ts'
 import { dataflow } from '../steps/dataflow.ts'
 import { deadLetter } from '../steps/dead-letter.ts'
@@ -31,7 +32,7 @@ import { Registry } from './registry.ts'
 export const framings = [line, delimiter, lengthPrefix, fixed, startEnd, mllp, raw] as const
 export const formats = [text, json, bytes, hex] as const
 export const steps = [filter, map, set, route, fork, dataflow, script, reply, send, close, log, deadLetter] as const
-export const sinks = [stdout, file, sqlite] as const
+export const sinks = [stdout, file, sqlite, tcp] as const
 
 /** A new registry with all parts that come with Sluice. */
 export function createRegistry(): Registry {

@@ -65,6 +65,7 @@ const registry = new Registry()
       create: unused,
     }),
   )
+  .add(defineStep({ name: 'flush', summary: 'Flushes.', options: z.strictObject({}), examples: [], create: unused }))
   .add(
     defineSink({
       name: 'file',
@@ -121,6 +122,7 @@ describe('createJsonSchema', () => {
     { dataflow: [{ filter: 'msg.a > 1', id: 'hot', if: true }] },
     { dataflow: [{ file: 'a.txt' }, { file: { path: 'a.txt', columns: { a: 'msg.a' }, format: 'json' } }] },
     { dataflow: [{ route: [{ if: 'msg', dataflow: [{ filter: 'msg' }] }] }] },
+    { dataflow: ['flush', { flush: null }, { flush: {} }] },
   ])('allows what is valid: %j', (changes) => {
     expect(problems(endpoint(changes))).toEqual([])
   })
@@ -140,6 +142,7 @@ describe('createJsonSchema', () => {
     { dataflow: [{ id: 'a' }] },
     { dataflow: [{ filter: 'a', file: 'b' }] },
     { dataflow: [{ filtr: 'a' }] },
+    { dataflow: ['filter'] },
     { dataflow: [{ file: {} }] },
     { dataflow: [{ file: { path: 'a', custom: 1 } }] },
     { dataflow: [{ route: [{ if: 'msg', dataflow: [{ nothing: 1 }] }] }] },

@@ -20,9 +20,7 @@ export interface ConfigSchemas {
  */
 export function createJsonSchema(registry: Registry, schemas: ConfigSchemas): JsonSchema {
   return {
-    $schema: 'https://json-schema.org/draft/2020-12/schema',
-    title: 'Configuration of Sluice',
-    ...forEditors(describeOptions(schemas.config)),
+    ...createFileSchema('Configuration of Sluice', schemas.config),
     $defs: {
       framing: oneOfParts(registry.list('framing')),
       format: oneOfParts(registry.list('format')),
@@ -35,6 +33,11 @@ export function createJsonSchema(registry: Registry, schemas: ConfigSchemas): Js
       step: stepSchema(registry, forEditors(describeOptions(schemas.siblings))),
     },
   }
+}
+
+/** The JSON Schema of a file that names no parts. */
+export function createFileSchema(title: string, schema: z.ZodType): JsonSchema {
+  return { $schema: 'https://json-schema.org/draft/2020-12/schema', title, ...forEditors(describeOptions(schema)) }
 }
 
 /** `${env.NAME}` and `${file:…}` may stand for a number or a choice too, so a text that has one is let through. */
@@ -98,10 +101,9 @@ function withReference(schema: OptionsSchema): OptionsSchema | JsonSchema {
 
 /** A part by its name alone, if it needs no options, or as a mapping with the name as its one key. */
 function oneOfParts(definitions: readonly PartDefinition[]): JsonSchema {
-  const alone = definitions.filter(({ options }) => options.safeParse({}).success)
   return {
     anyOf: [
-      ...alone.map(({ name, summary }) => ({ const: name, description: summary })),
+      ...namesAlone(definitions),
       {
         type: 'object',
         properties: Object.fromEntries(definitions.map((definition) => [definition.name, partSchema(definition)])),
@@ -111,6 +113,11 @@ function oneOfParts(definitions: readonly PartDefinition[]): JsonSchema {
       },
     ],
   }
+}
+
+function namesAlone(definitions: readonly PartDefinition[]): JsonSchema[] {
+  const alone = definitions.filter(({ options }) => options.safeParse({}).success)
+  return alone.map(({ name, summary }) => ({ const: name, description: summary }))
 }
 
 /** What stands behind a part's name: its options, or the short form. */
@@ -142,16 +149,17 @@ function hasCode(value: unknown): boolean {
   return typeof value === 'object' && value !== null && Object.values(value).some(hasCode)
 }
 
-/** One mapping with all names as its keys, so that an editor completes them; of the names exactly one is there. */
+/** One mapping with all names as its keys, so that an editor completes them; of the names exactly one is there. Or a name alone. */
 function stepSchema(registry: Registry, siblings: JsonSchema): JsonSchema {
   const parts = [...registry.list('step'), ...registry.list('sink')]
   const own = Object.fromEntries(parts.map((definition) => [definition.name, partSchema(definition)]))
-  return {
+  const mapping = {
     type: 'object',
     properties: { ...own, ...(siblings['properties'] as JsonSchema) },
     additionalProperties: false,
     ...(parts.length > 0 && { oneOf: parts.map(({ name }) => ({ required: [name] })) }),
   }
+  return { anyOf: [mapping, ...namesAlone(parts)] }
 }
 
 function mapValues<From, To>(values: Readonly<Record<string, From>>, change: (value: From) => To): Record<string, To> {

@@ -37,6 +37,8 @@ export const deadLetter = defineStep({
       replies: ['ERR expression_failed'],
     },
   ],
+  promise: 'keeps the message in the dead letters',
+  keeps: true,
   create({ reason }, { deadLetters, id }) {
     return {
       async runBatch(batch, failures) {

@@ -1,0 +1,213 @@
+import { tmpdir } from 'node:os'
+import { describe, expect, it } from 'vitest'
+import { defineSink, defineStep } from '../contracts/define.ts'
+import { bytesTemplate, secret, z } from '../contracts/schema.ts'
+import { createRegistry } from '../registry/builtins.ts'
+import { configOfValue } from './loaded.ts'
+import { planConfig } from './plan.ts'
+import { describePlan } from './promise.ts'
+import { readYaml } from './yaml-source.ts'
+
+const registry = createRegistry()
+  .add(
+    defineSink({
+      name: 'pager',
+      summary: 'Calls somebody.',
+      options: z.strictObject({ to: z.string(), token: secret(), urgent: z.boolean().default(false) }),
+      examples: [],
+      confirms: ({ urgent }) => (urgent ? 'accepted' : 'os'),
+      finished: 'the pager rings',
+      create: () => ({ write() {}, close() {} }),
+    }),
+  )
+  .add(
+    defineStep({
+      name: 'shout',
+      summary: 'Answers loudly.',
+      options: z.strictObject({ words: bytesTemplate() }),
+      short: 'words',
+      examples: [],
+      answers: true,
+      promise: 'shouts',
+      create: () => ({ run: (message) => message }),
+    }),
+  )
+
+function describeValue(value: unknown): string[] {
+  const { plan, problems } = planConfig(configOfValue(value, tmpdir()), registry, {})
+  if (plan === undefined) throw new Error(JSON.stringify(problems))
+  return describePlan(plan)
+}
+
+/** The lines that are about the dataflow, without those that every endpoint has. */
+function describeSteps(dataflow: unknown, others: Record<string, unknown> = {}): string[] {
+  const lines = describeValue({ listen: { a: { port: 9100, dataflow, ...others } } })
+  const common = /^ {2}(framing|messages of|on failure: nothing|a message that is sent again)/
+  return lines
+    .slice(1)
+    .filter((line) => !common.test(line))
+    .map((line) => line.slice(2))
+}
+
+describe('describePlan', () => {
+  it('says everything of the first example', () => {
+    const yaml = `
+listen:
+  scales:
+    port: 9100
+    framing: line
+    format: json
+    dataflow:
+      - filter: msg.temp > 30
+        else: [ reply: "SKIP \${msg.device}" ]
+      - map:
+          device: msg.device
+          f: msg.temp * 9 / 5 + 32
+      - sqlite: { file: readings.db, table: readings }
+      - reply: "OK \${msg.device}"
+`
+    const { plan } = planConfig(readYaml(yaml, 'sluice.yaml', tmpdir()), registry, {})
+    expect(describePlan(plan!)).toEqual([
+      'scales: listens on port 9100 of all addresses',
+      '  framing line, format json',
+      '  messages of a connection are worked on in the order received, one run at a time, and answered in that order',
+      '  what filter (msg.temp > 30) drops, and ends there:',
+      '    answers "SKIP ${msg.device}"',
+      '  delivers to sqlite readings.db readings: finished when the row is committed, durable (committed or fsynced: it survives a power cut); tries again for 10s',
+      '  answers "OK ${msg.device}" after the row is committed in sqlite readings.db readings, durable',
+      '  on failure: nothing more is sent for the message, and it goes to the dead letters; so do unreadable frames',
+      '  a message that is sent again is a new message',
+    ])
+  })
+
+  it('warns of an answer before the sink', () => {
+    expect(describeSteps([{ reply: 'GOT IT' }, { pager: { to: 'me', token: 'abcd1234' } }])[0]).toBe(
+      'answers "GOT IT", before pager me has it: this acknowledges receipt only, and a crash after it loses the message',
+    )
+  })
+
+  it('names every sink that stands before an answer, and the one behind it', () => {
+    const [, , answer] = describeSteps([
+      { file: 'a.txt' },
+      { pager: { to: 'me', token: 'abcd1234', urgent: true }, if: 'msg == "x"' },
+      { shout: 'DONE\r\n\u0006' },
+      { stdout: {} },
+    ])
+    expect(answer).toBe(
+      'shouts "DONE\\r\\n\\x06" after the bytes are in the file in file a.txt, os, and the pager rings in pager me, accepted (where msg == "x"), ' +
+        'before stdout has it: this acknowledges receipt only, and a crash after it loses the message',
+    )
+  })
+
+  it('tells what a confirmation is worth with these options', () => {
+    const token = 'abcd1234'
+    expect(describeSteps([{ pager: { to: 'me', token } }])[0]).toMatch(/finished when the pager rings, os \(/)
+    expect(describeSteps([{ pager: { to: 'me', token, urgent: true } }])[0]).toMatch(/the pager rings, accepted \(/)
+  })
+
+  it('never shows a secret', () => {
+    const lines = describeSteps([{ pager: { to: 'abcd1234', token: 'abcd1234' } }, { reply: 'abcd1234' }])
+    expect(lines.join('\n')).not.toContain('abcd1234')
+  })
+
+  it('says that an answer stores nothing where no sink is', () => {
+    expect(describeSteps([{ reply: '${msg}' }])[0]).toBe('answers "${msg}"; nothing is stored before that')
+  })
+
+  it('says when nothing is sent back', () => {
+    expect(describeSteps([{ file: 'a.txt' }])).toContain('sends nothing back')
+    expect(describeSteps([{ reply: 'x' }])).not.toContain('sends nothing back')
+    expect(describeSteps([{ file: 'a.txt' }], { onError: [{ reply: 'ERR' }] })).not.toContain('sends nothing back')
+    expect(describeSteps([{ close: {} }])).toContain('sends nothing back')
+  })
+
+  it('says what is dropped and what that means', () => {
+    expect(describeSteps([{ filter: 'msg == "x"' }])[0]).toBe(
+      'what filter (msg == "x") drops ends there without an answer',
+    )
+  })
+
+  it('goes into branches, and counts what they deliver only where it is certain', () => {
+    const lines = describeSteps([
+      { route: [{ if: 'msg == "a"', dataflow: [{ file: 'a.txt' }, { reply: 'A' }] }, { else: [{ reply: 'B' }] }] },
+      { fork: { branches: { left: [{ file: 'l.txt' }], right: [{ log: 'x' }] } } },
+      { reply: 'END' },
+    ])
+    expect(lines.map((line) => line.replace(/: finished.*/, ''))).toEqual([
+      'in route, if msg == "a":',
+      '  delivers to file a.txt',
+      '  answers "A" after the bytes are in the file in file a.txt, os, before file l.txt has it: this acknowledges receipt only, and a crash after it loses the message',
+      'in route, else:',
+      '  answers "B", before file l.txt has it: this acknowledges receipt only, and a crash after it loses the message',
+      'in fork, left:',
+      '  delivers to file l.txt',
+      'in fork, right: log',
+      'answers "END" after route has finished, and fork has finished',
+    ])
+  })
+
+  it('takes steps that always run in place as if they stood there', () => {
+    const lines = describeValue({
+      listen: { a: { port: 1, dataflow: [{ dataflow: 'store' }, { reply: 'OK' }] } },
+      dataflows: { store: [{ file: 'a.txt' }] },
+    })
+    expect(lines).toContain('  answers "OK" after the bytes are in the file in file a.txt, os')
+  })
+
+  it('says what an onError does, and whether it keeps the message', () => {
+    const lines = describeSteps([{ file: 'a.txt', onError: [{ reply: 'NAK' }, { deadLetter: 'disk' }] }], {
+      onError: [{ log: 'bad' }],
+    })
+    expect(lines.slice(1)).toEqual([
+      'if file fails:',
+      '  answers "NAK"',
+      '  keeps the message in the dead letters "disk"',
+      'on failure where no step says otherwise, unreadable frames included:',
+      '  no answer is sent',
+      '  the message is not kept: add a step that keeps it, such as deadLetter',
+    ])
+  })
+
+  it('tells of coming and going', () => {
+    const lines = describeSteps([{ log: 'x' }], {
+      onConnect: [{ reply: 'HELLO' }],
+      onDisconnect: [{ log: 'gone' }],
+      runOnConnect: true,
+    })
+    expect(lines).toEqual([
+      'when a client connects, before its first message:',
+      '  answers "HELLO"',
+      'the dataflow also runs once when a client connects, with event == "connect"',
+      'when a client is gone: log',
+    ])
+  })
+
+  it('says where it listens, and where it connects to', () => {
+    const dataflow = [{ log: 'x' }]
+    const lines = describeValue({
+      listen: {
+        a: { port: 9100, host: ['127.0.0.1', '::1'], dataflow, framing: { in: 'line', out: 'raw' }, key: 'msg' },
+        b: { socket: '/run/b.sock', dataflow },
+        c: { port: 0, dataflow },
+      },
+      connect: { d: { host: '10.0.0.7', port: 2112, dataflow, poll: { every: '2s', send: 'R' } } },
+    })
+    expect(lines.filter((line) => !line.startsWith(' '))).toEqual([
+      'a: listens on 127.0.0.1:9100 and [::1]:9100',
+      'b: listens on /run/b.sock',
+      'c: listens on a free port of all addresses',
+      'd: connects to 10.0.0.7:2112, again when the connection is lost, asks every 2s',
+    ])
+    expect(lines[1]).toBe('  framing line (out: raw), format text')
+    expect(lines.filter((line) => line === '  a message that is sent again is a new message')).toHaveLength(3)
+  })
+
+  it('warns of code that runs unprotected', () => {
+    const functions = [(msg: unknown) => msg, { map: (msg: unknown) => msg, id: 'mine' }, { map: 'msg' }]
+    expect(describeSteps([...functions, { script: { file: './a.ts', inline: true } }, { script: './b.ts' }])).toContain(
+      "warning: your own code runs unprotected on the server's thread, where a slow call delays everybody: " +
+        'listen.a.dataflow[0], mine, listen.a.dataflow[3]',
+    )
+    expect(describeSteps([{ map: 'msg' }]).join()).not.toContain('warning')
+  })
+})

@@ -1,0 +1,225 @@
+import { formatAddress } from '../contracts/client.ts'
+import type { SinkDefinition, StepDefinition } from '../contracts/define.ts'
+import { confirmations } from '../contracts/sink.ts'
+import type { ListenOptions } from '../contracts/transport.ts'
+import { formatDuration } from '../util/units.ts'
+import type { DirectionNames, EndpointPlan, Plan, StepPlan } from './planned.ts'
+import { contentOf, isFunctionIn, type NestedSteps, nestedIn, sourceOf, targetOf } from './step-words.ts'
+
+/**
+ * What a configuration promises to those who connect, in words: for each endpoint where it listens or dials, what
+ * becomes of a message, what an answer means, and what happens on failure. All of it follows from the order of the steps
+ * and from what their definitions say.
+ * @returns lines without line ends; those of one endpoint are indented below its first
+ */
+export function describePlan(plan: Plan): string[] {
+  const lines = plan.endpoints.flatMap(describeEndpoint)
+  return lines.map((line) => {
+    let shown = line
+    for (const secret of plan.secrets) shown = shown.replaceAll(secret, '…')
+    return shown
+  })
+}
+
+/** What stands before and behind a step, as far as it decides what an answer there is worth. */
+interface Place {
+  /** What has certainly happened to the message. */
+  readonly after: readonly string[]
+  /** The first sink that is still to come. */
+  readonly before: string | undefined
+  /** The path is for messages that go no further, or for none: an answer in it acknowledges nothing. */
+  readonly isAside: boolean
+}
+
+const MAIN: Place = { after: [], before: undefined, isAside: false }
+const ASIDE: Place = { ...MAIN, isAside: true }
+
+function describeEndpoint(endpoint: EndpointPlan): string[] {
+  const { dataflow = [], onConnect = [], onDisconnect = [], onError, runOnConnect, key } = endpoint
+  const all = [...dataflow, ...onConnect, ...onDisconnect, ...(onError ?? [])]
+  return [
+    `${endpoint.name}: ${whereTo(endpoint)}`,
+    ...indent([
+      `framing ${bothWays(endpoint.framingNames)}, format ${bothWays(endpoint.formatNames)}`,
+      'messages of a connection are worked on in the order received, one run at a time, and answered in that order',
+      ...pathLines('when a client connects, before its first message', onConnect, ASIDE),
+      ...(runOnConnect ? ['the dataflow also runs once when a client connects, with event == "connect"'] : []),
+      ...stepsLines(dataflow, MAIN),
+      ...(flatten(all).some(isAnswer) ? [] : ['sends nothing back']),
+      ...failureLines(onError),
+      ...pathLines('when a client is gone', onDisconnect, ASIDE),
+      ...(key === undefined ? ['a message that is sent again is a new message'] : []),
+      ...userCodeLines(all),
+    ]),
+  ]
+}
+
+function whereTo(endpoint: EndpointPlan): string {
+  const tls = endpoint.tls === undefined ? '' : ', with TLS'
+  if (endpoint.kind === 'listen') return `listens on ${endpoint.addresses.map(showAddress).join(' and ')}${tls}`
+  const { dial, poll } = endpoint
+  const asks = poll === undefined ? '' : `, asks every ${formatDuration(poll.every)}`
+  return `connects to ${showAddress(dial)}${tls}, again when the connection is lost${asks}`
+}
+
+function showAddress({ host, port = 0, path }: Pick<ListenOptions, 'host' | 'port' | 'path'>): string {
+  if (path !== undefined) return path
+  const shown = port === 0 ? 'a free port' : `port ${port}`
+  if (host === undefined) return `${shown} of all addresses`
+  return port === 0 ? `${shown} of ${host}` : formatAddress({ ip: host, port })
+}
+
+function bothWays({ in: incoming, out }: DirectionNames): string {
+  return incoming === out ? incoming : `${incoming} (out: ${out})`
+}
+
+/** Steps under a heading; nothing when there are none. */
+function pathLines(title: string, steps: readonly StepPlan[], place: Place): string[] {
+  if (steps.length === 0) return []
+  const lines = stepsLines(steps, place)
+  return lines.length === 0
+    ? [`${title}: ${steps.map(({ name }) => name).join(', ')}`]
+    : [`${title}:`, ...indent(lines)]
+}
+
+function stepsLines(steps: readonly StepPlan[], place: Place): string[] {
+  const lines: string[] = []
+  let after = place.after
+  for (const [i, step] of steps.entries()) {
+    const before = firstSink(steps.slice(i + 1)) ?? place.before
+    lines.push(...stepLines(step, { ...place, after, before }))
+    after = [...after, ...happened(step)]
+  }
+  return lines
+}
+
+function stepLines(step: StepPlan, place: Place): string[] {
+  const { definition, name, condition, otherwise, onError, options } = step
+  const only = condition === undefined ? '' : `if ${condition.source}: `
+  const nested = nestedIn(options)
+  const ended = { ...ASIDE, after: place.after }
+  return [
+    ...(definition.kind === 'sink' ? [only + sinkLine(step, definition)] : []),
+    ...(definition.kind === 'step' && definition.promise !== undefined
+      ? [only + promiseLine(step, definition, definition.promise, place)]
+      : []),
+    ...nested.flatMap((one) => nestedLines(step, one, only, place)),
+    ...(definition.kind === 'step' && definition.drops ? droppedLines(step, otherwise, ended) : []),
+    ...(onError === undefined ? [] : errorLines(`if ${name} fails`, onError, place.after)),
+  ]
+}
+
+/** Steps in the options of a step. Where they are all of its options they run here, as if they stood in its place. */
+function nestedLines({ name }: StepPlan, { label, steps }: NestedSteps, only: string, place: Place): string[] {
+  if (label === '' && only === '') return stepsLines(steps, place)
+  return pathLines([`${only}in ${name}`, label].filter((text) => text !== '').join(', '), steps, place)
+}
+
+function sinkLine(step: StepPlan, definition: SinkDefinition): string {
+  const worth = definition.confirms(step.options)
+  const { forMs } = step.retry
+  const again = forMs === 0 ? '' : `; tries again for ${formatDuration(forMs)}`
+  return `delivers to ${sinkName(step)}: finished when ${definition.finished}, ${worth} (${confirmations[worth]})${again}`
+}
+
+function promiseLine(
+  step: StepPlan,
+  definition: StepDefinition,
+  promise: string,
+  { after, before, isAside }: Place,
+): string {
+  const content = contentOf(step)
+  const what = content === undefined ? promise : `${promise} ${content}`
+  const isAcknowledgement = definition.answers === true && content !== undefined
+  if (!isAcknowledgement) return what
+  const behind = after.length === 0 ? '' : ` after ${after.join(', and ')}`
+  if (isAside) return what + behind
+  if (before === undefined) return behind === '' ? `${what}; nothing is stored before that` : what + behind
+  return `${what}${behind}, before ${before} has it: this acknowledges receipt only, and a crash after it loses the message`
+}
+
+function droppedLines({ name, options }: StepPlan, otherwise: readonly StepPlan[] | undefined, place: Place): string[] {
+  const source = sourceOf(options)
+  const what = `what ${name}${source === undefined ? '' : ` (${source})`} drops`
+  return otherwise === undefined
+    ? [`${what} ends there without an answer`]
+    : pathLines(`${what}, and ends there`, otherwise, place)
+}
+
+function failureLines(onError: readonly StepPlan[] | undefined): string[] {
+  if (onError === undefined) {
+    return [
+      'on failure: nothing more is sent for the message, and it goes to the dead letters; so do unreadable frames',
+    ]
+  }
+  return errorLines('on failure where no step says otherwise, unreadable frames included', onError, [])
+}
+
+function errorLines(title: string, steps: readonly StepPlan[], after: readonly string[]): string[] {
+  const kept = flatten(steps).some(({ definition }) => definition.kind === 'sink' || definition.keeps === true)
+  const lines = stepsLines(steps, { ...ASIDE, after })
+  const answered = flatten(steps).some(isAnswer)
+  return [
+    `${title}:`,
+    ...indent([
+      ...lines,
+      ...(answered ? [] : ['no answer is sent']),
+      ...(kept ? [] : ['the message is not kept: add a step that keeps it, such as deadLetter']),
+    ]),
+  ]
+}
+
+function userCodeLines(steps: readonly StepPlan[]): string[] {
+  const running = flatten(steps).filter(({ definition, options, condition }) => {
+    if (definition.kind === 'step' && definition.runsUserCode?.(options) === true) return true
+    return condition?.isFunction === true || isFunctionIn(options)
+  })
+  if (running.length === 0) return []
+  const places = running.map(({ id }) => id).join(', ')
+  return [
+    `warning: your own code runs unprotected on the server's thread, where a slow call delays everybody: ${places}`,
+  ]
+}
+
+/** What is certain for the steps behind this one. What stands in branches happens only for some messages. */
+function happened(step: StepPlan): string[] {
+  const { definition, name, options, condition } = step
+  const only = condition === undefined ? '' : ` (where ${condition.source})`
+  if (definition.kind === 'sink') {
+    return [`${definition.finished} in ${sinkName(step)}, ${definition.confirms(options)}${only}`]
+  }
+  const nested = nestedIn(options)
+  if (nested.length === 1 && nested[0]!.label === '' && condition === undefined)
+    return nested[0]!.steps.flatMap(happened)
+  return nested.some(({ steps }) => firstSink(steps) !== undefined) ? [`${name} has finished${only}`] : []
+}
+
+function firstSink(steps: readonly StepPlan[]): string | undefined {
+  const sink = steps
+    .flatMap((step) => [step, ...nestedIn(step.options).flatMap(({ steps }) => flatten(steps))])
+    .find(({ definition }) => definition.kind === 'sink')
+  return sink && sinkName(sink)
+}
+
+function sinkName(step: StepPlan): string {
+  return [step.name, targetOf(step)].filter((text) => text !== '').join(' ')
+}
+
+function isAnswer(step: StepPlan): boolean {
+  const { definition } = step
+  return definition.kind === 'step' && definition.answers === true && contentOf(step) !== undefined
+}
+
+/** All steps, with those inside them, beside them and behind their failures. */
+function flatten(steps: readonly StepPlan[]): StepPlan[] {
+  return steps.flatMap((step) => [
+    step,
+    ...nestedIn(step.options).flatMap((nested) => flatten(nested.steps)),
+    ...flatten(step.otherwise ?? []),
+    ...flatten(step.onError ?? []),
+  ])
+}
+
+function indent(lines: readonly string[]): string[] {
+  return lines.map((line) => `  ${line}`)
+}
