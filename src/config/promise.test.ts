@@ -74,7 +74,7 @@ listen:
       '  what filter (msg.temp > 30) drops, and ends there:',
       '    answers "SKIP ${msg.device}"',
       '  delivers to sqlite readings.db readings: finished when the row is committed, durable (committed or fsynced: it survives a power cut); tries again for 10s',
-      '  answers "OK ${msg.device}" after the row is committed in sqlite readings.db readings, durable',
+      '  answers "OK ${msg.device}" after the row is committed (sqlite readings.db readings, durable)',
       '  on failure: nothing more is sent for the message, and it goes to the dead letters; so do unreadable frames',
       '  a message that is sent again is a new message',
     ])
@@ -94,7 +94,7 @@ listen:
       { stdout: {} },
     ])
     expect(answer).toBe(
-      'shouts "DONE\\r\\n\\x06" after the bytes are in the file in file a.txt, os, and the pager rings in pager me, accepted (where msg == "x"), ' +
+      'shouts "DONE\\r\\n\\x06" after the bytes are in the file (file a.txt, os), and the pager rings (pager me, accepted, if msg == "x"), ' +
         'before stdout has it: this acknowledges receipt only, and a crash after it loses the message',
     )
   })
@@ -112,6 +112,11 @@ listen:
 
   it('says that an answer stores nothing where no sink is', () => {
     expect(describeSteps([{ reply: '${msg}' }])[0]).toBe('answers "${msg}"; nothing is stored before that')
+  })
+
+  it('takes a greeting for no acknowledgement', () => {
+    const steps = [{ reply: 'HELLO', if: 'event == "connect"' }, { file: 'a.txt' }]
+    expect(describeSteps(steps)[0]).toBe('if event == "connect": answers "HELLO"')
   })
 
   it('says when nothing is sent back', () => {
@@ -136,7 +141,7 @@ listen:
     expect(lines.map((line) => line.replace(/: finished.*/, ''))).toEqual([
       'in route, if msg == "a":',
       '  delivers to file a.txt',
-      '  answers "A" after the bytes are in the file in file a.txt, os, before file l.txt has it: this acknowledges receipt only, and a crash after it loses the message',
+      '  answers "A" after the bytes are in the file (file a.txt, os), before file l.txt has it: this acknowledges receipt only, and a crash after it loses the message',
       'in route, else:',
       '  answers "B", before file l.txt has it: this acknowledges receipt only, and a crash after it loses the message',
       'in fork, left:',
@@ -151,7 +156,7 @@ listen:
       listen: { a: { port: 1, dataflow: [{ dataflow: 'store' }, { reply: 'OK' }] } },
       dataflows: { store: [{ file: 'a.txt' }] },
     })
-    expect(lines).toContain('  answers "OK" after the bytes are in the file in file a.txt, os')
+    expect(lines).toContain('  answers "OK" after the bytes are in the file (file a.txt, os)')
   })
 
   it('says what an onError does, and whether it keeps the message', () => {

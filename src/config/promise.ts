@@ -130,12 +130,17 @@ function promiseLine(
 ): string {
   const content = contentOf(step)
   const what = content === undefined ? promise : `${promise} ${content}`
-  const isAcknowledgement = definition.answers === true && content !== undefined
+  const isAcknowledgement = definition.answers === true && content !== undefined && !isForEvents(step)
   if (!isAcknowledgement) return what
   const behind = after.length === 0 ? '' : ` after ${after.join(', and ')}`
   if (isAside) return what + behind
   if (before === undefined) return behind === '' ? `${what}; nothing is stored before that` : what + behind
   return `${what}${behind}, before ${before} has it: this acknowledges receipt only, and a crash after it loses the message`
+}
+
+/** Nobody sent a message that stands for an event, so nothing is acknowledged. */
+function isForEvents({ condition }: StepPlan): boolean {
+  return /^event\s*==\s*["'](?!message["'])/.test(condition?.source ?? '')
 }
 
 function droppedLines({ name, options }: StepPlan, otherwise: readonly StepPlan[] | undefined, place: Place): string[] {
@@ -184,9 +189,9 @@ function userCodeLines(steps: readonly StepPlan[]): string[] {
 /** What is certain for the steps behind this one. What stands in branches happens only for some messages. */
 function happened(step: StepPlan): string[] {
   const { definition, name, options, condition } = step
-  const only = condition === undefined ? '' : ` (where ${condition.source})`
+  const only = condition === undefined ? '' : `, if ${condition.source}`
   if (definition.kind === 'sink') {
-    return [`${definition.finished} in ${sinkName(step)}, ${definition.confirms(options)}${only}`]
+    return [`${definition.finished} (${sinkName(step)}, ${definition.confirms(options)}${only})`]
   }
   const nested = nestedIn(options)
   if (nested.length === 1 && nested[0]!.label === '' && condition === undefined)
