@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { formatAddress } from '../contracts/client.ts'
 import { type FailureCode, SluiceError } from '../contracts/errors.ts'
 import type { DialOptions, ListenOptions } from '../contracts/transport.ts'
@@ -18,17 +20,21 @@ export function listenError(error: unknown, options: ListenOptions): SluiceError
       )
     case 'EACCES':
     case 'EPERM':
-      return options.path === undefined
+      if (options.path === undefined) {
+        return make(
+          'permission_denied',
+          `${where} needs a permission that this program does not have`,
+          'Use a port above 1023 or give the program the capability CAP_NET_BIND_SERVICE.',
+        )
+      }
+      // Node says EACCES for a missing folder too.
+      return existsSync(dirname(options.path))
         ? make(
-            'permission_denied',
-            `${where} needs a permission that this program does not have`,
-            'Use a port above 1023 or give the program the capability CAP_NET_BIND_SERVICE.',
-          )
-        : make(
             'permission_denied',
             `${where} cannot be created`,
             'Choose a folder in which this user may create files.',
           )
+        : make('address_unavailable', `${where} cannot be created: its folder does not exist`, 'Create the folder.')
     case 'EADDRNOTAVAIL':
     case 'EAFNOSUPPORT':
       return make(
@@ -43,9 +49,6 @@ export function listenError(error: unknown, options: ListenOptions): SluiceError
         `the host name ${options.host} cannot be resolved`,
         'Use an IP address of this machine.',
       )
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return make('address_unavailable', `${where} cannot be created: its folder does not exist`, 'Create the folder.')
     case 'ENAMETOOLONG':
     case 'EINVAL':
       return make(

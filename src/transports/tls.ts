@@ -147,8 +147,15 @@ function handshake(
   }
   // Node's own deadline reports but does not close, and every byte prolongs it.
   const timer = setTimeout(() => settle(() => refuse(handshakeTimedOut(timeout))), timeout)
+  // A side that ends before it has finished its handshake has gone; both streams may be half-open again afterwards.
+  raw.allowHalfOpen = false
   finish = begin(raw, {
-    succeed: (stream) => settle(() => resolve(new TlsSocket(stream, socket))),
+    succeed: (stream) =>
+      settle(() => {
+        raw.allowHalfOpen = true
+        stream.allowHalfOpen = true
+        resolve(new TlsSocket(stream, socket))
+      }),
     fail: (error) => settle(() => refuse(tlsError(error))),
   })
   return promise
