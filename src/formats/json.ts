@@ -86,9 +86,10 @@ function mayNameProto(text: string): boolean {
 /** Whether the text has brackets enough to be too deep, wherever they stand. A few native searches, and no parsing. */
 function mayBeDeep(text: string, maxDepth: number): boolean {
   if (text.length <= 2 * maxDepth) return false
-  let left = maxDepth
-  for (let at = text.indexOf('{'); at !== -1; at = text.indexOf('{', at + 1)) if (--left < 0) return true
-  for (let at = text.indexOf('['); at !== -1; at = text.indexOf('[', at + 1)) if (--left < 0) return true
+  // Nearly always the first character is a bracket, so it is counted unseen.
+  let left = maxDepth - 1
+  for (let at = text.indexOf('{', 1); at !== -1; at = text.indexOf('{', at + 1)) if (--left < 0) return true
+  for (let at = text.indexOf('[', 1); at !== -1; at = text.indexOf('[', at + 1)) if (--left < 0) return true
   return false
 }
 
@@ -114,9 +115,12 @@ function print(value: unknown): string {
   }
 }
 
-/** Whether bytes were among the values: what `JSON.stringify` makes of a Buffer, and of a Uint8Array. */
+/**
+ * Whether bytes may be among the values: what `JSON.stringify` makes of a Buffer, and of a Uint8Array. Searches begin with
+ * a character that is rare in JSON, since a search stops at each one.
+ */
 function mayHoldBytes(text: string): boolean {
-  return text.includes('"type":"Buffer"') || text.includes('{"0":') || text.includes('{}')
+  return text.includes('Buffer') || text.includes('{"0":') || text.includes('{}')
 }
 
 /** A replacer; `this` holds the value as it was before its `toJSON`. */

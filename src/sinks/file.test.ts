@@ -21,6 +21,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   vi.restoreAllMocks()
+  limitFiles('unlimited')
   await rm(folder, { recursive: true, force: true })
 })
 
@@ -30,7 +31,7 @@ const content = () => readFile(path, 'utf8')
 
 /** Limits the length of every file that this process writes: a short write, then EFBIG. */
 function limitFiles(bytes: number | 'unlimited'): void {
-  execFileSync('prlimit', ['--pid', String(process.pid), `--fsize=${bytes}:unlimited`])
+  execFileSync('prlimit', ['--pid', String(process.pid), `--fsize=${bytes}:`])
 }
 
 /** The methods that all open files share, to make one of them fail. */
