@@ -1,0 +1,150 @@
+import { stat } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { type Client, clientFields } from '../contracts/client.ts'
+import { defineStep } from '../contracts/define.ts'
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { Batch, type Failures, type Message } from '../contracts/message.ts'
+import { duration, z } from '../contracts/schema.ts'
+import type { Step, StepResult } from '../contracts/step.ts'
+import { describeThrown, loadScript, type ScriptContext } from './script-module.ts'
+import { ScriptPool } from './script-pool.ts'
+import { reviveBytes } from './script-values.ts'
+import type { ScriptJob, ScriptResult } from './script-worker.ts'
+
+/** Runs a function of the user. */
+export const script = defineStep({
+  name: 'script',
+  summary: 'Gives a message the value that a function in a TypeScript or JavaScript file returns.',
+  details: `The file exports a function: \`export default (msg, context) => value\`. It may be async. \`undefined\` ends the message here; what it throws fails the message. \`context\` has \`raw\`, \`client\`, \`event\`, \`received\`, \`endpoint\`, \`state\` and \`error\`.
+
+The function runs in a worker thread, a batch at a time, on copies of the values: it cannot hold up the server. When a batch takes longer than \`timeout\`, or the thread ends, each of its messages is tried again alone, and the one to blame fails. So the function may see a message twice.
+
+With \`inline: true\` it runs on the server's own thread: nothing is copied and nothing protects the server, and \`msg\` must not be changed but replaced.
+
+Node removes the types of a TypeScript file; it does not check them.`,
+  options: z.strictObject({
+    file: z.string().min(1).describe("Path of the file. A relative one starts at the configuration file's folder."),
+    export: z.string().min(1).default('default').describe('Name of the export to use. Default: the default export.'),
+    timeout: duration()
+      .default(5000)
+      .describe('How long a batch may take, such as 500ms. Default 5s. Not with inline.'),
+    inline: z.boolean().default(false).describe("Run on the server's own thread, unprotected. Default false."),
+  }),
+  short: 'file',
+  examples: [
+    {
+      title: 'What an expression cannot say',
+      config: { script: './convert.ts' },
+      files: {
+        'convert.ts': `interface Reading { temps: number[] }
+
+export default (msg: Reading) => {
+  if (msg.temps.length === 0) return undefined // ends here
+  return { spread: Math.max(...msg.temps) - Math.min(...msg.temps) }
+}
+`,
+      },
+      given: [{ temps: [3, 8, 5] }, { temps: [] }],
+      gives: [{ spread: 5 }],
+    },
+  ],
+  drops: true,
+  runsUserCode: ({ inline }) => inline,
+  async create(options, context): Promise<Step> {
+    const file = context.resolvePath(options.file)
+    if (options.inline) return createInline(file, options.export)
+    const pool = new ScriptPool({ file, exportName: options.export }, options.timeout)
+    await pool.start()
+    return {
+      runBatch: (batch, failures) => runInPool(pool, batch, basename(file), failures),
+      close: () => pool.close(),
+    }
+  },
+})
+
+async function createInline(file: string, exportName: string): Promise<Step> {
+  // A thread loads a module once for each URL; the time of the last change makes a reload see what has changed.
+  const changed = await stat(file)
+    .then(({ mtimeMs }) => `changed=${mtimeMs}`)
+    .catch(() => '')
+  const run = await loadScript(file, exportName, changed)
+  const fail = (thrown: unknown): never => {
+    throw scriptFailed(basename(file), describeThrown(thrown, file))
+  }
+  return {
+    run(message) {
+      let value: unknown
+      try {
+        value = run(message.msg, inlineContext(message))
+      } catch (thrown) {
+        fail(thrown)
+      }
+      if (value instanceof Promise) return value.then((settled) => resultOf(message, settled), fail)
+      return resultOf(message, value)
+    },
+  }
+}
+
+function inlineContext({ raw, client, event, received, endpoint, state, error }: Message): ScriptContext {
+  return { raw, client, event, received, endpoint, state: Object.freeze({ ...state }), error }
+}
+
+function resultOf(message: Message, value: unknown): StepResult {
+  return value === undefined ? undefined : message.with(value)
+}
+
+async function runInPool(pool: ScriptPool, batch: Batch, name: string, failures: Failures): Promise<Batch> {
+  const { messages } = batch
+  const passed: Message[] = []
+  const answer = await pool.run(createJob(messages))
+  if ('results' in answer) settle(messages, answer.results, name, passed, failures)
+  else if (messages.length === 1) failures.add(messages[0]!, answer.broken)
+  else for (const message of messages) await runAlone(pool, message, name, passed, failures)
+  return Batch.of(passed)
+}
+
+/** One message of a batch that broke its thread. */
+async function runAlone(
+  pool: ScriptPool,
+  message: Message,
+  name: string,
+  passed: Message[],
+  failures: Failures,
+): Promise<void> {
+  try {
+    const answer = await pool.run(createJob([message]))
+    if ('results' in answer) settle([message], answer.results, name, passed, failures)
+    else failures.add(message, answer.broken)
+  } catch (thrown) {
+    failures.add(message, toSluiceError(thrown, 'script_failed'))
+  }
+}
+
+function settle(
+  messages: readonly Message[],
+  results: readonly ScriptResult[],
+  name: string,
+  passed: Message[],
+  failures: Failures,
+): void {
+  for (const [i, message] of messages.entries()) {
+    const result = results[i]!
+    if ('failed' in result) failures.add(message, scriptFailed(name, result.failed))
+    else if (result.value !== undefined) passed.push(message.with(reviveBytes(result.value)))
+  }
+}
+
+function createJob(messages: readonly Message[]): ScriptJob {
+  const { client, endpoint, state } = messages[0]!
+  const items = messages.map(({ msg, raw, event, time, error }) => ({ msg, raw, event, time, error }))
+  return { client: copyClient(client), endpoint, state, items }
+}
+
+/** The client as plain data, whatever object the engine has. */
+function copyClient(client: Client): Client {
+  return Object.fromEntries(Object.keys(clientFields).map((key) => [key, client[key as keyof Client]])) as never
+}
+
+function scriptFailed(name: string, text: string): SluiceError {
+  return new SluiceError('script_failed', `${name}: ${text}`)
+}
