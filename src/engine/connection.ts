@@ -358,8 +358,9 @@ export class Connection implements Source, SocketHandler, Timed {
   }
 
   #sendFirst(): void {
+    if (this.#phase === 'closed') return
     const bytes = this.#replies.takeFirst()
-    if (bytes !== undefined && this.#phase !== 'closed') this.#write(bytes, 1)
+    if (bytes !== undefined) this.#write(bytes, 1)
   }
 
   /** Sends the answers of a run in one write. Gives a promise when the client must first read some of them. */
@@ -429,5 +430,7 @@ const LARGE_READ = 256
 const LINGER_MS = 2000
 
 function resetReason(error: Error): CloseReason {
-  return 'code' in error && error.code === 'ETIMEDOUT' ? 'keepalive_failed' : 'client_reset'
+  const { code } = toSluiceError(error, 'connection_reset')
+  if (code === 'tls_failed') return 'tls_failed'
+  return code === 'connection_timeout' ? 'keepalive_failed' : 'client_reset'
 }

@@ -46,6 +46,7 @@ export class Replies {
     const first = this.#slots[0]
     if (first === undefined) return undefined
     this.#slots[0] = undefined
+    this.count--
     return typeof first === 'string' ? Buffer.from(first) : first
   }
 
