@@ -69,6 +69,8 @@ export class AppendFile {
         const failure = fileError(this.#path, error)
         for (const { reject } of group) reject(failure)
       }
+      // Those who were just confirmed often have more at once; a turn of the event loop lets them join the next group.
+      await new Promise(setImmediate)
     }
     this.#working = undefined
   }
