@@ -189,6 +189,7 @@ describe('failures', () => {
   test('a group that did not fit leaves no half of a message, and can be written again', async () => {
     const sink = await create()
     await sink.write(createBatch(['whole']))
+    await new Promise(setImmediate)
     limitFiles(16)
     const values = ['first', 'second', 'third']
     const results = await Promise.allSettled(values.map((value) => sink.write(createBatch([value]))))
