@@ -183,7 +183,7 @@ test('a frame of 1 MiB in single bytes is copied a few times only, and never sea
   let beyond = 0
   const decoder: Decoder = {
     next(bytes, from, to, found) {
-      places.add(bytes.buffer)
+      if (places.add(bytes.buffer).size > 25) throw new Error('copied too often')
       beyond += bytes.length - to
       return inner.next(bytes, from, to, found)
     },
@@ -192,8 +192,8 @@ test('a frame of 1 MiB in single bytes is copied a few times only, and never sea
   const byte = Buffer.from('a')
   for (let i = 0; i < length; i++) framer.push(byte)
   const frames = framer.push(Buffer.from('\n'))
+  expect(framer.broken).toBeUndefined()
   expect(frames.at(0).length).toBe(length)
-  expect(places.size).toBeLessThan(25)
   expect(beyond).toBe(0)
 })
 

@@ -49,8 +49,9 @@ class Line implements Framing {
   }
 
   encode(payload: string | Buffer, out: ByteWriter): void {
-    if (payload.includes('\n')) throw containsLineFeed()
-    const endsWithReturn = typeof payload === 'string' ? payload.endsWith('\r') : payload.at(-1) === CR
+    const isText = typeof payload === 'string'
+    if (isText ? payload.includes('\n') : payload.includes(LF)) throw containsLineFeed()
+    const endsWithReturn = isText ? payload.endsWith('\r') : payload[payload.length - 1] === CR
     out.write(payload)
     out.write(endsWithReturn ? CRLF : this.#ending)
   }

@@ -4,8 +4,8 @@ import { Framer } from '../engine/framer.ts'
 import { decodeAll, encodeOne, entries, singleBytes } from '../testing/framing-run.ts'
 import { startEnd } from './start-end.ts'
 
-const create = (start: string, end: string, escape_?: string) =>
-  startEnd.create(startEnd.options.parse({ start, end, ...(escape_ && { escape: escape_ }) }))
+const create = (start: string, end: string, escaping?: string) =>
+  startEnd.create(startEnd.options.parse({ start, end, ...(escaping && { escape: escaping }) }))
 const reads = (...texts: string[]) => texts.map((text) => Buffer.from(text, 'latin1'))
 
 test('bytes before the start marker are given up and reading goes on', () => {
@@ -24,6 +24,10 @@ test('garbage above the limit is given up in pieces', () => {
   const framer = new Framer(create('<', '>').createDecoder(4), 4)
   const given = entries(framer.push(Buffer.from('0123456789<ab>')))
   expect(given.map(({ bytes }) => bytes.toString())).toEqual(['0123', '4567', '89', 'ab'])
+})
+
+test('a start marker across the end of such a piece is found', () => {
+  expect(decodeAll(create('<<', '>>'), reads('abc<<x>>'), { maxLength: 4 })).toEqual(['!abc', '=x'])
 })
 
 test('what may be the beginning of a start marker is kept', () => {
