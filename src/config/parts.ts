@@ -18,8 +18,8 @@ export interface Written {
 /** The options of a part with its short form written out: `delimiter: "|"` is `delimiter: { any: "|" }`. */
 export function withoutShortForm({ options, short }: PartDefinition, written: unknown): unknown {
   if (written === null || written === undefined) {
-    const takesMapping = rawAlternatives(options).some((one) => one instanceof z.ZodObject)
-    return takesMapping && !options.safeParse(null).success ? {} : written
+    if (options.safeParse(null).success) return null
+    return rawAlternatives(options).some((one) => one instanceof z.ZodObject) ? {} : null
   }
   return short === undefined || isMapping(written) ? written : { [short]: written }
 }
@@ -28,10 +28,17 @@ export function withoutShortForm({ options, short }: PartDefinition, written: un
 export function readNamed(kind: 'framing' | 'format', value: unknown, path: ConfigPath): Written | Finding {
   if (typeof value === 'string') return { name: value, options: undefined }
   const [name, ...more] = isMapping(value) ? Object.keys(value) : []
-  if (name !== undefined && more.length === 0) return { name, options: (value as Record<string, unknown>)[name] }
   const code = kind === 'framing' ? 'FRAMING_INVALID' : 'FORMAT_INVALID'
-  const example = kind === 'framing' ? 'line, or { fixed: { length: 20 } }' : 'json, or { hex: {} }'
+  const example = kind === 'framing' ? 'line, or { fixed: { length: 20 } }' : 'json, or { text: latin1 }'
   const expected = `one ${kind}, such as ${example}; or { in: …, out: … } with one each`
+  if (name !== undefined && more.length === 0 && name !== 'in' && name !== 'out') {
+    return { name, options: (value as Record<string, unknown>)[name] }
+  }
+  if (more.length === 0 && (name === 'in' || name === 'out')) {
+    const missing = name === 'in' ? 'out' : 'in'
+    const hint = 'give both: { in: …, out: … }'
+    return { code, path, at: 'key', message: `the ${kind} has ${name}, and ${missing} is missing`, hint }
+  }
   const message =
     more.length > 0
       ? `a ${kind} has one name, and this has ${[name, ...more].join(' and ')}`

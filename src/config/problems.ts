@@ -103,7 +103,7 @@ export function formatProblems(problems: readonly Problem[], options: { color?: 
 export function maskSecrets(line: string): string {
   return line
     .replaceAll(
-      /((?:passw|passphrase|secret|token|credential|api-?key)\w*["']?\s*:\s*)(?:"[^"]*"?|'[^']*'?|[^\s,}][^,}]*)/gi,
+      /((?:pass|pasw|pwd|secret|token|credential|api-?key)\w*["']?\s*:\s*)(?:"[^"]*"?|'[^']*'?|[^\s,}][^,}]*)/gi,
       '$1…',
     )
     .replaceAll(/(:\/\/[^\s/:@]*:)[^\s/@]+@/g, '$1…@')

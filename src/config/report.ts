@@ -1,5 +1,5 @@
 import type { LoadedConfig } from './loaded.ts'
-import type { ConfigPath, MistakeCode, Problem } from './problems.ts'
+import type { ConfigPath, MistakeCode, Position, Problem } from './problems.ts'
 
 /** A problem before its place in the file is known. */
 export interface Finding {
@@ -11,6 +11,8 @@ export interface Finding {
   readonly severity?: 'error' | 'warning'
   /** What to point at: the value (default), its key, or a character of a text. */
   readonly at?: 'value' | 'key' | number
+  /** There is a secret in the line, so it is not shown. */
+  readonly hideLine?: boolean
 }
 
 /**
@@ -23,6 +25,8 @@ export class Report {
   /** Lines whose YAML is already wrong: what else is found in them follows from that. */
   readonly #wrongLines: ReadonlySet<number>
   readonly #secrets = new Set<string>()
+  /** Lines that are not shown, whatever is wrong in them. */
+  readonly #hiddenLines = new Set<number>()
 
   constructor(loaded: LoadedConfig) {
     this.#loaded = loaded
@@ -40,9 +44,10 @@ export class Report {
     if (text.length >= 4) this.#secrets.add(text)
   }
 
-  add({ code, path, message, expected, hint, severity = 'error', at = 'value' }: Finding): void {
+  add({ code, path, message, expected, hint, severity = 'error', at = 'value', hideLine }: Finding): void {
     const position = this.#locate(path, at)
     if (position !== undefined && this.#wrongLines.has(position.line)) return
+    if (position !== undefined && hideLine) this.#hiddenLines.add(position.line)
     const problem: Problem = {
       code,
       severity,
@@ -79,12 +84,15 @@ export class Report {
     return {
       ...problem,
       message: hide(message),
-      ...(position && {
-        position: { ...position, ...(position.text !== undefined && { text: hide(position.text) }) },
-      }),
+      ...(position && { position: this.#maskLine(position, hide) }),
       ...(expected !== undefined && { expected: hide(expected) }),
       ...(hint !== undefined && { hint: hide(hint) }),
     }
+  }
+
+  #maskLine({ file, line, column, text }: Position, hide: (text: string) => string): Position {
+    const shown = text === undefined || this.#hiddenLines.has(line) ? {} : { text: hide(text) }
+    return { file, line, column, ...shown }
   }
 }
 

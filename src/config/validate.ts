@@ -1,19 +1,9 @@
-import { z } from '../contracts/schema.ts'
+import type { z } from '../contracts/schema.ts'
 import { suggest } from '../util/suggest.ts'
-import { parseDuration, parseSize } from '../util/units.ts'
 import { type ConfigPath, formatPath } from './problems.ts'
 import type { Finding, Report } from './report.ts'
-import {
-  alternatives,
-  childOf,
-  isMapping,
-  keysOf,
-  markerOf,
-  metaOf,
-  rawAlternatives,
-  schemaAt,
-  valueAt,
-} from './shape.ts'
+import { childOf, isMapping, keysOf, markerOf, schemaAt, valueAt } from './shape.ts'
+import { inWords, show, whatToWrite } from './words.ts'
 
 /**
  * Checks a value against its schema and reports every mistake.
@@ -36,7 +26,8 @@ export function validate<Schema extends z.ZodType>(
   let rest = value
   let issues: readonly Issue[] = first.error.issues
   while (issues.every(({ path: at, code }) => at.length > 0 || code === 'unrecognized_keys')) {
-    for (const issue of issues) {
+    // Backwards, so that leaving out an element of a list does not move one that is still to be left out.
+    for (const issue of issues.toReversed()) {
       for (const wrong of wrongPaths(issue, rest)) rest = without(rest, wrong)
     }
     const next = schema.safeParse(rest)
@@ -61,13 +52,14 @@ function wrongPaths(issue: Issue, value: unknown): ConfigPath[] {
   return [valueAt(value, path) === undefined ? path.slice(0, -1) : path]
 }
 
+/** A copy without what stands at a path. What cannot be opened goes as a whole, so that there always is less. */
 function without(value: unknown, [key, ...rest]: ConfigPath): unknown {
   if (key === undefined) return undefined
   if (Array.isArray(value)) {
     if (rest.length === 0) return value.filter((_item, index) => index !== key)
     return value.map((item, index) => (index === key ? without(item, rest) : item))
   }
-  if (!isMapping(value)) return value
+  if (!isMapping(value)) return undefined
   const entries = Object.entries(value)
   if (rest.length === 0) return Object.fromEntries(entries.filter(([name]) => name !== key))
   return Object.fromEntries(entries.map(([name, item]) => [name, name === key ? without(item, rest) : item]))
@@ -92,7 +84,8 @@ function explain(issue: Issue, context: Context): Finding[] {
       return entered.flatMap((inner) => explain({ ...inner, path: [...at, ...inner.path] } as Issue, context))
     }
   }
-  const shown = marker === 'secret' ? 'a value that it cannot have' : show(input)
+  const isSecret = marker === 'secret'
+  const shown = isSecret ? 'a value that it cannot have' : show(input)
   const said = issue.code === 'custom' ? issue.message : undefined
   if (said !== undefined && !said.startsWith('expected '))
     return [{ code: 'VALUE_INVALID', path, message: `${nameOf(path)}: ${said}` }]
@@ -102,7 +95,8 @@ function explain(issue: Issue, context: Context): Finding[] {
       path,
       message: `${nameOf(path)} is ${shown}`,
       expected: said?.slice('expected '.length) ?? (schema && inWords(schema)),
-      hint: schema && marker !== 'secret' ? whatToWrite(schema, input) : undefined,
+      hint: schema && !isSecret ? whatToWrite(schema, input) : undefined,
+      hideLine: isSecret,
     },
   ]
 }
@@ -133,7 +127,15 @@ function unknownKey(key: string, path: ConfigPath, schema: z.ZodType | undefined
         : known.length > 0
           ? `there are ${known.join(', ')}`
           : 'there are no options here'
-  return { code: 'KEY_UNKNOWN', path: [...path, key], at: 'key', message: `${nameOf(path)} has no option ${key}`, hint }
+  const meant = near === undefined ? undefined : schema && childOf(schema, near)
+  return {
+    code: 'KEY_UNKNOWN',
+    path: [...path, key],
+    at: 'key',
+    message: `${nameOf(path)} has no option ${key}`,
+    hint,
+    hideLine: meant !== undefined && markerOf(meant) === 'secret',
+  }
 }
 
 function missingKey(path: ConfigPath, schema: z.ZodType | undefined): Finding {
@@ -160,128 +162,4 @@ function hexNotQuoted(path: ConfigPath): Finding {
 /** A path for a message; the whole configuration has no name. */
 function nameOf(path: ConfigPath): string {
   return formatPath(path) || 'the configuration'
-}
-
-const MARKER_WORDS: Readonly<Record<string, string>> = {
-  expression: 'an expression, such as msg.temp * 2',
-  condition: 'a condition, such as msg.temp > 30',
-  template: 'a text, in which ${…} is evaluated',
-  bytesTemplate: 'a text or bytes, such as "\\x02${msg.id}\\r\\n"',
-  dataflow: 'a list of steps, or the name of an entry of dataflows',
-  framing: 'a framing, such as line or { fixed: { length: 20 } }',
-  format: 'a format, such as json or { csv: { … } }',
-  duration: 'a duration with a unit, such as 30s',
-  size: 'a size with a unit, such as 64KiB',
-  bytes: 'bytes, such as "\\r\\n" or { hex: "0d0a" }',
-}
-
-/** What an option takes: "a whole number from 1 to 8". */
-function inWords(schema: z.ZodType): string {
-  const all = alternatives(schema).flatMap((one) => markerInWords(one) ?? typeInWords(one) ?? [])
-  return [...new Set(all)].join(', or ')
-}
-
-function markerInWords(schema: z.ZodType): string | undefined {
-  const words = MARKER_WORDS[markerOf(schema) ?? '']
-  return words !== undefined && metaOf(schema, 'off') === true ? `${words}, or off` : words
-}
-
-function typeInWords(schema: z.ZodType): string | undefined {
-  if (schema instanceof z.ZodNumber) return numberInWords(schema)
-  if (schema instanceof z.ZodString) return 'a text'
-  if (schema instanceof z.ZodBoolean) return 'true or false'
-  if (schema instanceof z.ZodArray) return 'a list'
-  if (schema instanceof z.ZodRecord) return 'a mapping'
-  if (schema instanceof z.ZodObject) return `a mapping with ${listed(Object.keys(schema.shape), 'and')}`
-  if (schema instanceof z.ZodEnum) return listed(schema.options.map(String), 'or')
-  if (schema instanceof z.ZodLiteral) return listed([...schema.values].map(String), 'or')
-  return undefined
-}
-
-function numberInWords({ minValue, maxValue, isInt }: z.ZodNumber): string {
-  const known = (bound: number | null) =>
-    bound !== null && Math.abs(bound) < Number.MAX_SAFE_INTEGER ? bound : undefined
-  const [from, to] = [known(minValue), known(maxValue)]
-  const range =
-    from !== undefined && to !== undefined
-      ? ` from ${from} to ${to}`
-      : from !== undefined
-        ? ` of at least ${from}`
-        : to !== undefined
-          ? ` of at most ${to}`
-          : ''
-  return `a ${isInt ? 'whole ' : ''}number${range}`
-}
-
-function listed(words: readonly string[], conjunction: string): string {
-  return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} ${conjunction} ${words.at(-1)}`
-}
-
-/** A value as it stands in a message: short, and mappings not at all. */
-function show(value: unknown): string {
-  if (value === null || value === undefined) return 'empty'
-  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
-  if (Array.isArray(value)) return 'a list'
-  return typeof value === 'function' ? 'a function' : 'a mapping'
-}
-
-const YES: ReadonlySet<string> = new Set(['yes', 'on', 'y'])
-const NO: ReadonlySet<string> = new Set(['no', 'off', 'n'])
-
-/** The cure for the usual slips; undefined when the right value cannot be guessed. */
-function whatToWrite(schema: z.ZodType, input: unknown): string | undefined {
-  const marker = markerOf(schema)
-  if (marker === 'duration') return unitHint(input, DURATION_UNITS, ['s', 'ms'], parseDuration)
-  if (marker === 'size') return unitHint(input, SIZE_UNITS, ['KiB', 'B'], parseSize)
-  const types = rawAlternatives(schema)
-  const takes = (test: (branch: z.ZodType) => boolean) => types.some(test)
-  if (typeof input === 'string') {
-    const word = input.toLowerCase()
-    if (takes((branch) => branch instanceof z.ZodBoolean) && (YES.has(word) || NO.has(word))) {
-      return `write ${YES.has(word)} (YAML 1.2 knows only true and false)`
-    }
-    if (takes((branch) => branch instanceof z.ZodBoolean) && /^(true|false)$/i.test(word))
-      return `write ${word}, without quotes`
-    if (takes((branch) => branch instanceof z.ZodNumber) && /^-?\d+(\.\d+)?$/.test(input))
-      return `write ${input}, without quotes`
-    const near = suggest(
-      input,
-      types.flatMap((branch) => (branch instanceof z.ZodEnum ? branch.options.map(String) : [])),
-    )
-    return near && `did you mean ${near}?`
-  }
-  if ((typeof input === 'number' || typeof input === 'boolean') && takes((branch) => branch instanceof z.ZodString)) {
-    return `put it in quotes: "${input}"`
-  }
-  return undefined
-}
-
-/** Units as people write them, and as they are written here. */
-const DURATION_UNITS: readonly [RegExp, string][] = [
-  [/^(?:msecs?|milliseconds?|millis)$/i, 'ms'],
-  [/^(?:secs?|seconds?|S)$/i, 's'],
-  [/^(?:mins?|minutes?|M)$/i, 'm'],
-  [/^(?:hrs?|hours?|H)$/i, 'h'],
-  [/^(?:days?|D)$/i, 'd'],
-]
-const SIZE_UNITS: readonly [RegExp, string][] = [
-  [/^(?:b|bytes?)$/i, 'B'],
-  [/^(?:k|kb|kib)$/i, 'KiB'],
-  [/^(?:m|mb|mib)$/i, 'MiB'],
-  [/^(?:g|gb|gib)$/i, 'GiB'],
-]
-
-function unitHint(
-  input: unknown,
-  known: readonly [RegExp, string][],
-  usual: readonly string[],
-  parse: (text: string) => number | undefined,
-): string | undefined {
-  const match = /^(\d+(?:\.\d+)?)\s*([A-Za-z]*)$/.exec(String(input).trim())
-  if (match === null) return undefined
-  const [, count, unit = ''] = match
-  if (unit === '') return `write ${usual.map((name) => `${count}${name}`).join(' or ')}`
-  const name = known.find(([pattern]) => pattern.test(unit))?.[1]
-  return name !== undefined && parse(`${count}${name}`) !== undefined ? `write ${count}${name}` : undefined
 }

@@ -57,7 +57,12 @@ function explain({ code, pos: [at], message }: YAMLError, document: Document, te
     if (inner === null || /["']\s*(?:[=!<>+&|?]|in\b)/.test(inner[2]!)) return found
     return { ...found, message: 'this text ends at its second quote', hint: `write ${quote(inner[2]!)}` }
   }
-  return { code: 'YAML_INVALID', offset: at, message: `this is not valid YAML: ${message}` }
+  // What the parser quotes might be a secret; the line is shown anyway.
+  return {
+    code: 'YAML_INVALID',
+    offset: at,
+    message: `this is not valid YAML: ${message.replace(/: (?:".*"|\S+)$/s, '')}`,
+  }
 }
 
 /** A mapping where none can be: an unquoted `a ? b : c` or `a: b`, or a line that is indented too far. */

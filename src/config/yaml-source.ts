@@ -26,6 +26,8 @@ export function readYaml(text: string, file: string, baseDir: string): LoadedCon
     lineCounter,
     keepSourceTokens: true,
     prettyErrors: false,
+    // Its warnings would quote the file, and with it perhaps a secret.
+    logLevel: 'error',
     // Keys are texts always: `{ 7: … }` under `lookup:` has the key "7".
     stringKeys: true,
   })

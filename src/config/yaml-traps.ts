@@ -17,11 +17,21 @@ export function findYamlTraps(document: Document, text: string): YamlFinding[] {
       const { tag, anchor } = node as { tag?: string; anchor?: string }
       if (tag !== undefined && !tag.startsWith('tag:yaml.org,2002:')) {
         const at = tagOffset(document, text, tag, from)
-        trap('YAML_TAG', at, `${tag} without quotes is a YAML tag, and is lost`, cure(text, at, ancestors))
+        trap(
+          'YAML_TAG',
+          at,
+          'an unquoted ! begins a YAML tag, and the word behind it is lost',
+          cure(text, at, ancestors),
+        )
       }
       if (anchor !== undefined && (isEmpty(node) || !/^[A-Za-z]\w*$/.test(anchor))) {
         const at = text.lastIndexOf(`&${anchor}`, from)
-        trap('YAML_ANCHOR', at, `&${anchor} without quotes is a YAML anchor, and is lost`, cure(text, at, ancestors))
+        trap(
+          'YAML_ANCHOR',
+          at,
+          'an unquoted & begins a YAML anchor, and the word behind it is lost',
+          cure(text, at, ancestors),
+        )
       }
     },
   })
@@ -29,7 +39,7 @@ export function findYamlTraps(document: Document, text: string): YamlFinding[] {
     Alias(_key, alias, ancestors) {
       if (alias.resolve(document) !== undefined) return
       const at = alias.range?.[0] ?? 0
-      const message = `*${alias.source} without quotes is a YAML alias, and no anchor has this name`
+      const message = 'an unquoted * begins a YAML alias, and no anchor has this name'
       trap('YAML_ANCHOR', at, message, cure(text, at, ancestors))
     },
     Scalar(_key, scalar, ancestors) {

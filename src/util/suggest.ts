@@ -1,8 +1,9 @@
 /**
  * The known word that was probably meant, for "did you mean" hints.
- * @returns undefined when nothing is near enough (more than a third of the letters differ)
+ * @returns undefined when nothing is near enough: more than a third of the letters differ, and neither word begins with
+ * the other
  */
-export function suggest(word: string, known: Iterable<string>): string | undefined {
+export function suggest(word: string, known: readonly string[]): string | undefined {
   let best: string | undefined
   let bestDistance = Math.floor(Math.max(word.length, 3) / 3) + 1
   for (const candidate of known) {
@@ -12,7 +13,12 @@ export function suggest(word: string, known: Iterable<string>): string | undefin
       bestDistance = distance
     }
   }
-  return best
+  return best ?? known.find((candidate) => isBeginning(word.toLowerCase(), candidate.toLowerCase()))
+}
+
+/** True when one of the words is the other cut short: warn and warning. */
+function isBeginning(a: string, b: string): boolean {
+  return Math.min(a.length, b.length) > 2 && (a.startsWith(b) || b.startsWith(a))
 }
 
 /** Optimal string alignment distance: insert, delete, replace, swap of neighbours cost one each. */
