@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { PartDefinition } from '../contracts/define.ts'
 import { z } from '../contracts/schema.ts'
+import { describeOptions, type OptionsSchema } from '../registry/options-schema.ts'
 import type { Check } from './check.ts'
 
 /** What holds for the definition of any part, whatever its kind: its names, its sentences and its options. */
@@ -18,22 +19,11 @@ export function definitionSuite(definition: PartDefinition): Check[] {
       },
     },
     {
-      name: 'the options are strict',
+      name: 'unknown options are refused, and every option is described',
       run() {
-        assert.ok(options instanceof z.ZodObject, 'the options are no z.strictObject')
-        assert.ok(options.def.catchall instanceof z.ZodNever, 'unknown keys are not refused: use z.strictObject')
-      },
-    },
-    {
-      name: 'every option is described',
-      run() {
-        for (const [key, schema] of Object.entries(shapeOf(options))) {
-          assert.match(
-            describe(schema) ?? '',
-            /\S.*\.$/s,
-            `the option ${key} has no description that ends with a full stop`,
-          )
-        }
+        const described = describeOptions(options)
+        if (described.properties === undefined) assertDescribed('the options', described)
+        checkOptions('', described)
       },
     },
     {
@@ -58,11 +48,25 @@ function shapeOf(options: z.ZodType): Readonly<Record<string, z.ZodType>> {
   return options instanceof z.ZodObject ? (options.shape as Record<string, z.ZodType>) : {}
 }
 
-/** The description of a schema or of what it wraps. */
-function describe(schema: z.ZodType): string | undefined {
-  if (schema.description !== undefined) return schema.description
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault) {
-    return describe(schema.unwrap() as z.ZodType)
+/** Looks at a mapping and at everything inside it. @param path '' for the options themselves, else such as `to.client` */
+function checkOptions(path: string, schema: OptionsSchema): void {
+  if (schema.properties !== undefined) {
+    assert.equal(
+      schema.additionalProperties,
+      false,
+      `${path || 'options'}: unknown keys are not refused: use z.strictObject`,
+    )
   }
-  return undefined
+  for (const [key, option] of Object.entries(schema.properties ?? {})) {
+    const place = path === '' ? key : `${path}.${key}`
+    assertDescribed(`the option ${place}`, option)
+    checkOptions(place, option)
+  }
+  for (const alternative of schema.anyOf ?? []) checkOptions(path, alternative)
+  if (schema.items !== undefined) checkOptions(`${path}[]`, schema.items)
+  if (typeof schema.additionalProperties === 'object') checkOptions(`${path}.NAME`, schema.additionalProperties)
+}
+
+function assertDescribed(what: string, { description }: OptionsSchema): void {
+  assert.match(description ?? '', /\S.*\.$/s, `${what}: there is no description that ends with a full stop`)
 }

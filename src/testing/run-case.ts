@@ -134,7 +134,7 @@ async function awaitDial(
 }
 
 /** Sends the chunks, half-closes, and gives everything that came back until the other side closed. */
-function talk(socket: Socket, chunks: readonly Buffer[]): Promise<Buffer> {
+export function talk(socket: Socket, chunks: readonly Buffer[]): Promise<Buffer> {
   const received: Buffer[] = []
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {

@@ -1,0 +1,85 @@
+import { expect, test } from 'vitest'
+import { defineStep, type StepDefinition } from '../contracts/define.ts'
+import { expr, z } from '../contracts/schema.ts'
+import { createRegistry } from '../registry/builtins.ts'
+import { runExample } from './run-example.ts'
+import { stepSuite } from './step-suite.ts'
+
+const good = defineStep({
+  name: 'rename',
+  summary: 'Puts the value under a key.',
+  options: z.strictObject({ key: z.string().describe('The key.') }),
+  short: 'key',
+  examples: [{ title: 'Rename', config: { rename: 'a' }, given: [{ b: 1 }], gives: [{ a: { b: 1 } }] }],
+  create: ({ key }) => ({ run: (message) => message.with({ [key]: message.msg }) }),
+})
+
+/** The names of the checks that fail. */
+async function failing(definition: StepDefinition): Promise<string[]> {
+  const registry = createRegistry().add(definition)
+  const names: string[] = []
+  for (const { name, run } of stepSuite(definition, { runExample: (example) => runExample(example, registry) })) {
+    try {
+      await run()
+    } catch {
+      names.push(name)
+    }
+  }
+  return names
+}
+
+test('a good step passes', async () => {
+  expect(await failing(good as StepDefinition)).toEqual([])
+})
+
+test('says which promise a step breaks', async () => {
+  const broken = (change: Partial<StepDefinition>) => failing({ ...(good as StepDefinition), ...change })
+  const example = good.examples[0]!
+  expect(await broken({ examples: [] })).toEqual(['there is at least one example'])
+  expect(await broken({ examples: [{ ...example, gives: [{ a: { b: 2 } }] }] })).toEqual(['example: Rename'])
+  expect(await broken({ examples: [{ ...example, replies: ['OK'] }] })).toEqual(['example: Rename'])
+  expect(await broken({ examples: [{ ...example, config: { rename: { kee: 'a' } } }] })).toEqual([
+    'example: the options are valid: Rename',
+    'example: Rename',
+  ])
+  expect(await broken({ examples: [{ ...example, config: { map: { a: 'msg' } } }] })).toEqual([
+    'example: the options are valid: Rename',
+  ])
+  const mutates: StepDefinition['create'] = () => ({
+    run(message) {
+      Object.assign(message.msg as object, { a: { b: 1 } })
+      return message
+    },
+  })
+  expect(await broken({ create: mutates })).toEqual(['example: Rename'])
+})
+
+test('looks at options inside of options', async () => {
+  const nested = (inner: z.ZodType) =>
+    failing({ ...(good as StepDefinition), options: z.strictObject({ key: z.string().describe('The key.'), inner }) })
+  const complaint = ['unknown options are refused, and every option is described']
+  expect(
+    await nested(
+      z
+        .array(z.strictObject({ a: expr() }))
+        .default([])
+        .describe('A list.'),
+    ),
+  ).toEqual(complaint)
+  expect(
+    await nested(
+      z
+        .object({ a: expr().describe('A.') })
+        .optional()
+        .describe('Loose.'),
+    ),
+  ).toEqual(complaint)
+  expect(
+    await nested(
+      z
+        .strictObject({ a: expr().describe('A.') })
+        .optional()
+        .describe('Fine.'),
+    ),
+  ).toEqual([])
+})
