@@ -12,7 +12,7 @@ export interface TransportSubject {
 }
 
 /** What every transport must do, whatever carries its bytes. */
-export function transportChecks({ transport, where }: TransportSubject): Check[] {
+export function transportSuite({ transport, where }: TransportSubject): Check[] {
   const check = (name: string, run: (pair: Pair) => Promise<void>): Check => ({
     name,
     run: async () => {

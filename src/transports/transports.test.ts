@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { generate } from 'selfsigned'
 import { afterAll, describe, it } from 'vitest'
 import type { TlsLayer, Transport } from '../contracts/transport.ts'
-import { transportChecks } from '../testing/transport-suite.ts'
+import { transportSuite } from '../testing/transport-suite.ts'
 import { createMemoryTransport } from './memory.ts'
 import { createTcp } from './tcp.ts'
 import { createClientTls, createServerTls } from './tls.ts'
@@ -34,7 +34,7 @@ const subjects = {
 
 for (const [name, subject] of Object.entries(subjects)) {
   describe(name, () => {
-    for (const check of transportChecks(subject)) it(check.name, check.run)
+    for (const check of transportSuite(subject)) it(check.name, check.run)
   })
 }
 

@@ -1,0 +1,165 @@
+import { type Client, formatAddress } from '../contracts/client.ts'
+import { type CloseReason, closeReasons, failures, type SluiceError } from '../contracts/errors.ts'
+import type { EventMap, EventName, LogLevel } from '../contracts/events.ts'
+import type { Message } from '../contracts/message.ts'
+import { formatBytes } from '../util/escapes.ts'
+import { formatDuration } from '../util/units.ts'
+import { recognise } from './recognise.ts'
+
+/** One line of the log, before it is written. */
+export interface LogRecord {
+  readonly level: LogLevel
+  /** The sentence for people. */
+  readonly text: string
+  readonly fields: Readonly<Record<string, string | number | undefined>>
+  /** Lines of one kind come at most so often; undefined for lines that are never held back. */
+  readonly kind?: string
+}
+
+/** What a record is made with. */
+export interface RecordContext {
+  /** Milliseconds since 1970. */
+  now(): number
+  /** Whether the bytes of an endpoint must not appear in the log. */
+  redacted(endpoint: string): boolean
+}
+
+/** How each event reads in the log; undefined for one that leaves no line. */
+export const logRecords: {
+  readonly [Name in EventName]: (event: EventMap[Name], context: RecordContext) => LogRecord | undefined
+} = {
+  'server.started': () => info('the server has started', {}),
+  'server.draining': ({ deadlineMs }) => info('the server is stopping', { deadlineMs }),
+  'server.stopped': () => info('the server has stopped', {}),
+
+  'listener.opened': ({ endpoint, address, tls }) => {
+    const where = formatAddress(address)
+    return info(`${endpoint} listens on ${where}${tls ? ' with TLS' : ''}`, { endpoint, address: where })
+  },
+  'listener.closed': ({ endpoint, address }) => {
+    const where = formatAddress(address)
+    return info(`${endpoint} no longer listens on ${where}`, { endpoint, address: where })
+  },
+  'dial.failed': ({ endpoint, target, error, retryIn }) =>
+    warn(
+      `${endpoint}: ${error.message}; next attempt in ${formatDuration(Math.round(retryIn))}`,
+      { endpoint, target, ...reasonOf(error), retryIn },
+      `dial.failed ${endpoint} ${error.code}`,
+    ),
+  'poll.timedOut': ({ client }) =>
+    warn(`${client.id} did not answer a poll`, peerOf(client), `poll.timedOut ${client.endpoint}`),
+
+  'connection.opened': ({ client }) =>
+    info(`${client.id} connected`, { ...peerOf(client), tls: client.tls ? 'yes' : undefined }),
+  'connection.spoke': ({ client, bytes }, context) => {
+    const hint = recognise(bytes)
+    if (hint === undefined) return undefined
+    const fields = { ...peerOf(client), bytes: shown(bytes, client.endpoint, context) }
+    return warn(hint, fields, `connection.spoke ${client.endpoint}`)
+  },
+  'connection.closed': ({ client, reason, detail }, { now }) => ({
+    level: EXPECTED.has(reason) ? 'info' : 'warn',
+    text: `${client.id} closed: ${closeReasons[reason]}`,
+    fields: {
+      ...peerOf(client),
+      reason,
+      detail: detail || undefined,
+      bytesIn: client.bytesIn,
+      bytesOut: client.bytesOut,
+      messagesIn: client.messagesIn,
+      messagesOut: client.messagesOut,
+      ageMs: Math.max(0, Math.round(now() - client.since)),
+    },
+  }),
+  'connection.refused': ({ endpoint, remote, reason, detail }) => {
+    const peer = formatAddress(remote)
+    return warn(
+      `${endpoint} refused ${peer}: ${closeReasons[reason]}`,
+      { endpoint, peer, reason, detail: detail || undefined },
+      `connection.refused ${endpoint} ${reason}`,
+    )
+  },
+
+  'frame.rejected': ({ message, error }, context) =>
+    warn(
+      `${message.endpoint} rejected a frame: ${sentence(error, message.endpoint, context)}`,
+      { ...originOf(message, context), ...reasonOf(error) },
+      `frame.rejected ${message.endpoint} ${error.code}`,
+    ),
+  'message.failed': ({ message, error, step, outcome }, context) => ({
+    level: outcome === 'handled' ? 'info' : 'error',
+    text: `a message failed in ${step}: ${sentence(error, message.endpoint, context)}`,
+    fields: { ...originOf(message, context), step, ...reasonOf(error), outcome },
+    kind: `message.failed ${step} ${error.code} ${outcome}`,
+  }),
+  'deadLetter.stored': ({ id, message, error }, context) => ({
+    level: 'debug',
+    text: `dead letter ${id} stored`,
+    fields: { id, ...originOf(message, context), ...reasonOf(error) },
+  }),
+  // Never held back: nothing else is left of these messages.
+  'deadLetter.lost': ({ message, error, cause }, context) => ({
+    level: 'error',
+    text: `a dead letter could not be stored: ${cause.message}`,
+    fields: { ...originOf(message, context), ...reasonOf(error), detail: sentence(error, message.endpoint, context) },
+  }),
+  'reply.lost': ({ client, count }) =>
+    warn(
+      `${count} ${count === 1 ? 'answer' : 'answers'} to ${client.id} lost: the connection had closed`,
+      { ...peerOf(client), count },
+      `reply.lost ${client.endpoint}`,
+    ),
+  'sink.retried': ({ step, attempt, error, retryIn }) =>
+    warn(
+      `${step}: ${error.message}; next attempt in ${formatDuration(Math.round(retryIn))}`,
+      { step, attempt, ...reasonOf(error), retryIn },
+      `sink.retried ${step} ${error.code}`,
+    ),
+  // The user asked for each of these lines.
+  'part.logged': ({ level, step, text, client }) => ({
+    level,
+    text,
+    fields: { step, ...(client && peerOf(client)) },
+  }),
+}
+
+/** Reasons for which a connection ends in daily work. */
+const EXPECTED: ReadonlySet<CloseReason> = new Set([
+  'client_closed',
+  'closed_by_step',
+  'closed_by_api',
+  'drained',
+] satisfies CloseReason[])
+
+function info(text: string, fields: LogRecord['fields']): LogRecord {
+  return { level: 'info', text, fields }
+}
+
+function warn(text: string, fields: LogRecord['fields'], kind: string): LogRecord {
+  return { level: 'warn', text, fields, kind }
+}
+
+function peerOf(client: Client): LogRecord['fields'] {
+  return { endpoint: client.endpoint, client: client.id, peer: formatAddress(client) }
+}
+
+function originOf(message: Message, context: RecordContext): LogRecord['fields'] {
+  return {
+    ...peerOf(message.client),
+    sequence: message.sequence,
+    bytes: shown(message.raw, message.endpoint, context),
+  }
+}
+
+function reasonOf({ code, hint }: SluiceError): LogRecord['fields'] {
+  return { reason: code, hint }
+}
+
+function shown(bytes: Buffer, endpoint: string, { redacted }: RecordContext): string {
+  return redacted(endpoint) ? `(${bytes.length} bytes)` : formatBytes(bytes)
+}
+
+/** An error's message may quote the data, such as the text that is no JSON. */
+function sentence(error: SluiceError, endpoint: string, { redacted }: RecordContext): string {
+  return redacted(endpoint) ? failures[error.code] : error.message
+}

@@ -1,0 +1,131 @@
+import { styleText } from 'node:util'
+import { destination, type Logger, pino, stdTimeFunctions } from 'pino'
+import type { EventMap, EventName, Events, LogLevel } from '../contracts/events.ts'
+import { type LogRecord, logRecords } from './log-records.ts'
+import { Repeats } from './repeats.ts'
+
+export interface LogOptions {
+  readonly level: LogLevel
+  /** `json`: one object a line, for machines. `text`: one compact line, for terminals. */
+  readonly format: 'json' | 'text'
+  /** Colours in the text format. Default false. */
+  readonly color?: boolean
+  /** Endpoints whose bytes must not appear: neither frames nor error messages, which may quote them. */
+  readonly redact?: readonly string[]
+  /**
+   * Where lines go; default: standard error, so that standard output stays free for data. There, lines are written in the
+   * background: a reader that stands still loses what exceeds 1 MiB instead of holding the server.
+   */
+  readonly stream?: { write(line: string): unknown }
+}
+
+export interface Log {
+  /** Resolves when every line so far is written. */
+  flush(): Promise<void>
+  /** Unsubscribes and flushes. */
+  close(): Promise<void>
+}
+
+/**
+ * Writes the events of a server as log lines.
+ *
+ * Nothing that a client sends can forge a line or move the cursor of a terminal: control characters are shown as
+ * escapes, and fields end after 1 KiB. Of lines that say the same about the same endpoint, ten a second are written and
+ * the others are counted.
+ */
+export function attachLog(events: Pick<Events, 'on'>, options: LogOptions): Log {
+  const background = options.stream === undefined ? openStandardError() : undefined
+  const logger = createLogger(options, options.stream ?? background!)
+  const write = ({ level, text, fields }: LogRecord, event: string) =>
+    logger[level]({ event, ...shorten(fields) }, safe(text))
+  const repeats = new Repeats(LINES_PER_SECOND, 1000, (kind, suppressed) => {
+    const [event = '', ...about] = kind.split(' ')
+    write(
+      { level: 'warn', text: `${suppressed} more lines like this: ${about.join(' ')}`, fields: { suppressed } },
+      event,
+    )
+  })
+  const redacted = new Set(options.redact)
+  const context = { now: Date.now, redacted: (endpoint: string) => redacted.has(endpoint) }
+
+  const subscribe = <Name extends EventName>(name: Name) =>
+    events.on(name, (event: EventMap[Name]) => {
+      const record = logRecords[name](event, context)
+      if (record === undefined || !logger.isLevelEnabled(record.level)) return
+      if (record.kind === undefined || repeats.admit(record.kind)) write(record, name)
+    })
+  const unsubscribe = (Object.keys(logRecords) as EventName[]).map(subscribe)
+
+  const flush = async () => {
+    repeats.flush()
+    await background?.flush()
+  }
+  return {
+    flush,
+    close: async () => {
+      for (const stop of unsubscribe) stop()
+      await flush()
+    },
+  }
+}
+
+const LINES_PER_SECOND = 10
+const MAX_FIELD = 1024
+const MAX_WAITING = 1024 * 1024
+
+function createLogger({ level, format, color = false }: LogOptions, stream: { write(line: string): unknown }): Logger {
+  const out = format === 'json' ? stream : { write: (line: string) => stream.write(toText(JSON.parse(line), color)) }
+  return pino(
+    {
+      level,
+      base: null,
+      messageKey: 'text',
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    out as { write(line: string): void },
+  )
+}
+
+function openStandardError() {
+  const stream = destination({ dest: 2, sync: false, maxLength: MAX_WAITING })
+  // Standard error may be closed under us; a server goes on without it.
+  stream.on('error', () => {})
+  return {
+    write: (line: string) => stream.write(line),
+    flush: () => new Promise<void>((resolve) => stream.flush(() => resolve())),
+  }
+}
+
+function shorten(fields: LogRecord['fields']): LogRecord['fields'] {
+  const result: Record<string, string | number | undefined> = {}
+  for (const [name, value] of Object.entries(fields)) result[name] = typeof value === 'string' ? safe(value) : value
+  return result
+}
+
+/** Control and format characters (line breaks, escapes of terminals, bidirectional marks) become visible. */
+function safe(text: string): string {
+  const cut = text.length > MAX_FIELD ? `${text.slice(0, MAX_FIELD)}…` : text
+  return cut.toWellFormed().replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, visible)
+}
+
+function visible(character: string): string {
+  const code = character.codePointAt(0)!
+  return code > 0xff ? `\\u{${code.toString(16)}}` : `\\x${code.toString(16).padStart(2, '0')}`
+}
+
+const STYLES = { debug: 'dim', info: 'green', warn: 'yellow', error: 'red' } as const
+
+/** `12:00:00.123Z INFO  scales-17 connected  peer=10.0.0.7:50412`: the time is UTC. */
+function toText({ time, level, text, event: _, ...fields }: Record<string, unknown>, color: boolean): string {
+  const paint = (style: 'dim' | 'green' | 'yellow' | 'red', part: string) =>
+    color ? styleText(style, part, { validateStream: false }) : part
+  const clock = paint('dim', String(time).slice(11))
+  const word = paint(STYLES[level as LogLevel], String(level).toUpperCase().padEnd(5))
+  const pairs = Object.entries(fields).map(([name, value]) => `${paint('dim', `${name}=`)}${quoted(String(value))}`)
+  return `${clock} ${word} ${text}${pairs.length > 0 ? '  ' : ''}${pairs.join(' ')}\n`
+}
+
+function quoted(value: string): string {
+  return /^[^\s"=]+$/.test(value) ? value : `"${value.replaceAll('"', '\\"')}"`
+}

@@ -1,0 +1,54 @@
+/**
+ * Every metric, by name: the one list that `/metrics` and the reference page are made from. Names and labels are stable
+ * under semantic versioning. Values of the label `reason` are the codes of `contracts/errors.ts`.
+ */
+export const metricTable = {
+  sluice_connections: gauge(['endpoint'], 'Clients connected now.'),
+  sluice_connections_opened_total: counter(['endpoint'], 'Connections that became clients.'),
+  sluice_connections_closed_total: counter(['endpoint', 'reason'], 'Clients whose connection has ended.'),
+  sluice_connections_refused_total: counter(
+    ['endpoint', 'reason'],
+    'Connections that were closed before they became clients.',
+  ),
+  sluice_bytes_received_total: counter(['endpoint'], 'Bytes read, inside TLS.'),
+  sluice_bytes_sent_total: counter(['endpoint'], 'Bytes written, inside TLS.'),
+  sluice_messages_received_total: counter(['endpoint'], 'Frames that became messages.'),
+  sluice_messages_sent_total: counter(['endpoint'], 'Answers and sends that were queued at a connection.'),
+  sluice_messages_dropped_total: counter(['endpoint'], 'Messages that a step ended on purpose, such as filter.'),
+  sluice_messages_failed_total: counter(['endpoint', 'reason'], 'Messages that failed in a step.'),
+  sluice_frames_rejected_total: counter(['endpoint', 'reason'], 'Frames that framing or format refused.'),
+  sluice_dead_letters_total: counter(['endpoint', 'reason'], 'Messages and frames kept as dead letters.'),
+  sluice_dead_letters_lost_total: counter(
+    ['endpoint', 'reason'],
+    'Messages that could not even be kept as dead letters.',
+  ),
+  sluice_replies_lost_total: counter(['endpoint'], 'Answers whose connection had closed before they could be sent.'),
+  sluice_queued_bytes: gauge(['endpoint'], 'Bytes in memory: read and not yet run, and answers not yet sent.'),
+  sluice_dials_failed_total: counter(['endpoint', 'reason'], 'Attempts of a connect: endpoint to connect that failed.'),
+  sluice_polls_timed_out_total: counter(['endpoint'], 'Polls that were not answered in time.'),
+  sluice_sink_retries_total: counter(['step', 'reason'], 'Deliveries that failed for now and were tried again.'),
+  sluice_event_loop_delay_seconds: gauge(
+    ['quantile'],
+    'How long the event loop was busy with one thing, since the last scrape; quantile 1 is the longest.',
+  ),
+  process_cpu_seconds_total: counter([], 'CPU time used, in user and system mode.'),
+  process_resident_memory_bytes: gauge([], 'Memory in use.'),
+  process_start_time_seconds: gauge([], 'When the process was started; seconds since 1970.'),
+} as const satisfies Record<string, MetricDescription>
+
+export type MetricName = keyof typeof metricTable
+
+export interface MetricDescription {
+  readonly type: 'counter' | 'gauge'
+  readonly labels: readonly string[]
+  /** One sentence. */
+  readonly help: string
+}
+
+function counter<const Labels extends readonly string[]>(labels: Labels, help: string) {
+  return { type: 'counter', labels, help } as const
+}
+
+function gauge<const Labels extends readonly string[]>(labels: Labels, help: string) {
+  return { type: 'gauge', labels, help } as const
+}

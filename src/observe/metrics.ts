@@ -1,0 +1,151 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { Counter, Gauge, Registry } from 'prom-client'
+import type { EndpointCounters, Observed, ObservedEndpoint } from '../contracts/counters.ts'
+import type { Events } from '../contracts/events.ts'
+import { type MetricName, metricTable } from './metric-table.ts'
+
+export interface Metrics {
+  /** The value of the Content-Type header that goes with the text. */
+  readonly contentType: string
+  /** Everything, in Prometheus' text format. Counters are read at this moment. */
+  text(): Promise<string>
+  /** Stops measuring. */
+  close(): void
+}
+
+/**
+ * Metrics of a server. They cost nothing between two scrapes: the engine counts in plain numbers, which are read when
+ * somebody asks. Only what has no counter there, all of it rare, is counted from events.
+ */
+export function createMetrics(source: Observed, events: Pick<Events, 'on'>): Metrics {
+  const registry = new Registry()
+  for (const [name, values] of Object.entries(FROM_COUNTERS) as [MetricName, Values][]) {
+    addFromCounters(registry, name, source, values)
+  }
+  const unsubscribe = addFromEvents(registry, events)
+  const stopDelay = addProcess(registry)
+  return {
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+    close: () => {
+      for (const stop of unsubscribe) stop()
+      stopDelay()
+    },
+  }
+}
+
+/** The value of an endpoint, or a value for each reason. */
+type Values = (endpoint: ObservedEndpoint) => number | ReadonlyMap<string, number>
+
+const count = (name: Exclude<keyof EndpointCounters, symbol>): Values => {
+  return ({ counters }) => counters[name]
+}
+
+const FROM_COUNTERS = {
+  sluice_connections: ({ connections }) => connections,
+  sluice_connections_opened_total: count('opened'),
+  sluice_connections_closed_total: count('closed'),
+  sluice_connections_refused_total: count('refused'),
+  sluice_bytes_received_total: count('bytesIn'),
+  sluice_bytes_sent_total: count('bytesOut'),
+  sluice_messages_received_total: count('messagesIn'),
+  sluice_messages_sent_total: count('messagesOut'),
+  sluice_messages_dropped_total: count('dropped'),
+  sluice_messages_failed_total: count('failed'),
+  sluice_frames_rejected_total: count('rejected'),
+  sluice_dead_letters_total: count('deadLetters'),
+  sluice_replies_lost_total: count('repliesLost'),
+  sluice_queued_bytes: count('queuedBytes'),
+} as const satisfies Partial<Record<MetricName, Values>>
+
+function addFromCounters(registry: Registry, name: MetricName, source: Observed, values: Values): void {
+  const { type, labels, help } = metricTable[name]
+  const collect = (add: (labels: Record<string, string>, value: number) => void) => {
+    for (const observed of source.endpoints) {
+      const value = values(observed)
+      const endpoint = observed.name
+      if (typeof value === 'number') add({ endpoint }, value)
+      else for (const [reason, times] of value) add({ endpoint, reason }, times)
+    }
+  }
+  const shared = { name, help, labelNames: [...labels], registers: [registry] }
+  if (type === 'gauge') {
+    new Gauge({
+      ...shared,
+      collect() {
+        this.reset()
+        collect((of, value) => this.set(of, value))
+      },
+    })
+  } else {
+    new Counter({
+      ...shared,
+      collect() {
+        this.reset()
+        collect((of, value) => this.inc(of, value))
+      },
+    })
+  }
+}
+
+function addFromEvents(registry: Registry, events: Pick<Events, 'on'>): (() => void)[] {
+  const counter = (name: MetricName) => {
+    const { help, labels } = metricTable[name]
+    return new Counter({ name, help, labelNames: [...labels], registers: [registry] })
+  }
+  const dials = counter('sluice_dials_failed_total')
+  const polls = counter('sluice_polls_timed_out_total')
+  const retries = counter('sluice_sink_retries_total')
+  const lost = counter('sluice_dead_letters_lost_total')
+  return [
+    events.on('dial.failed', ({ endpoint, error }) => dials.inc({ endpoint, reason: error.code })),
+    events.on('poll.timedOut', ({ client }) => polls.inc({ endpoint: client.endpoint })),
+    events.on('sink.retried', ({ step, error }) => retries.inc({ step, reason: error.code })),
+    events.on('deadLetter.lost', ({ message, error }) => lost.inc({ endpoint: message.endpoint, reason: error.code })),
+  ]
+}
+
+/** @returns a function that stops measuring the event loop */
+function addProcess(registry: Registry): () => void {
+  const gauge = (name: MetricName, value: () => number) => {
+    const { help } = metricTable[name]
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(value())
+      },
+    })
+  }
+  gauge('process_resident_memory_bytes', () => process.memoryUsage.rss())
+  gauge('process_start_time_seconds', () => performance.timeOrigin / 1000)
+  new Counter({
+    name: 'process_cpu_seconds_total',
+    help: metricTable.process_cpu_seconds_total.help,
+    registers: [registry],
+    collect() {
+      const { user, system } = process.cpuUsage()
+      this.reset()
+      this.inc((user + system) / 1_000_000)
+    },
+  })
+
+  const delay = monitorEventLoopDelay({ resolution: 10 })
+  delay.enable()
+  const name = 'sluice_event_loop_delay_seconds'
+  new Gauge({
+    name,
+    help: metricTable[name].help,
+    labelNames: [...metricTable[name].labels],
+    registers: [registry],
+    collect() {
+      for (const quantile of [0.5, 0.99, 1]) {
+        const nanoseconds = delay.count === 0 ? 0 : delay.percentile(quantile * 100)
+        this.set({ quantile: String(quantile) }, nanoseconds / 1e9)
+      }
+      delay.reset()
+    },
+  })
+  return () => delay.disable()
+}
