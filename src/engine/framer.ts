@@ -74,7 +74,7 @@ export class Framer {
     let from = 0
     try {
       while (from < to || ended) {
-        const next = ended ? endOf(decoder, bytes, from, to, found) : decoder.next(bytes, from, to, found)
+        const next = ended ? (decoder.end?.(bytes, from, to, found) ?? NEED_MORE) : decoder.next(bytes, from, to, found)
         if (next <= from) {
           if (next === NEED_MORE) break
           throw new SluiceError('internal', 'the framing gave a frame without reading on')
@@ -87,8 +87,7 @@ export class Framer {
           from = next
           continue
         } else if ((found.payload?.length ?? found.end - found.start) > maxLength) {
-          this.#giveUp(frames, found.start, Math.min(found.end, found.start + maxLength), tooLong(maxLength))
-          return layOut(frames, built)
+          throw tooLong(maxLength)
         } else if (found.payload !== undefined) {
           built = (built ?? new Map()).set(starts.length, found.payload)
           found.payload = undefined
@@ -105,12 +104,7 @@ export class Framer {
     if (this.#length > this.#maxUnread) {
       this.#giveUp(frames, from, from + maxLength, tooLong(maxLength))
     } else if (ended && this.#length > 0) {
-      this.#giveUp(
-        frames,
-        from,
-        to,
-        new SluiceError('frame_truncated', 'the connection ended in the middle of a frame'),
-      )
+      this.#giveUp(frames, from, to, new SluiceError('frame_truncated', 'the connection ended in mid-frame'))
     }
     return layOut(frames, built)
   }
@@ -152,10 +146,6 @@ export class Framer {
 const ENVELOPE = 64
 
 const NOTHING = Buffer.alloc(0)
-
-function endOf(decoder: Decoder, bytes: Buffer, from: number, to: number, found: Found): number {
-  return decoder.end === undefined ? NEED_MORE : decoder.end(bytes, from, to, found)
-}
 
 function tooLong(maxLength: number): SluiceError {
   return new SluiceError('frame_too_long', `a frame is longer than ${maxLength} bytes`, {
