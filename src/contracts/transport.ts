@@ -30,7 +30,10 @@ export interface SocketHandler {
   /** The other side sent FIN. Writing is still possible. */
   onEnd(): void
   onDrain(): void
-  /** @param error why, if it was not a clean close */
+  /**
+   * @param error why, if it was not a clean close: a SluiceError with the code `connection_reset`, `connection_timeout`
+   *   (the other side vanished; keepalive got no answer) or `tls_failed`
+   */
   onClose(error: Error | undefined): void
 }
 

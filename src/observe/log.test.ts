@@ -1,0 +1,209 @@
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { SluiceError } from '../contracts/errors.ts'
+import { createEvents, eventDescriptions } from '../contracts/events.ts'
+import { createMessages, testSource } from '../testing/part-context.ts'
+import { attachLog, type LogOptions } from './log.ts'
+import { logRecords } from './log-records.ts'
+
+beforeEach(() => void vi.useFakeTimers({ now: Date.UTC(2026, 0, 1, 12) }))
+afterEach(() => void vi.useRealTimers())
+
+const { client } = testSource({
+  id: 'scales-17',
+  endpoint: 'scales',
+  ip: '10.0.0.7',
+  port: 50412,
+  since: Date.UTC(2026, 0, 1, 11, 59, 30),
+  bytesIn: 120,
+  bytesOut: 12,
+  messagesIn: 3,
+  messagesOut: 2,
+})
+
+describe('json', () => {
+  it('a closed connection is one line with its reason and numbers', async () => {
+    const { events, lines } = attach()
+    events.emit('connection.closed', { client, reason: 'frame_error', detail: 'a frame is longer than 10 bytes' })
+    expect(lines()).toEqual([
+      {
+        level: 'warn',
+        time: '2026-01-01T12:00:00.000Z',
+        event: 'connection.closed',
+        endpoint: 'scales',
+        client: 'scales-17',
+        peer: '10.0.0.7:50412',
+        reason: 'frame_error',
+        detail: 'a frame is longer than 10 bytes',
+        bytesIn: 120,
+        bytesOut: 12,
+        messagesIn: 3,
+        messagesOut: 2,
+        ageMs: 30_000,
+        text: 'scales-17 closed: The bytes broke the framing, so nothing after them can be trusted.',
+      },
+    ])
+  })
+
+  it('a frame that was rejected is shown with its first bytes', () => {
+    const { events, lines } = attach()
+    events.emit('frame.rejected', {
+      message: frame('\x02{"a":\r\n'),
+      error: new SluiceError('format_invalid', 'no JSON'),
+    })
+    expect(lines()).toMatchObject([{ level: 'warn', reason: 'format_invalid', bytes: '\\x02{"a":\\r\\n' }])
+  })
+
+  it('a wrong protocol gets a hint, a device does not', () => {
+    const { events, lines } = attach()
+    events.emit('connection.spoke', { client, bytes: Buffer.from('ST,GS,+ 12.5kg\r\n') })
+    events.emit('connection.spoke', { client, bytes: Buffer.from('SSH-2.0-PuTTY_Release_0.81\r\n') })
+    expect(lines()).toMatchObject([{ level: 'warn', text: expect.stringContaining('set the connection type to Raw') }])
+  })
+
+  it('the level decides what is written', () => {
+    const { events, lines } = attach({ level: 'warn' })
+    events.emit('connection.opened', { client })
+    events.emit('dial.failed', { endpoint: 'plc', target: '10.0.0.9:2112', error: refused, retryIn: 1000 })
+    expect(lines()).toMatchObject([
+      { event: 'dial.failed', reason: 'connection_refused', text: 'plc: nothing listens there; next attempt in 1s' },
+    ])
+  })
+})
+
+describe('text', () => {
+  it('is one compact line', () => {
+    const { events, output } = attach({ format: 'text' })
+    events.emit('listener.opened', { endpoint: 'scales', address: { ip: '::', port: 9100 }, tls: false })
+    expect(output()).toBe('12:00:00.000Z INFO  scales listens on [::]:9100  endpoint=scales address=[::]:9100\n')
+  })
+
+  it('quotes values with spaces, and has colours only where they are asked for', () => {
+    const plain = attach({ format: 'text' })
+    const colored = attach({ format: 'text', color: true })
+    for (const { events } of [plain, colored]) {
+      events.emit('connection.closed', { client, reason: 'client_closed', detail: 'a "quoted" detail' })
+    }
+    expect(plain.output()).toContain('detail="a \\"quoted\\" detail"')
+    expect(plain.output()).not.toContain('\x1b')
+    expect(colored.output()).toContain('\x1b[32mINFO ')
+  })
+})
+
+describe('what a client sends', () => {
+  it.each(['json', 'text'] as const)('cannot forge a line or steer a terminal: %s', (format) => {
+    const evil = 'x\n12:00:00.000Z INFO  all is well\x1b[2J\r\u009b31m\u202e\u2028'
+    const { events, output } = attach({ format })
+    events.emit('part.logged', { level: 'info', step: 'log', text: evil, client: { ...client, id: evil } })
+    events.emit('frame.rejected', { message: frame(evil), error: new SluiceError('format_invalid', evil) })
+    expect(output().trimEnd().split('\n')).toHaveLength(2)
+    expect(output().replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+  })
+
+  it('takes at most 1 KiB of a field', () => {
+    const { events, lines } = attach()
+    events.emit('part.logged', { level: 'info', step: 'log', text: 'x'.repeat(100_000), client: undefined })
+    expect(lines()[0]!['text']).toHaveLength(1025)
+  })
+
+  it('does not appear for an endpoint that is redacted', () => {
+    const { events, output } = attach({ redact: ['scales'] })
+    const error = new SluiceError('format_invalid', 'no JSON: secret-4711')
+    events.emit('frame.rejected', { message: frame('secret-4711'), error })
+    events.emit('message.failed', { message: frame('secret-4711'), error, step: 'a', outcome: 'dead letter' })
+    events.emit('deadLetter.stored', { id: 1, message: frame('secret-4711'), error })
+    events.emit('deadLetter.lost', {
+      message: frame('secret-4711'),
+      error,
+      cause: new SluiceError('storage_failed', 'full'),
+    })
+    expect(output()).not.toContain('4711')
+    expect(output()).toContain('(11 bytes)')
+  })
+})
+
+describe('a flood', () => {
+  const error = new SluiceError('frame_invalid', 'no start marker')
+
+  it('is written ten times a second and then counted', () => {
+    const { events, lines } = attach()
+    for (let i = 0; i < 1000; i++) events.emit('frame.rejected', { message: frame('x'), error })
+    expect(lines()).toHaveLength(10)
+    vi.advanceTimersByTime(1000)
+    expect(lines()).toHaveLength(11)
+    expect(lines().at(-1)).toMatchObject({
+      event: 'frame.rejected',
+      suppressed: 990,
+      text: '990 more lines like this: scales frame_invalid',
+    })
+    events.emit('frame.rejected', { message: frame('x'), error })
+    expect(lines()).toHaveLength(12)
+  })
+
+  it('of one code does not hide another', () => {
+    const { events, lines } = attach()
+    for (let i = 0; i < 20; i++) events.emit('frame.rejected', { message: frame('x'), error })
+    events.emit('frame.rejected', { message: frame('x'), error: new SluiceError('frame_too_long', 'long') })
+    expect(lines().at(-1)).toMatchObject({ reason: 'frame_too_long' })
+  })
+
+  it('is summed up on close, and nothing is written afterwards', async () => {
+    const { events, lines, log } = attach()
+    for (let i = 0; i < 12; i++) events.emit('frame.rejected', { message: frame('x'), error })
+    await log.close()
+    expect(lines().at(-1)).toMatchObject({ suppressed: 2 })
+    events.emit('server.stopped', {})
+    expect(lines()).toHaveLength(11)
+  })
+
+  it('of dead letters that could not be stored is written whole', () => {
+    const { events, lines } = attach()
+    for (let i = 0; i < 50; i++) events.emit('deadLetter.lost', { message: frame('x'), error, cause: error })
+    expect(lines()).toHaveLength(50)
+  })
+})
+
+it('knows every event', () => {
+  expect(Object.keys(logRecords).sort()).toEqual(Object.keys(eventDescriptions).sort())
+})
+
+it('writes to standard error by default, everything before close has resolved', () => {
+  const program = `
+    import { createEvents } from '${new URL('../contracts/events.ts', import.meta.url)}'
+    import { attachLog } from '${new URL('./log.ts', import.meta.url)}'
+    const events = createEvents(() => {})
+    const log = attachLog(events, { level: 'info', format: 'json' })
+    for (let i = 0; i < 100; i++) events.emit('server.started', {})
+    await log.close()
+    process.exit()`
+  const args = ['--input-type=module', '--eval', program]
+  const { stderr, stdout } = spawnSync(process.execPath, args, {
+    encoding: 'utf8',
+    cwd: fileURLToPath(new URL('../..', import.meta.url)),
+  })
+  expect(stdout).toBe('')
+  expect(stderr.trimEnd().split('\n')).toHaveLength(100)
+})
+
+const refused = new SluiceError('connection_refused', 'nothing listens there')
+
+function frame(text: string) {
+  return createMessages([Buffer.from(text)], { source: testSource({ ...client }) })[0]!
+}
+
+function attach(options: Partial<LogOptions> = {}) {
+  let written = ''
+  const events = createEvents((error) => {
+    throw error
+  })
+  const stream = { write: (line: string) => (written += line) }
+  const log = attachLog(events, { level: 'debug', format: 'json', stream, ...options })
+  const output = () => written
+  const lines = (): Record<string, unknown>[] =>
+    written
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line))
+  return { events, log, output, lines }
+}

@@ -1,0 +1,91 @@
+import { afterEach, expect, it } from 'vitest'
+import { countReason, EndpointCounters, type ObservedEndpoint } from '../contracts/counters.ts'
+import { SluiceError } from '../contracts/errors.ts'
+import { createEvents } from '../contracts/events.ts'
+import { createMessages, testSource } from '../testing/part-context.ts'
+import { metricTable } from './metric-table.ts'
+import { createMetrics } from './metrics.ts'
+
+const closers: (() => void)[] = []
+afterEach(() => {
+  for (const close of closers.splice(0)) close()
+})
+
+it('shows what the engine has counted at the moment of the scrape', async () => {
+  const counters = new EndpointCounters()
+  const { metrics } = create([{ name: 'scales', kind: 'listen', counters, connections: 2 }])
+  counters.opened = 3
+  counters.bytesIn = 1200
+  counters.queuedBytes = 64
+  countReason(counters.closed, 'client_closed')
+  countReason(counters.failed, 'sink_failed', 4)
+  const text = await metrics.text()
+  expect(text).toContain('sluice_connections{endpoint="scales"} 2\n')
+  expect(text).toContain('sluice_connections_opened_total{endpoint="scales"} 3\n')
+  expect(text).toContain('sluice_bytes_received_total{endpoint="scales"} 1200\n')
+  expect(text).toContain('sluice_queued_bytes{endpoint="scales"} 64\n')
+  expect(text).toContain('sluice_connections_closed_total{endpoint="scales",reason="client_closed"} 1\n')
+  expect(text).toContain('sluice_messages_failed_total{endpoint="scales",reason="sink_failed"} 4\n')
+  counters.opened = 5
+  expect(await metrics.text()).toContain('sluice_connections_opened_total{endpoint="scales"} 5\n')
+})
+
+it('forgets an endpoint that a reload has removed', async () => {
+  const endpoints: ObservedEndpoint[] = [
+    { name: 'old', kind: 'connect', counters: new EndpointCounters(), connections: 1 },
+  ]
+  const { metrics } = create(endpoints)
+  expect(await metrics.text()).toContain('endpoint="old"')
+  endpoints.pop()
+  expect(await metrics.text()).not.toContain('endpoint="old"')
+})
+
+it('counts rare events that have no counter', async () => {
+  const { metrics, events } = create([])
+  const error = new SluiceError('connection_refused', 'nothing listens')
+  const { client } = testSource({ endpoint: 'plc' })
+  events.emit('dial.failed', { endpoint: 'plc', target: 'x', error, retryIn: 1 })
+  events.emit('poll.timedOut', { client })
+  events.emit('sink.retried', { step: 'store', attempt: 1, error, retryIn: 1 })
+  const [message] = createMessages([null], { source: testSource({ endpoint: 'plc' }) })
+  events.emit('deadLetter.lost', { message: message!, error, cause: error })
+  const text = await metrics.text()
+  expect(text).toContain('sluice_dials_failed_total{endpoint="plc",reason="connection_refused"} 1\n')
+  expect(text).toContain('sluice_polls_timed_out_total{endpoint="plc"} 1\n')
+  expect(text).toContain('sluice_sink_retries_total{step="store",reason="connection_refused"} 1\n')
+  expect(text).toContain('sluice_dead_letters_lost_total{endpoint="plc",reason="connection_refused"} 1\n')
+})
+
+it('measures the process', async () => {
+  const { metrics } = create([])
+  const text = await metrics.text()
+  const value = (name: string) => Number(new RegExp(`^${name} (.+)$`, 'm').exec(text)?.[1])
+  expect(value('process_cpu_seconds_total')).toBeGreaterThan(0)
+  expect(value('process_resident_memory_bytes')).toBeGreaterThan(1e6)
+  expect(value('process_start_time_seconds')).toBeGreaterThan(1.7e9)
+  expect(text).toMatch(/^sluice_event_loop_delay_seconds\{quantile="0\.99"\} [\d.e-]+$/m)
+})
+
+it('has exactly the metrics of the table, each with its type', async () => {
+  const { metrics } = create([])
+  const text = await metrics.text()
+  const types = Object.fromEntries([...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => [name, type]))
+  const expected = Object.fromEntries(Object.entries(metricTable).map(([name, { type }]) => [name, type]))
+  expect(types).toEqual(expected)
+})
+
+it('two servers do not share their numbers', async () => {
+  const counters = new EndpointCounters()
+  counters.opened = 7
+  create([{ name: 'a', kind: 'listen', counters, connections: 0 }])
+  expect(await create([]).metrics.text()).not.toContain('endpoint="a"')
+})
+
+function create(endpoints: readonly ObservedEndpoint[]) {
+  const events = createEvents((error) => {
+    throw error
+  })
+  const metrics = createMetrics({ endpoints }, events)
+  closers.push(metrics.close)
+  return { metrics, events }
+}
