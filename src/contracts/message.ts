@@ -231,6 +231,8 @@ export class Batch<T = unknown> {
 /** Where a stage puts the messages that failed in it. What is put here must not be in the stage's result. */
 export interface Failures {
   add(message: Message, error: SluiceError, step?: string): void
+  /** Tells of a message that a batch step ends on purpose, so that it is counted and `else:` can have it. */
+  drop?(message: Message): void
 }
 
 /** An array of steps, ready to run. Steps that branch hold some of these. */

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { SluiceError } from '../contracts/errors.ts'
+import { Batch } from '../contracts/message.ts'
 import type { Step } from '../contracts/step.ts'
 import { createMessages, createTestContext, testSource } from '../testing/part-context.ts'
 import { runStep, runStepNow } from '../testing/run-step.ts'
@@ -174,6 +175,14 @@ export default (msg: Item) => {
 })
 
 describe('in a worker thread', () => {
+  test('tells which messages it ends', async () => {
+    const step = await create('export default (msg) => (msg > 1 ? msg : undefined)')
+    const messages = createMessages([1, 2])
+    const dropped: unknown[] = []
+    await step.runBatch!(Batch.of(messages), { add() {}, drop: (message) => dropped.push(message) })
+    expect(dropped).toEqual([messages[0]])
+  })
+
   test('the value of the message cannot be changed from there', async () => {
     const step = await create('export default (msg) => { msg.a = 2; return msg }')
     const given = { a: 1 }

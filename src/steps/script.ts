@@ -130,7 +130,8 @@ function settle(
   for (const [i, message] of messages.entries()) {
     const result = results[i]!
     if ('failed' in result) failures.add(message, scriptFailed(name, result.failed))
-    else if (result.value !== undefined) passed.push(message.with(reviveBytes(result.value)))
+    else if (result.value === undefined) failures.drop?.(message)
+    else passed.push(message.with(reviveBytes(result.value)))
   }
 }
 
