@@ -105,6 +105,8 @@ function addFromEvents(registry: Registry, events: Pick<Events, 'on'>): (() => v
   ]
 }
 
+const RESOLUTION_MS = 20
+
 /** @returns a function that stops measuring the event loop */
 function addProcess(registry: Registry): () => void {
   const gauge = (name: MetricName, value: () => number) => {
@@ -131,7 +133,7 @@ function addProcess(registry: Registry): () => void {
     },
   })
 
-  const delay = monitorEventLoopDelay({ resolution: 10 })
+  const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
   delay.enable()
   const name = 'sluice_event_loop_delay_seconds'
   new Gauge({
@@ -141,8 +143,9 @@ function addProcess(registry: Registry): () => void {
     registers: [registry],
     collect() {
       for (const quantile of [0.5, 0.99, 1]) {
-        const nanoseconds = delay.count === 0 ? 0 : delay.percentile(quantile * 100)
-        this.set({ quantile: String(quantile) }, nanoseconds / 1e9)
+        // Node measures the time between two ticks of a timer, so an idle loop shows the timer's own interval.
+        const milliseconds = delay.count === 0 ? 0 : delay.percentile(quantile * 100) / 1e6 - RESOLUTION_MS
+        this.set({ quantile: String(quantile) }, Math.max(0, milliseconds) / 1000)
       }
       delay.reset()
     },
