@@ -1,11 +1,13 @@
 import type { Plan } from '../config/plan.ts'
 import type { Server } from '../config/server.ts'
+import { type Address, formatAddress } from '../contracts/client.ts'
 
 /**
  * How to talk to each endpoint with the usual test clients, with the exact settings.
  * @param server started, so that the real ports are known
+ * @param admin where health and metrics are served, if they are
  */
-export function hintsFor(plan: Plan, server: Server): string[] {
+export function hintsFor(plan: Plan, server: Server, admin: Address | undefined): string[] {
   const lines: string[] = []
   for (const { name, kind, tls } of plan.endpoints) {
     const address = kind === 'listen' ? server.address(name) : undefined
@@ -23,6 +25,10 @@ export function hintsFor(plan: Plan, server: Server): string[] {
       `  PuTTY          Host Name: ${host}   Port: ${port}   Connection type: Raw   (or: plink -raw -P ${port} ${host})`,
       `  Packet Sender  Address: ${host}   Port: ${port}   TCP   ASCII: hello\\n   (or: packetsender -a ${host} ${port} "hello\\n")`,
     )
+  }
+  if (admin !== undefined) {
+    const url = `http://${formatAddress(admin)}`
+    lines.push('', `Health: ${url}/health/ready   Metrics: ${url}/metrics`)
   }
   return lines.length === 0 ? lines : [...lines, '', 'Ctrl-C stops the server.', '']
 }

@@ -19,12 +19,12 @@ export async function main(args: readonly string[]): Promise<void> {
     .description('A TCP server that you configure instead of program.')
     .version(readVersion(), '-v, --version')
     .showHelpAfterError('(sluice --help lists the commands)')
-    .showSuggestionAfterError()
-    .exitOverride()
     .addHelpText('after', EXAMPLES)
   for (const command of [runCommand, checkCommand, testCommand, listCommand, schemaCommand, deadCommand]) {
-    program.addCommand(command().exitOverride())
+    program.addCommand(command())
   }
+  throwInsteadOfExit(program)
+  process.stdout.on('error', onOutputError)
   try {
     await program.parseAsync(args, { from: 'user' })
   } catch (error) {
@@ -42,6 +42,17 @@ Examples:
 
 Exit codes: 0 all good, 1 something failed or is wrong in the configuration, 2 wrong usage.
 `
+
+/** A reader that has seen enough, as in `sluice list | head -1`, is no failure. */
+function onOutputError({ code }: NodeJS.ErrnoException): void {
+  if (code !== 'EPIPE') process.exitCode = EXIT.failed
+}
+
+/** Wrong usage then ends with {@link EXIT}.usage, whatever the depth of the command. */
+function throwInsteadOfExit(command: Command): void {
+  command.exitOverride()
+  for (const subcommand of command.commands) throwInsteadOfExit(subcommand)
+}
 
 function readVersion(): string {
   const file = new URL('../../package.json', import.meta.url)

@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { startAdmin } from '../admin/server.ts'
 import type { Plan } from '../config/plan.ts'
 import { createServerFromPlan, DEFAULT_DRAIN_MS, type Server } from '../config/server.ts'
+import type { Address } from '../contracts/client.ts'
 import { toSluiceError } from '../contracts/errors.ts'
 import { attachLog } from '../observe/log.ts'
 import { createMetrics } from '../observe/metrics.ts'
@@ -34,37 +35,41 @@ async function runPlan(plan: Plan, deadline: number, hints: boolean): Promise<vo
   const server = createServerFromPlan(plan)
   const log = attachLog(server.events, {
     level: plan.log.level,
-    format: plan.log.format ?? (process.stdout.isTTY ? 'text' : 'json'),
-    color: hasColors(process.stdout),
+    format: plan.log.format ?? (process.stderr.isTTY ? 'text' : 'json'),
+    color: hasColors(process.stderr),
   })
-  const closeAdmin = await openAdmin(plan, server)
-  if (closeAdmin === undefined) return
   const stopped = stopOnSignals(server, deadline)
+  let admin: OpenAdmin | undefined
   try {
+    admin = await openAdmin(plan, server)
     await server.start()
+    if (hints) for (const line of hintsFor(plan, server, admin?.address)) print(line)
+    await stopped.promise
   } catch (thrown) {
-    fail(thrown)
-    await closeAdmin()
-    await log.close()
-    stopped.cancel()
-    return
+    const { message, hint } = toSluiceError(thrown, 'internal')
+    printError(hint === undefined ? message : `${message} ${hint}`)
+    process.exitCode = 1
   }
-  if (hints) for (const line of hintsFor(plan, server)) print(line)
-  await stopped.promise
-  await closeAdmin()
+  stopped.cancel()
+  await admin?.close()
   await log.close()
 }
 
+interface OpenAdmin {
+  readonly address: Address
+  close(): Promise<void>
+}
+
 /** Opens `admin:` before the endpoints, so that readiness can be asked from the first moment. */
-async function openAdmin(plan: Plan, server: Server): Promise<(() => Promise<void>) | undefined> {
-  if (plan.admin === undefined) return async () => undefined
+async function openAdmin({ admin }: Plan, server: Server): Promise<OpenAdmin | undefined> {
+  if (admin === undefined) return undefined
+  const metrics = createMetrics(server, server.events)
   try {
-    const metrics = createMetrics(server, server.events)
-    const admin = await startAdmin({ ...plan.admin, metrics, health: () => server.state })
-    return () => admin.close()
+    const { address, close } = await startAdmin({ ...admin, metrics, health: () => server.state })
+    return { address, close: () => close().then(metrics.close) }
   } catch (thrown) {
-    fail(thrown)
-    return undefined
+    metrics.close()
+    throw thrown
   }
 }
 
@@ -73,7 +78,7 @@ function stopOnSignals(server: Server, deadline: number): { readonly promise: Pr
   let asked = false
   const onSignal = () => {
     if (asked) void server.stop({ deadline: 0 })
-    else void server.stop({ deadline }).then(cancel).then(resolve)
+    else void server.stop({ deadline }).then(resolve)
     asked = true
   }
   const cancel = () => {
@@ -83,10 +88,4 @@ function stopOnSignals(server: Server, deadline: number): { readonly promise: Pr
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
   return { promise, cancel }
-}
-
-function fail(thrown: unknown): void {
-  const { message, hint } = toSluiceError(thrown, 'internal')
-  printError(hint === undefined ? message : `${message} ${hint}`)
-  process.exitCode = 1
 }
