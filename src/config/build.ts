@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import type { Codec } from '../contracts/codec.ts'
 import type { PartContext, Shared } from '../contracts/context.ts'
-import { EndpointCounters } from '../contracts/counters.ts'
+import type { EndpointCounters } from '../contracts/counters.ts'
 import type { SinkDefinition } from '../contracts/define.ts'
 import type { Events } from '../contracts/events.ts'
 import type { Framing } from '../contracts/framing.ts'
@@ -62,7 +62,7 @@ class Builder {
   }
 
   async endpoint(plan: EndpointPlan): Promise<ListenSpec | ConnectSpec> {
-    const counters = new EndpointCounters()
+    const { counters } = plan
     const codec: Codec = { framing: plan.framingOut, format: plan.formatOut }
     const dataflow = async (steps: readonly StepPlan[] | undefined) => {
       if (steps === undefined) return undefined

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
-import type { Expression } from '../contracts/schema.ts'
+import { EndpointCounters } from '../contracts/counters.ts'
 import type { DialOptions, SocketOptions } from '../contracts/transport.ts'
 import { addressesOf } from './addresses.ts'
 import type { Environment } from './environment.ts'
@@ -76,7 +76,7 @@ type Entry = ListenOutput | ConnectOutput
 const DATAFLOWS = ['dataflow', 'onConnect', 'onDisconnect', 'onError'] as const
 
 function planCommon(name: string, entry: Entry, path: ConfigPath, planner: Planner, report: Report) {
-  const place: Place = { answers: true, within: [] }
+  const place: Place = { answers: true, within: [], counters: new EndpointCounters() }
   const steps: Partial<Record<(typeof DATAFLOWS)[number], readonly StepPlan[]>> = {}
   for (const key of DATAFLOWS) {
     const here = key === 'onDisconnect' ? { ...place, answers: false } : place
@@ -88,7 +88,6 @@ function planCommon(name: string, entry: Entry, path: ConfigPath, planner: Plann
     const hint = 'add dataflow: with at least one step'
     report.add({ code: 'DATAFLOW_MISSING', severity: 'warning', path, at: 'key', message, hint })
   }
-  const key = planner.resolve(entry.key, [...path, 'key'], place) as Expression | undefined
   const framing = bothWays(entry.framing, [...path, 'framing'], (value, at) => planner.framing(value, at))
   const format = bothWays(entry.format, [...path, 'format'], (value, at) => planner.format(value, at))
   if (framing === undefined || format === undefined) return undefined
@@ -106,7 +105,7 @@ function planCommon(name: string, entry: Entry, path: ConfigPath, planner: Plann
     onConnect: steps.onConnect,
     onDisconnect: steps.onDisconnect,
     onError: steps.onError,
-    key,
+    counters: place.counters,
   }
 }
 

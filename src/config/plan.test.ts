@@ -64,7 +64,6 @@ listen:
     host: [ 127.0.0.1, "::1" ]
     framing: { in: { delimiter: "|" }, out: line }
     format: { in: json, out: text }
-    key: msg.id
     dataflow:
       - filter: msg.temp > 30
         id: hot
@@ -89,7 +88,6 @@ dataflows:
       framingNames: { in: 'delimiter', out: 'line' },
       formatNames: { in: 'json', out: 'text' },
     })
-    expect(a.key!.source).toBe('msg.id')
     const [filter, route, sqlite] = a.dataflow!
     expect(filter).toMatchObject({ id: 'hot', otherwise: [{ id: 'listen.a.dataflow[0].else[0]', name: 'reply' }] })
     const [one, other] = route!.options as { dataflow: unknown; else: unknown }[]

@@ -1,3 +1,4 @@
+import type { EndpointCounters } from '../contracts/counters.ts'
 import type { SinkDefinition, StepDefinition } from '../contracts/define.ts'
 import type { Format } from '../contracts/format.ts'
 import type { Framing } from '../contracts/framing.ts'
@@ -45,8 +46,8 @@ interface EndpointBase {
   readonly onConnect: readonly StepPlan[] | undefined
   readonly onDisconnect: readonly StepPlan[] | undefined
   readonly onError: readonly StepPlan[] | undefined
-  /** What makes a message the same as an earlier one. */
-  readonly key: Expression | undefined
+  /** Where the endpoint counts; its compiled conditions count missing values here. */
+  readonly counters: EndpointCounters
 }
 
 export interface DirectionNames {

@@ -1,3 +1,4 @@
+import { EndpointCounters } from '../contracts/counters.ts'
 import type { PartDefinition } from '../contracts/define.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
@@ -23,6 +24,8 @@ export interface Place {
   readonly answers: boolean
   /** Names of the shared dataflows that it stands in. */
   readonly within: readonly string[]
+  /** Those of the endpoint. */
+  readonly counters: EndpointCounters
   /** Where a shared dataflow is used: its steps take their ids from there, so that each use has its own. */
   readonly usedAt?: ConfigPath
 }
@@ -60,7 +63,7 @@ export class Planner {
     for (const [name, steps] of Object.entries(this.#dataflows)) {
       if (this.#used.has(name)) continue
       const path = ['dataflows', name]
-      this.dataflow(steps, path, { answers: true, within: [name] })
+      this.dataflow(steps, path, { answers: true, within: [name], counters: new EndpointCounters() })
       const message = `nothing uses the dataflow ${name}`
       this.#report.add({ code: 'DATAFLOW_UNUSED', severity: 'warning', path, at: 'key', message })
     }
@@ -226,7 +229,7 @@ export class Planner {
     if (kind === 'framing') return this.framing(value, path)?.part
     if (kind === 'format') return this.format(value, path)?.part
     try {
-      return compile(waiting, this.#environment.env)
+      return compile(waiting, this.#environment.env, place.counters)
     } catch (error) {
       if (!(error instanceof ExpressionError)) throw error
       const { message, hint, start } = error
@@ -257,11 +260,18 @@ function idPath(path: ConfigPath, { usedAt }: Place): ConfigPath {
   return usedAt === undefined ? path : [...usedAt, ...path.slice(2)]
 }
 
-function compile({ kind, value, escapes }: Unresolved, env: Environment['env']): Expression {
+function compile(
+  { kind, value, escapes }: Unresolved,
+  env: Environment['env'],
+  counters: EndpointCounters,
+): Expression {
   if (typeof value === 'function') return fromFunction(value as UserFunction)
   const source = String(value)
-  if (kind === 'condition') return compileCondition(source, { env })
-  if (kind === 'template') return compileTemplate(source, { env, escapes })
-  if (kind === 'bytesTemplate') return compileBytesTemplate(source, { env })
-  return compileExpression(source, { env })
+  const onMissing = () => {
+    counters.missingValues++
+  }
+  if (kind === 'condition') return compileCondition(source, { env, onMissing })
+  if (kind === 'template') return compileTemplate(source, { env, escapes, onMissing })
+  if (kind === 'bytesTemplate') return compileBytesTemplate(source, { env, onMissing })
+  return compileExpression(source, { env, onMissing })
 }

@@ -191,7 +191,7 @@ listen:
     const dataflow = [{ log: 'x' }]
     const lines = describeValue({
       listen: {
-        a: { port: 9100, host: ['127.0.0.1', '::1'], dataflow, framing: { in: 'line', out: 'raw' }, key: 'msg' },
+        a: { port: 9100, host: ['127.0.0.1', '::1'], dataflow, framing: { in: 'line', out: 'raw' } },
         b: { socket: '/run/b.sock', dataflow },
         c: { port: 0, dataflow },
       },
@@ -204,7 +204,7 @@ listen:
       'd: connects to 10.0.0.7:2112, again when the connection is lost, asks every 2s',
     ])
     expect(lines[1]).toBe('  framing line (out: raw), format text')
-    expect(lines.filter((line) => line === '  a message that is sent again is a new message')).toHaveLength(3)
+    expect(lines.filter((line) => line === '  a message that is sent again is a new message')).toHaveLength(4)
   })
 
   it('warns of code that runs unprotected', () => {

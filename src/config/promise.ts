@@ -35,7 +35,7 @@ const MAIN: Place = { after: [], before: undefined, isAside: false }
 const ASIDE: Place = { ...MAIN, isAside: true }
 
 function describeEndpoint(endpoint: EndpointPlan): string[] {
-  const { dataflow = [], onConnect = [], onDisconnect = [], onError, runOnConnect, key } = endpoint
+  const { dataflow = [], onConnect = [], onDisconnect = [], onError, runOnConnect } = endpoint
   const all = [...dataflow, ...onConnect, ...onDisconnect, ...(onError ?? [])]
   return [
     `${endpoint.name}: ${whereTo(endpoint)}`,
@@ -48,7 +48,7 @@ function describeEndpoint(endpoint: EndpointPlan): string[] {
       ...(flatten(all).some(isAnswer) ? [] : ['sends nothing back']),
       ...failureLines(onError),
       ...pathLines('when a client is gone', onDisconnect, ASIDE),
-      ...(key === undefined ? ['a message that is sent again is a new message'] : []),
+      'a message that is sent again is a new message',
       ...userCodeLines(all),
     ]),
   ]

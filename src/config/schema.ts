@@ -3,7 +3,6 @@ import {
   condition,
   dataflow,
   duration,
-  expr,
   formatOption,
   framingOption,
   secret,
@@ -74,7 +73,6 @@ const endpoint = {
   onError: dataflow()
     .optional()
     .describe('Steps for a message that failed, with error in scope. The message ends there.'),
-  key: expr().optional().describe('What makes a message the same as an earlier one, such as msg.id.'),
   keepAlive: duration({ off: true })
     .prefault('60s')
     .describe('Silence after which TCP keepalive looks whether the other side is still there.'),

@@ -23,6 +23,8 @@ export class EndpointCounters {
   messagesOut = 0
   /** Messages that a step ended on purpose, such as `filter`. */
   dropped = 0
+  /** Tests in conditions that were false because a key was missing. */
+  missingValues = 0
   /** Answers that could not be sent because their connection had closed. */
   repliesLost = 0
   /** Bytes in memory now: read and not yet run, and answers that the operating system has not taken. */

@@ -146,6 +146,23 @@ export class Message<T = unknown> {
     )
   }
 
+  /** The same message as if it came from another source. */
+  from(source: Source): Message<T> {
+    return new Message(
+      this.msg,
+      source,
+      this.event,
+      this.time,
+      this.sequence,
+      this.slot,
+      this.#bytes,
+      this.#start,
+      this.#end,
+      this.verbatim,
+      this.error,
+    )
+  }
+
   /** The same message with `error` in scope, as `onError` sees it. */
   withError(error: ErrorInfo): Message<T> {
     return new Message(

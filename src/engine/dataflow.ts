@@ -42,7 +42,10 @@ export function oneByOne(dataflow: Dataflow): Dataflow {
     for (let i = from; i < batch.length; i++) {
       const result = dataflow.run(Batch.of([batch.messages[i]!]), failures)
       if (result instanceof Promise) {
-        return result.then((one) => runFrom(batch, i + 1, [...passed, ...one.messages], failures))
+        return result.then((one) => {
+          passed.push(...one.messages)
+          return runFrom(batch, i + 1, passed, failures)
+        })
       }
       passed.push(...result.messages)
     }
@@ -67,22 +70,25 @@ function runFrom(stages: readonly Stage[], next: number, batch: Batch, failures:
   return current
 }
 
-function createStage(spec: StageSpec, hooks: DataflowHooks): Stage {
-  let stage = spec.sink === undefined ? stepStage(spec, hooks) : sinkStage(spec.sink, spec.id)
-  if (spec.timeout !== undefined) stage = withTimeout(stage, spec.timeout, spec.id)
-  if (spec.onError !== undefined) stage = withOnError(stage, spec.onError, spec.id, hooks)
-  if (spec.condition !== undefined) stage = withCondition(stage, spec.condition, spec.id)
+function createStage(
+  { id, step, sink, otherwise, timeout, onError, condition }: StageSpec,
+  hooks: DataflowHooks,
+): Stage {
+  let stage = sink === undefined ? withDrops(stepStage(step!, id), otherwise, hooks) : sinkStage(sink, id)
+  if (timeout !== undefined) stage = withTimeout(stage, timeout, id)
+  if (onError !== undefined) stage = withOnError(stage, onError, id, hooks)
+  if (condition !== undefined) stage = withCondition(stage, condition, id)
   return stage
 }
 
-function stepStage({ id, step, otherwise }: StageSpec, hooks: DataflowHooks): Stage {
-  const run = step!.run?.bind(step)
-  return run === undefined ? batchStage(step!, id) : messageStage(run, id, otherwise, hooks)
+function stepStage(step: Step, id: string): Stage {
+  const run = step.run?.bind(step)
+  return run === undefined ? batchStage(step, id) : messageStage(run, id)
 }
 
 function batchStage(step: Step, id: string): Stage {
   return (batch, failures) => {
-    const own: Failures = { add: (message, error, at) => failures.add(message, error, at ?? id) }
+    const own: Failures = { ...failures, add: (message, error, at) => failures.add(message, error, at ?? id) }
     const fail = (thrown: unknown) => failAll(batch, toSluiceError(thrown), id, failures)
     try {
       const result = step.runBatch!(batch, own)
@@ -94,75 +100,77 @@ function batchStage(step: Step, id: string): Stage {
 }
 
 /** Runs a step message by message. When every message comes back as it was, the batch itself goes on, frames and all. */
-function messageStage(
-  run: NonNullable<Step['run']>,
-  id: string,
-  otherwise: Dataflow | undefined,
-  hooks: DataflowHooks,
-): Stage {
+function messageStage(run: NonNullable<Step['run']>, id: string): Stage {
   /** Takes the messages from index `from` on; leaves the synchronous path at the first promise. */
-  function take(batch: Batch, from: number, state: Progress, failures: Failures): Batch | Promise<Batch> {
+  function take(batch: Batch, from: number, progress: Progress, failures: Failures): Batch | Promise<Batch> {
     const messages = batch.messages
     for (let i = from; i < messages.length; i++) {
       const message = messages[i]!
-      let result: ReturnType<typeof run>
       try {
-        result = run(message)
+        const result = run(message)
+        if (result instanceof Promise) return takeLater(batch, i, result, progress, failures)
+        collect(progress, message, result, failures)
       } catch (thrown) {
+        progress.changed = true
         failures.add(message, toSluiceError(thrown), id)
-        state.changed = true
-        continue
       }
-      if (result instanceof Promise) return takeLater(batch, i, result, state, failures)
-      collect(state, message, result)
     }
-    return leave(batch, state, failures)
+    return progress.changed ? Batch.of(progress.passed) : batch
   }
 
   async function takeLater(
     batch: Batch,
     at: number,
     pending: Promise<StepResult>,
-    state: Progress,
+    progress: Progress,
     failures: Failures,
   ): Promise<Batch> {
     const message = batch.messages[at]!
     try {
-      collect(state, message, await pending)
+      collect(progress, message, await pending, failures)
     } catch (thrown) {
+      progress.changed = true
       failures.add(message, toSluiceError(thrown), id)
-      state.changed = true
     }
-    return take(batch, at + 1, state, failures)
+    return take(batch, at + 1, progress, failures)
   }
 
-  function leave(batch: Batch, state: Progress, failures: Failures): Batch | Promise<Batch> {
-    const result = state.changed ? Batch.of(state.passed) : batch
-    if (state.dropped.length === 0) return result
-    hooks.dropped(state.dropped.length)
-    if (otherwise === undefined) return result
-    const ended = otherwise.run(Batch.of(state.dropped), failures)
-    return ended instanceof Promise ? ended.then(() => result) : result
-  }
-
-  return (batch, failures) => take(batch, 0, { passed: [], dropped: [], changed: false }, failures)
+  return (batch, failures) => take(batch, 0, { passed: [], changed: false }, failures)
 }
 
 interface Progress {
   readonly passed: Message[]
-  readonly dropped: Message[]
+  /** Something other than the messages themselves came out, so the batch cannot go on as it is. */
   changed: boolean
 }
 
-function collect(state: Progress, message: Message, result: StepResult): void {
+function collect(progress: Progress, message: Message, result: StepResult, failures: Failures): void {
   if (result === message) {
-    state.passed.push(message)
+    progress.passed.push(message)
     return
   }
-  state.changed = true
-  if (result === undefined) state.dropped.push(message)
-  else if (result instanceof Message) state.passed.push(result)
-  else state.passed.push(...result)
+  progress.changed = true
+  if (result === undefined) failures.drop?.(message)
+  else if (result instanceof Message) progress.passed.push(result)
+  else progress.passed.push(...result)
+}
+
+/** Counts what a step drops and takes it through `else`, where it ends. */
+function withDrops(stage: Stage, otherwise: Dataflow | undefined, hooks: DataflowHooks): Stage {
+  return (batch, failures) => {
+    const dropped: Message[] = []
+    const leave = (passed: Batch): Batch | Promise<Batch> => {
+      if (dropped.length === 0) return passed
+      hooks.dropped(dropped.length)
+      const ended = otherwise?.run(Batch.of(dropped), failures)
+      return ended instanceof Promise ? ended.then(() => passed) : passed
+    }
+    const result = stage(batch, {
+      add: (message, error, at) => failures.add(message, error, at),
+      drop: (message) => dropped.push(message),
+    })
+    return result instanceof Promise ? result.then(leave) : leave(result)
+  }
 }
 
 function sinkStage(sink: Sink, id: string): Stage {

@@ -22,6 +22,7 @@ export const metricTable = {
     ['endpoint', 'reason'],
     'Messages that could not even be kept as dead letters.',
   ),
+  sluice_missing_values_total: counter(['endpoint'], 'Tests in conditions that were false because a key was missing.'),
   sluice_replies_lost_total: counter(['endpoint'], 'Answers whose connection had closed before they could be sent.'),
   sluice_queued_bytes: gauge(['endpoint'], 'Bytes in memory: read and not yet run, and answers not yet sent.'),
   sluice_dials_failed_total: counter(['endpoint', 'reason'], 'Attempts of a connect: endpoint to connect that failed.'),

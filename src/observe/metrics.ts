@@ -54,6 +54,7 @@ const FROM_COUNTERS = {
   sluice_messages_failed_total: count('failed'),
   sluice_frames_rejected_total: count('rejected'),
   sluice_dead_letters_total: count('deadLetters'),
+  sluice_missing_values_total: count('missingValues'),
   sluice_replies_lost_total: count('repliesLost'),
   sluice_queued_bytes: count('queuedBytes'),
 } as const satisfies Partial<Record<MetricName, Values>>

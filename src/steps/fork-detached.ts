@@ -1,6 +1,6 @@
 import type { PartContext } from '../contracts/context.ts'
-import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
-import type { Batch, Dataflow, Message, Source } from '../contracts/message.ts'
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { Batch, type Dataflow, type Message, type Source } from '../contracts/message.ts'
 
 /**
  * A branch of a `fork` that is not waited for. Runs of one connection do not overlap in it: the next one waits for the
@@ -41,7 +41,9 @@ export class DetachedBranch {
         kept.push(this.#keep(message, error, step))
       },
     }
-    const result = this.#flow.run(batch, failures)
+    const silent = withoutAnswers(source)
+    const messages = batch.messages.map((message) => message.from(silent))
+    const result = this.#flow.run(Batch.of(messages), failures)
     if (!(result instanceof Promise) && kept.length === 0) return
     this.#running.set(source, this.#finish(result, kept, source))
   }
@@ -64,5 +66,22 @@ export class DetachedBranch {
     } catch (thrown) {
       log('error', `the message is lost, because the dead letters failed: ${toSluiceError(thrown).message}`, message)
     }
+  }
+}
+
+/** The run that a message belongs to may have ended and sent its answers when this branch comes to a reply. */
+function withoutAnswers(source: Source): Source {
+  return {
+    client: source.client,
+    endpoint: source.endpoint,
+    clock: source.clock,
+    state: source.state,
+    reply() {
+      throw new SluiceError('no_connection', 'a branch that nobody waits for cannot answer', {
+        hint: 'Name the branch in finishedWhen.',
+      })
+    },
+    echo: () => false,
+    close: () => source.close(),
   }
 }

@@ -13,7 +13,7 @@ export class Peer implements AsyncDisposable {
 
   private constructor(socket: Socket) {
     this.socket = socket
-    socket.on('data', (chunk) => {
+    socket.on('data', (chunk: Buffer) => {
       this.received = Buffer.concat([this.received, chunk])
       this.#wake?.()
     })
