@@ -130,54 +130,22 @@ export class Message<T = unknown> {
 
   /** The same message with another value. */
   with<U>(msg: U): Message<U> {
-    const same = Object.is(msg, this.msg) ? this.verbatim : undefined
-    return new Message(
-      msg,
-      this.source,
-      this.event,
-      this.time,
-      this.sequence,
-      this.slot,
-      this.#bytes,
-      this.#start,
-      this.#end,
-      same,
-      this.error,
-    )
+    return this.#copy(msg, this.source, Object.is(msg, this.msg) ? this.verbatim : undefined, this.error)
   }
 
   /** The same message as if it came from another source. */
   from(source: Source): Message<T> {
-    return new Message(
-      this.msg,
-      source,
-      this.event,
-      this.time,
-      this.sequence,
-      this.slot,
-      this.#bytes,
-      this.#start,
-      this.#end,
-      this.verbatim,
-      this.error,
-    )
+    return this.#copy(this.msg, source, this.verbatim, this.error)
   }
 
   /** The same message with `error` in scope, as `onError` sees it. */
   withError(error: ErrorInfo): Message<T> {
-    return new Message(
-      this.msg,
-      this.source,
-      this.event,
-      this.time,
-      this.sequence,
-      this.slot,
-      this.#bytes,
-      this.#start,
-      this.#end,
-      this.verbatim,
-      error,
-    )
+    return this.#copy(this.msg, this.source, this.verbatim, error)
+  }
+
+  #copy<U>(msg: U, source: Source, verbatim: Format | undefined, error: ErrorInfo | undefined): Message<U> {
+    const { event, time, sequence, slot } = this
+    return new Message(msg, source, event, time, sequence, slot, this.#bytes, this.#start, this.#end, verbatim, error)
   }
 }
 
