@@ -64,6 +64,7 @@ export class Connection implements Source, SocketHandler, Timed {
   #writeSince = 0
   #closingSince = 0
   #activeSince: number
+  readonly #openedAt: number
 
   constructor(socket: Socket, client: Client, host: Host) {
     this.#socket = socket
@@ -72,6 +73,7 @@ export class Connection implements Source, SocketHandler, Timed {
     const { spec, deadlines } = host
     this.#framer = new Framer(spec.framing.createDecoder(spec.limits.maxFrameLength), spec.limits.maxFrameLength)
     this.#replies = new Replies(spec.codec)
+    this.#openedAt = deadlines.tick
     this.#activeSince = deadlines.tick
     if (spec.limits.idleTimeout > 0 || spec.limits.firstFrameTimeout > 0) deadlines.watch(this)
   }
@@ -193,13 +195,16 @@ export class Connection implements Source, SocketHandler, Timed {
       return true
     }
     if (this.#phase !== 'open') return this.#writeSince > 0
-    // A sender that we hold back cannot be late.
-    if (this.#paused || this.#lane === 'waiting') this.#frameSince = this.#frameSince > 0 ? tick : 0
+    if (this.#paused || this.#lane === 'waiting') {
+      // A sender that we hold back, or that waits for our answer, cannot be late.
+      this.#activeSince = tick
+      if (this.#frameSince > 0) this.#frameSince = tick
+    }
     if (this.#frameSince > 0 && overdue(this.#frameSince, limits.frameTimeout)) {
       const error = new SluiceError('frame_timeout', `a frame was not finished within ${limits.frameTimeout} ms`)
       this.#take(this.#framer.abandon(error), this.clock.now())
       this.finish('frame_timeout', error.message)
-    } else if (this.#sequence === 0 && overdue(this.#activeSince, limits.firstFrameTimeout)) {
+    } else if (this.#sequence === 0 && overdue(this.#openedAt, limits.firstFrameTimeout)) {
       this.finish('first_frame_timeout')
     } else if (overdue(this.#activeSince, limits.idleTimeout)) {
       this.finish('idle_timeout')
@@ -255,16 +260,19 @@ export class Connection implements Source, SocketHandler, Timed {
       const message = Message.ofEvent(this, job.event, this.clock.now())
       const ended = this.#run(job.dataflow, Batch.of([message]), failures)
       if (!job.required) return ended
-      const closeIfFailed = () => {
-        const failed = failures.entries[0]
-        if (failed !== undefined) this.finish('connect_failed', failed.error.message)
-      }
-      if (ended !== undefined) return ended.then(closeIfFailed)
-      closeIfFailed()
-      return undefined
+      if (ended !== undefined) return ended.then(() => this.#refuseIf(failures))
+      return this.#refuseIf(failures)
     }
-    const batch = this.#nextBatch(failures)
-    return this.#run(this.#host.spec.dataflow, batch, failures)
+    return this.#run(this.#host.spec.dataflow, this.#nextBatch(failures), failures)
+  }
+
+  /** A client that `onConnect` turns away is not listened to: what it has sent meanwhile is dropped, unacknowledged. */
+  #refuseIf({ entries: [failed] }: FailureList): undefined {
+    if (failed === undefined) return
+    this.#jobs = this.#jobs.filter((job) => 'event' in job && job.event === 'disconnect')
+    this.#host.spec.counters.queuedBytes -= this.#queued
+    this.#queued = 0
+    this.finish('connect_failed', failed.error.message)
   }
 
   /** Joins small reads that wait into one batch: batches grow exactly when the lane is slow. */
@@ -366,7 +374,6 @@ export class Connection implements Source, SocketHandler, Timed {
   /** Sends the answers of a run in one write. Gives a promise when the client must first read some of them. */
   #sendAll(): Promise<void> | undefined {
     const { count } = this.#replies
-    if (count === 0) return undefined
     const bytes = this.#replies.takeAll()
     if (bytes === undefined) return undefined
     if (this.#phase === 'closed' || this.#phase === 'closing') {

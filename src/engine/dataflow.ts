@@ -70,10 +70,8 @@ function runFrom(stages: readonly Stage[], next: number, batch: Batch, failures:
   return current
 }
 
-function createStage(
-  { id, step, sink, otherwise, timeout, onError, condition }: StageSpec,
-  hooks: DataflowHooks,
-): Stage {
+function createStage(spec: StageSpec, hooks: DataflowHooks): Stage {
+  const { id, step, sink, otherwise, timeout, onError, condition } = spec
   let stage = sink === undefined ? withDrops(stepStage(step!, id), otherwise, hooks) : sinkStage(sink, id)
   if (timeout !== undefined) stage = withTimeout(stage, timeout, id)
   if (onError !== undefined) stage = withOnError(stage, onError, id, hooks)
@@ -104,35 +102,24 @@ function messageStage(run: NonNullable<Step['run']>, id: string): Stage {
   /** Takes the messages from index `from` on; leaves the synchronous path at the first promise. */
   function take(batch: Batch, from: number, progress: Progress, failures: Failures): Batch | Promise<Batch> {
     const messages = batch.messages
+    const fail = (message: Message, thrown: unknown) => {
+      progress.changed = true
+      failures.add(message, toSluiceError(thrown), id)
+    }
     for (let i = from; i < messages.length; i++) {
       const message = messages[i]!
       try {
         const result = run(message)
-        if (result instanceof Promise) return takeLater(batch, i, result, progress, failures)
+        if (result instanceof Promise) {
+          const collected = result.then((later) => collect(progress, message, later, failures))
+          return collected.catch((thrown) => fail(message, thrown)).then(() => take(batch, i + 1, progress, failures))
+        }
         collect(progress, message, result, failures)
       } catch (thrown) {
-        progress.changed = true
-        failures.add(message, toSluiceError(thrown), id)
+        fail(message, thrown)
       }
     }
     return progress.changed ? Batch.of(progress.passed) : batch
-  }
-
-  async function takeLater(
-    batch: Batch,
-    at: number,
-    pending: Promise<StepResult>,
-    progress: Progress,
-    failures: Failures,
-  ): Promise<Batch> {
-    const message = batch.messages[at]!
-    try {
-      collect(progress, message, await pending, failures)
-    } catch (thrown) {
-      progress.changed = true
-      failures.add(message, toSluiceError(thrown), id)
-    }
-    return take(batch, at + 1, progress, failures)
   }
 
   return (batch, failures) => take(batch, 0, { passed: [], changed: false }, failures)

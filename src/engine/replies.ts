@@ -52,6 +52,7 @@ export class Replies {
 
   /** Takes everything, in order. Undefined when there is nothing to send. */
   takeAll(): Buffer | undefined {
+    if (this.count === 0) return undefined
     const writer = new ByteWriter()
     if (this.#echoed !== undefined) this.#codec.framing.encodeFrames!(this.#echoed, writer)
     for (const piece of this.#slots) if (piece !== undefined) writer.write(piece)
