@@ -1,0 +1,15 @@
+import { createServer } from 'node:net'
+
+/**
+ * Listens as every baseline does.
+ * @param {(socket: import('node:net').Socket) => void} onSocket gets each connection
+ */
+export function serve(onSocket) {
+  const server = createServer({ noDelay: true }, (socket) => {
+    socket.on('error', () => socket.destroy())
+    onSocket(socket)
+  })
+  server.listen({ host: '127.0.0.1', port: Number(process.env.BENCH_PORT) })
+  // A clean exit, so that `--profile` gets its file.
+  process.on('SIGTERM', () => process.exit())
+}

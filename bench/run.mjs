@@ -1,0 +1,151 @@
+// Compares Sluice with small servers written by hand on node:net, on this machine, and prints one table.
+// Usage: npm run bench -- [--quick] [--only lines,json] [--pairs 5] [--sluice FILE] [--profile]. See README.md.
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, rmSync } from 'node:fs'
+import { availableParallelism, cpus } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { createBenchmarks } from './benchmarks.mjs'
+import { makeData } from './make-data.mjs'
+import { hasProgram, machineSeconds, ownCpuSeconds, startServer } from './processes.mjs'
+
+const HERE = dirname(fileURLToPath(import.meta.url))
+const WORK = join(HERE, '.work')
+/** In memory, so that no disk is measured. */
+const OUT = `/dev/shm/sluice-bench-${process.pid}`
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    pairs: { type: 'string' },
+    sluice: { type: 'string', default: join(HERE, '../bin/sluice.js') },
+    profile: { type: 'boolean', default: false },
+  },
+})
+
+try {
+  await main()
+} catch (error) {
+  process.stderr.write(`bench: ${error.message}\n`)
+  process.exitCode = 1
+} finally {
+  rmSync(OUT, { force: true })
+}
+
+async function main() {
+  requireMachine()
+  const benchmarks = choose(createBenchmarks(options))
+  const pairs = Number(options.pairs ?? (options.quick ? 3 : 5))
+  if (!(pairs > 0)) throw new Error('--pairs takes a number')
+  mkdirSync(WORK, { recursive: true })
+  const tools = { load: compile('tcpload'), lineSum: compile('linesum'), ...makeData(WORK), out: OUT }
+  const rows = []
+  for (const benchmark of benchmarks) rows.push(await runPairs(benchmark, pairs, tools))
+  printTable(rows, pairs)
+}
+
+/** Ours, baseline, ours, baseline …: what else the machine does then hits both alike. */
+async function runPairs(benchmark, pairs, tools) {
+  const ours = [options.sluice, 'run', join(HERE, benchmark.config)]
+  const baseline = [join(HERE, benchmark.baseline)]
+  const measured = []
+  const started = { at: performance.now(), machine: machineSeconds(), ours: ownCpuSeconds() }
+  for (let i = 1; i <= pairs; i++) {
+    process.stderr.write(`${benchmark.name}: pair ${i} of ${pairs}\n`)
+    measured.push({
+      ours: await runOnce(benchmark, ours, tools),
+      baseline: await runOnce(benchmark, baseline, tools),
+    })
+  }
+  const compare =
+    benchmark.compare === 'ratio' ? (pair) => pair.baseline / pair.ours : (pair) => pair.ours - pair.baseline
+  const results = measured.map(compare)
+  const result = median(results)
+  const foreign = machineSeconds() - started.machine - (ownCpuSeconds() - started.ours)
+  return {
+    benchmark,
+    ours: median(measured.map((pair) => pair.ours)),
+    baseline: median(measured.map((pair) => pair.baseline)),
+    result,
+    range: [Math.min(...results), Math.max(...results)],
+    passed: benchmark.compare === 'ratio' ? result >= benchmark.target : result <= benchmark.target,
+    foreign: foreign / ((performance.now() - started.at) / 1000),
+  }
+}
+
+/** One server from its start to its end. */
+async function runOnce(benchmark, command, tools) {
+  rmSync(OUT, { force: true })
+  const profile = options.profile ? ['--cpu-prof', `--cpu-prof-dir=${join(WORK, 'profiles', benchmark.name)}`] : []
+  const { files } = benchmark
+  const server = await startServer([process.execPath, ...profile, ...command], { BENCH_OUT: OUT }, { files })
+  try {
+    return await benchmark.measure(server, tools)
+  } finally {
+    await server.stop()
+  }
+}
+
+function requireMachine() {
+  if (process.platform !== 'linux') throw new Error('CPU time and memory are read from /proc: this needs Linux.')
+  if (availableParallelism() < 2) throw new Error('two cores are needed, one for the server and one for the load.')
+  if (!hasProgram('gcc')) throw new Error('gcc is needed: the load generator, bench/tcpload.c, is written in C.')
+  if (!hasProgram('taskset')) throw new Error('taskset is needed (package util-linux).')
+}
+
+function choose(benchmarks) {
+  if (options.only === undefined) return benchmarks
+  const names = options.only.split(',')
+  const chosen = benchmarks.filter(({ name }) => names.includes(name) || names.includes(name.split(' ')[0]))
+  if (chosen.length > 0) return chosen
+  throw new Error(`there is no ${options.only}; there are ${benchmarks.map(({ name }) => name).join(', ')}`)
+}
+
+/** @returns the path of the program */
+function compile(name) {
+  const program = join(WORK, name)
+  const { status, stderr } = spawnSync('gcc', ['-O2', '-Wall', '-Wextra', '-o', program, join(HERE, `${name}.c`)])
+  if (status !== 0) throw new Error(`gcc failed:\n${stderr}`)
+  return program
+}
+
+function printTable(rows, pairs) {
+  const cells = rows.map(({ benchmark, ours, baseline, result, range, passed }) => {
+    const ratio = benchmark.compare === 'ratio'
+    return {
+      benchmark: benchmark.name,
+      unit: benchmark.unit,
+      sluice: ours.toFixed(2),
+      'node:net': baseline.toFixed(2),
+      'compared as': ratio ? 'node:net / sluice' : 'sluice - node:net',
+      median: result.toFixed(2),
+      range: range.map((value) => value.toFixed(2)).join(' … '),
+      target: `${ratio ? '>=' : '<='} ${benchmark.target}`,
+      '': passed ? 'pass' : 'FAIL',
+    }
+  })
+  const columns = Object.keys(cells[0])
+  const lines = [Object.fromEntries(columns.map((column) => [column, column])), ...cells]
+  const widths = columns.map((column) => Math.max(...lines.map((line) => line[column].length)))
+  for (const line of lines) {
+    process.stdout.write(
+      `${columns
+        .map((column, i) => line[column].padEnd(widths[i]))
+        .join('  ')
+        .trimEnd()}\n`,
+    )
+  }
+  const foreign = Math.max(...rows.map((row) => row.foreign))
+  process.stdout.write(
+    `\nNode ${process.version}, ${cpus()[0].model}; server on core 0, load on core 1; medians of ${pairs} interleaved pairs; ` +
+      `other programs took up to ${Math.round(foreign * 100)} % of a core.\n`,
+  )
+}
+
+function median(values) {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
