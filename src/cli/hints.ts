@@ -23,7 +23,7 @@ export function hintsFor(plan: Plan, server: Server, admin: Address | undefined)
       `  netcat         nc ${host} ${port}`,
       `  telnet         telnet ${host} ${port}`,
       `  PuTTY          Host Name: ${host}   Port: ${port}   Connection type: Raw   (or: plink -raw -P ${port} ${host})`,
-      `  Packet Sender  Address: ${host}   Port: ${port}   TCP   ASCII: hello\\n   (or: packetsender -a ${host} ${port} "hello\\n")`,
+      `  Packet Sender  Address: ${host}   Port: ${port}   TCP   ASCII: hello\\n   (or: packetsender -a -w 1000 ${host} ${port} "hello\\n")`,
     )
   }
   if (admin !== undefined) {

@@ -47,7 +47,7 @@ async function runPlan(plan: Plan, deadline: number, hints: boolean): Promise<vo
     await stopped.promise
   } catch (thrown) {
     const { message, hint } = toSluiceError(thrown, 'internal')
-    printError(hint === undefined ? message : `${message} ${hint}`)
+    printError(hint === undefined ? message : `${message}. ${hint}`)
     process.exitCode = 1
   }
   stopped.cancel()

@@ -1,6 +1,6 @@
 import { deepStrictEqual, strictEqual } from 'node:assert/strict'
 import type { Plan, StepPlan } from '../config/plan.ts'
-import { createServerFromPlan } from '../config/server.ts'
+import { createServerFromPlan, type Server } from '../config/server.ts'
 import { contentText } from '../contracts/codec.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Sink } from '../contracts/sink.ts'
@@ -78,7 +78,7 @@ async function play(plan: Plan, test: DataflowCase, chunks: readonly Buffer[]): 
   const device = kind === 'connect' ? await awaitDial(plan, transport) : undefined
   await server.start()
   try {
-    const socket = device === undefined ? await dial(plan, transport) : await device.socket
+    const socket = device === undefined ? await dial(plan, server, transport) : await device.socket
     return { replies: await talk(socket, chunks), sinks, deadLetters }
   } finally {
     await server.stop({ deadline: 1000 })
@@ -108,11 +108,14 @@ function standIn(
   }
 }
 
-function dial(plan: Plan, transport: Transport): Promise<Socket> {
+function dial(plan: Plan, server: Server, transport: Transport): Promise<Socket> {
   const endpoint = plan.endpoints[0]!
   if (endpoint.kind !== 'listen') throw new Error('only a listening endpoint can be dialled')
-  const { port, path } = endpoint.addresses[0]!
-  return transport.dial({ timeout: 1000, ...(port !== undefined && { port }), ...(path !== undefined && { path }) })
+  const { path } = endpoint.addresses[0]!
+  return transport.dial({
+    timeout: 1000,
+    ...(path === undefined ? { port: server.address(endpoint.name)!.port } : { path }),
+  })
 }
 
 /** Plays the device that a `connect:` endpoint dials. */
