@@ -6,14 +6,24 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, sep } from 'node:path'
+import { createProgram } from '../src/cli/main.ts'
 import { createEditorSchema } from '../src/config/editor-schema.ts'
 import { mistakes } from '../src/config/problems.ts'
 import { configSchema, siblingsSchema } from '../src/config/schema.ts'
 import { createRegistry } from '../src/registry/builtins.ts'
 import { createFileSchema, type JsonSchema } from '../src/registry/json-schema.ts'
 import type { Page } from '../src/registry/markdown.ts'
-import { configPage, errorsPage, eventsPage, expressionsPage, indexPage, partPages } from '../src/registry/reference.ts'
+import {
+  configPage,
+  errorsPage,
+  eventsPage,
+  expressionsPage,
+  indexPage,
+  metricsPage,
+  partPages,
+} from '../src/registry/reference.ts'
 import { caseFileSchema } from '../src/testing/case-schema.ts'
+import { cliPage } from './cli-page.ts'
 
 /** A generated file: its path from the root of the project, with slashes, and its text. */
 export interface GeneratedFile {
@@ -38,6 +48,8 @@ export function generateFiles(): GeneratedFile[] {
     { page: expressionsPage(), about: 'names and functions of the expression language' },
     { page: errorsPage(mistakes), about: 'codes of failures, close reasons and mistakes' },
     { page: eventsPage(), about: 'what the library tells its user' },
+    { page: metricsPage(), about: 'what /metrics counts' },
+    { page: cliPage(createProgram()), about: 'every command with its options' },
   ]
   const pages = [indexPage(registry, others), ...others.map(({ page }) => page), ...partPages(registry)]
   return [

@@ -11,18 +11,11 @@ import { testCommand } from './test.ts'
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const
 
 /**
- * The command line: one file for each command, and this table.
+ * Runs the command line.
  * @param args what follows the program's name
  */
 export async function main(args: readonly string[]): Promise<void> {
-  const program = new Command('sluice')
-    .description('A TCP server that you configure instead of program.')
-    .version(readVersion(), '-v, --version')
-    .showHelpAfterError('(sluice --help lists the commands)')
-    .addHelpText('after', EXAMPLES)
-  for (const command of [runCommand, checkCommand, testCommand, listCommand, schemaCommand, deadCommand]) {
-    program.addCommand(command())
-  }
+  const program = createProgram()
   throwInsteadOfExit(program)
   process.stdout.on('error', onOutputError)
   try {
@@ -31,6 +24,19 @@ export async function main(args: readonly string[]): Promise<void> {
     if (!(error instanceof CommanderError)) throw error
     process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage
   }
+}
+
+/** All commands and what is said of them: one file for each command, and this table. The reference page is made from it. */
+export function createProgram(): Command {
+  const program = new Command('sluice')
+    .description('A TCP server that you configure instead of program.')
+    .version(readVersion(), '-v, --version')
+    .showHelpAfterError('(sluice --help lists the commands)')
+    .addHelpText('after', EXAMPLES)
+  for (const command of [runCommand, checkCommand, testCommand, listCommand, schemaCommand, deadCommand]) {
+    program.addCommand(command())
+  }
+  return program
 }
 
 const EXAMPLES = `

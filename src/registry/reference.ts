@@ -12,6 +12,7 @@ import type { z } from '../contracts/schema.ts'
 import { type Confirmation, confirmations } from '../contracts/sink.ts'
 import { expressionFunctions } from '../expression/reference.ts'
 import { scopeVariables } from '../expression/scope.ts'
+import { metricTable } from '../observe/metric-table.ts'
 import { code, createPage, inlineValue, type Page, table, yamlBlock } from './markdown.ts'
 import { describeOptions } from './options-schema.ts'
 import { optionsTable } from './options-table.ts'
@@ -95,6 +96,22 @@ export function eventsPage(): Page {
   return createPage('events.md', 'Events', [
     'A program that embeds the server subscribes with `server.events.on(name, listener)`. The fields of each event are in its type, `EventMap`.',
     codeTable('event', eventDescriptions),
+  ])
+}
+
+/** What `/metrics` of the admin server gives. */
+export function metricsPage(): Page {
+  return createPage('metrics.md', 'Metrics', [
+    'With `admin:` in the configuration, `/metrics` gives these in the text format of Prometheus. A counter that has a `reason` is absent until the reason has occurred; the reasons are on the page [Errors and reasons](errors.md).',
+    table(
+      ['metric', 'kind', 'labels', 'meaning'],
+      Object.entries(metricTable).map(([name, { type, labels, help }]) => [
+        code(name),
+        type,
+        labels.map(code).join(', '),
+        help,
+      ]),
+    ),
   ])
 }
 

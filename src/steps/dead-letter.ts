@@ -8,7 +8,7 @@ import { type Expression, template, z } from '../contracts/schema.ts'
 /** Keeps messages in the dead letters. */
 export const deadLetter = defineStep({
   name: 'deadLetter',
-  summary: 'Keeps the message in the dead letters, where it can be looked at and retried, and ends it here.',
+  summary: 'Keeps the message in the dead letters, where it can be looked at, and ends it here.',
   details:
     'Without any `onError`, a message that fails is kept anyway. An `onError` takes that over, and this step is how it ' +
     'keeps the message all the same. The step has finished when the message is on disk, so an answer to the sender ' +
