@@ -4,12 +4,13 @@ import type { Address, Clients } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { DeadLetters } from '../contracts/context.ts'
 import type { Observed, ObservedEndpoint } from '../contracts/counters.ts'
+import { SluiceError } from '../contracts/errors.ts'
 import { createEvents, type Events } from '../contracts/events.ts'
 import type { Sink } from '../contracts/sink.ts'
 import type { Transport } from '../contracts/transport.ts'
 import { createDeadLetters } from '../delivery/dead-letters.ts'
 import { Directory } from '../engine/directory.ts'
-import { Engine, type ServerState } from '../engine/server.ts'
+import { Engine, endedOrLate, type ServerState } from '../engine/server.ts'
 import { createStorage } from '../storage/storage.ts'
 import { adoptSocket, type NetSocket } from '../transports/net-socket.ts'
 import { createTcp } from '../transports/tcp.ts'
@@ -29,8 +30,9 @@ export interface Server extends AsyncDisposable, Observed {
    */
   start(): Promise<void>
   /**
-   * Drains and stops: no new connections, what has arrived is finished and answered, then everything is closed.
-   * @param options.deadline milliseconds after which what is left is ended; default 15,000
+   * Drains and stops: no new connections, what has arrived is finished and answered, then everything is closed. May be
+   * called again to bring the deadline nearer.
+   * @param options.deadline milliseconds after which what is left is ended; 0 ends it at once; default 15,000
    */
   stop(options?: { readonly deadline?: number }): Promise<void>
   /** The first address of a `listen:` endpoint, with its real port. Undefined while it does not listen. */
@@ -65,11 +67,13 @@ class PlannedServer implements Server {
   readonly events: Events
   readonly #plan: Plan
   readonly #wiring: Wiring
-  readonly #stopped = new AbortController()
+  /** Aborted when the stop may take no longer. */
+  readonly #late = new AbortController()
   readonly #storage = createStorage()
   readonly #deadLetters: DeadLetters & { close?(): Promise<void> }
   #engine: Engine | undefined = undefined
   #built: Built | undefined = undefined
+  #starting: Promise<void> | undefined = undefined
   #stopping: Promise<void> | undefined = undefined
 
   constructor(plan: Plan, wiring: Wiring) {
@@ -81,30 +85,42 @@ class PlannedServer implements Server {
   }
 
   get state(): ServerState {
-    return this.#engine?.state ?? (this.#stopping === undefined ? 'new' : 'stopped')
+    if (this.#engine !== undefined) return this.#engine.state
+    if (this.#late.signal.aborted) return 'stopped'
+    if (this.#stopping !== undefined) return 'draining'
+    return this.#starting === undefined ? 'new' : 'starting'
   }
 
   get endpoints(): readonly ObservedEndpoint[] {
     return this.#engine?.endpoints ?? []
   }
 
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    if (this.#starting !== undefined || this.#stopping !== undefined) {
+      return Promise.reject(new SluiceError('internal', 'a server is started once; make another one with createServer'))
+    }
+    this.#starting = this.#start()
+    return this.#starting
+  }
+
+  async #start(): Promise<void> {
     const { events, clients } = this
     const clock = this.#wiring.clock ?? createClock()
     const deadLetters = this.#deadLetters
-    this.#built = await build(this.#plan, {
-      events,
-      clients,
-      clock,
-      deadLetters,
-      storage: this.#storage,
-      tcp: this.#wiring.transport ?? createTcp(),
-      signal: this.#stopped.signal,
-      lineFraming: this.#plan.lineFraming,
-      ...(this.#wiring.replaceSink && { replaceSink: this.#wiring.replaceSink }),
-    })
-    this.#engine = new Engine(this.#built.endpoints, { events, clock, deadLetters }, clients)
     try {
+      this.#built = await build(this.#plan, {
+        events,
+        clients,
+        clock,
+        deadLetters,
+        storage: this.#storage,
+        tcp: this.#wiring.transport ?? createTcp(),
+        signal: this.#late.signal,
+        lineFraming: this.#plan.lineFraming,
+        ...(this.#wiring.replaceSink && { replaceSink: this.#wiring.replaceSink }),
+      })
+      this.#late.signal.throwIfAborted()
+      this.#engine = new Engine(this.#built.endpoints, { events, clock, deadLetters }, clients)
       await this.#engine.start()
     } catch (thrown) {
       await this.#close()
@@ -113,9 +129,9 @@ class PlannedServer implements Server {
   }
 
   stop({ deadline = DEFAULT_DRAIN_MS }: { readonly deadline?: number } = {}): Promise<void> {
+    const timer = setTimeout(() => this.#late.abort(), deadline)
     this.#stopping ??= this.#stop(deadline)
-    if (deadline === 0) this.#engine?.terminate()
-    return this.#stopping
+    return this.#stopping.finally(() => clearTimeout(timer))
   }
 
   address(endpoint: string): Address | undefined {
@@ -136,15 +152,19 @@ class PlannedServer implements Server {
   }
 
   async #stop(deadline: number): Promise<void> {
-    const timer = setTimeout(() => this.#stopped.abort(), deadline)
-    await this.#engine?.drain(deadline)
-    clearTimeout(timer)
+    const { signal } = this.#late
+    if (this.#starting !== undefined && this.state !== 'running') {
+      // A start that fails closes everything itself, and says why to whoever called it.
+      const started = this.#starting.catch(() => undefined)
+      await endedOrLate(started, signal)
+    }
+    if (this.#engine?.state === 'running') await this.#engine.drain(deadline, signal)
     await this.#close()
   }
 
   async #close(): Promise<void> {
-    this.#stopped.abort()
-    await this.#built?.close()
+    if (this.#built !== undefined) await endedOrLate(this.#built.close(), this.#late.signal)
+    this.#late.abort()
     await this.#deadLetters.close?.()
     await this.#storage.close()
   }

@@ -178,8 +178,10 @@ export class Connection implements Source, SocketHandler, Timed {
 
   /** Ends at once. What has begun to be delivered is delivered all the same. */
   terminate(reason: CloseReason, detail = ''): void {
-    this.#reason ??= reason
-    this.#detail ||= detail
+    if (this.#phase !== 'closing') {
+      this.#reason = reason
+      this.#detail = detail
+    }
     this.#socket.destroy()
   }
 
@@ -405,10 +407,9 @@ export class Connection implements Source, SocketHandler, Timed {
 
   /** Half-closes, then discards input until FIN or the linger time, so that the last answer arrives (RFC 1122, 4.2.2.13). */
   #closeOutput(): void {
-    const { deadlines } = this.#host
     this.#phase = 'closing'
-    this.#closingSince = deadlines.tick
-    deadlines.watch(this)
+    this.#closingSince = this.#host.deadlines.tick
+    this.#host.deadlines.watch(this)
     if (this.#paused) this.#socket.resume()
     this.#socket.end()
   }

@@ -1,4 +1,4 @@
-import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { type FailureCode, SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { Batch, type Dataflow, type Failures, Message } from '../contracts/message.ts'
 import type { Expression } from '../contracts/schema.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
@@ -72,7 +72,8 @@ function runFrom(stages: readonly Stage[], next: number, batch: Batch, failures:
 
 function createStage(spec: StageSpec, hooks: DataflowHooks): Stage {
   const { id, step, sink, otherwise, timeout, onError, condition } = spec
-  let stage = sink === undefined ? withDrops(stepStage(step!, id), otherwise, hooks) : sinkStage(sink, id)
+  let stage =
+    sink === undefined ? withDrops(stepStage(step!, id), otherwise, hooks) : batchStage(asStep(sink), id, 'sink_failed')
   if (timeout !== undefined) stage = withTimeout(stage, timeout, id)
   if (onError !== undefined) stage = withOnError(stage, onError, id, hooks)
   if (condition !== undefined) stage = withCondition(stage, condition, id)
@@ -81,13 +82,14 @@ function createStage(spec: StageSpec, hooks: DataflowHooks): Stage {
 
 function stepStage(step: Step, id: string): Stage {
   const run = step.run?.bind(step)
-  return run === undefined ? batchStage(step, id) : messageStage(run, id)
+  return run === undefined ? batchStage(step, id, 'step_failed') : messageStage(run, id)
 }
 
-function batchStage(step: Step, id: string): Stage {
+/** @param code of what is thrown without one */
+function batchStage(step: Step, id: string, code: FailureCode): Stage {
   return (batch, failures) => {
     const own: Failures = { ...failures, add: (message, error, at) => failures.add(message, error, at ?? id) }
-    const fail = (thrown: unknown) => failAll(batch, toSluiceError(thrown), id, failures)
+    const fail = (thrown: unknown) => failAll(batch, toSluiceError(thrown, code), id, failures)
     try {
       const result = step.runBatch!(batch, own)
       return result instanceof Promise ? result.catch(fail) : result
@@ -160,23 +162,21 @@ function withDrops(stage: Stage, otherwise: Dataflow | undefined, hooks: Dataflo
   }
 }
 
-function sinkStage(sink: Sink, id: string): Stage {
-  return (batch, failures) => {
-    const fail = (thrown: unknown) => failAll(batch, toSluiceError(thrown, 'sink_failed'), id, failures)
-    const settle = (outcomes: Outcomes | void) => (outcomes ? delivered(batch, outcomes, id, failures) : batch)
-    try {
+/** A sink as a step: what it has delivered goes on. */
+function asStep(sink: Sink): Step {
+  return {
+    runBatch(batch, failures) {
+      const settle = (outcomes: Outcomes | void) => (outcomes ? delivered(batch, outcomes, failures) : batch)
       const result = sink.write(batch)
-      return result instanceof Promise ? result.then(settle).catch(fail) : settle(result)
-    } catch (thrown) {
-      return fail(thrown)
-    }
+      return result instanceof Promise ? result.then(settle) : settle(result)
+    },
   }
 }
 
-function delivered(batch: Batch, outcomes: Outcomes, id: string, failures: Failures): Batch {
+function delivered(batch: Batch, outcomes: Outcomes, failures: Failures): Batch {
   const passed = batch.messages.filter((message, i) => {
     const error = outcomes[i]
-    if (error !== undefined) failures.add(message, error, id)
+    if (error !== undefined) failures.add(message, error)
     return error === undefined
   })
   return passed.length === batch.length ? batch : Batch.of(passed)

@@ -21,8 +21,9 @@ export class Endpoint implements Host {
   readonly #directory: Directory
   /** Every connection with work left, also after its socket has closed. */
   readonly #connections = new Set<Connection>()
-  /** Connections with an open socket, and sockets whose TLS handshake is under way. */
   #open = 0
+  /** Sockets whose TLS handshake is under way: they count for the limit and are no clients yet. */
+  readonly #handshakes = new Set<Socket>()
   #count = 0
   #draining = false
   #onEmpty: (() => void) | undefined = undefined
@@ -45,20 +46,22 @@ export class Endpoint implements Host {
    */
   async accept(raw: Socket): Promise<Connection | undefined> {
     const { spec } = this
-    if (this.#draining) return this.#refuse(raw, 'drained', 'the server is stopping')
-    if (this.#open >= spec.limits.maxConnections) {
+    if (this.#draining) return this.#refuse(raw, 'drained', STOPPING)
+    if (this.#open + this.#handshakes.size >= spec.limits.maxConnections) {
       return this.#refuse(raw, 'too_many_connections', `limits.maxConnections is ${spec.limits.maxConnections}`)
     }
     if (spec.tls === undefined) return this.#admit(raw)
-    this.#open++
+    this.#handshakes.add(raw)
+    let socket: Socket
     try {
-      const socket = await spec.tls.secure(raw)
-      this.#open--
-      return this.#admit(socket)
+      socket = await spec.tls.secure(raw)
     } catch (thrown) {
-      this.#open--
+      if (this.#draining) return this.#refuse(raw, 'drained', STOPPING)
       return this.#refuse(raw, 'tls_failed', toSluiceError(thrown, 'tls_failed').message)
+    } finally {
+      this.#handshakes.delete(raw)
     }
+    return this.#draining ? this.#refuse(socket, 'drained', STOPPING) : this.#admit(socket)
   }
 
   closed(client: Client, reason: CloseReason, detail: string): void {
@@ -85,6 +88,7 @@ export class Endpoint implements Host {
   /** Reads no more and finishes what has arrived. Resolves when every connection has ended. */
   drain(): Promise<void> {
     this.#draining = true
+    for (const raw of this.#handshakes) raw.destroy()
     for (const connection of this.#connections) connection.finish('drained')
     if (this.#connections.size === 0) return Promise.resolve()
     return new Promise((resolve) => {
@@ -106,7 +110,6 @@ export class Endpoint implements Host {
     this.spec.counters.opened++
     this.surroundings.events.emit('connection.opened', { client })
     connection.open()
-    if (this.#draining) connection.finish('drained')
     return connection
   }
 
@@ -181,6 +184,8 @@ export async function openListeners(endpoint: Endpoint, spec: ListenSpec): Promi
   return listeners
 }
 
+const STOPPING = 'the server is stopping'
+
 const NO_TAGS = Object.freeze({})
 
 /** What the dataflows of an endpoint count and tell. */
@@ -190,7 +195,9 @@ export function createHooks(counters: EndpointCounters, events: Events): Dataflo
       counters.dropped += count
     },
     handled(message, error, step) {
-      if (step !== '') countReason(counters.failed, error.code)
+      // A frame that was rejected has been told of already.
+      if (step === '') return
+      countReason(counters.failed, error.code)
       events.emit('message.failed', { message, error, step, outcome: 'handled' })
     },
   }

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Address, Clients } from '../contracts/client.ts'
 import type { Observed, ObservedEndpoint } from '../contracts/counters.ts'
 import { SluiceError } from '../contracts/errors.ts'
@@ -17,7 +16,7 @@ export type ServerState = 'new' | 'starting' | 'running' | 'draining' | 'stopped
  * ```
  *   start: bind every address, then dial        a failed bind undoes the others
  *   drain: unbind ─▶ stop dialling and polling ─▶ stop reading ─▶ finish what has arrived ─▶ close
- *                                                    └── at the deadline: end what is left
+ *                                                    └── when it is late: end what is left
  * ```
  */
 export class Engine implements Observed {
@@ -27,7 +26,6 @@ export class Engine implements Observed {
   readonly #endpoints: readonly { readonly endpoint: Endpoint; readonly spec: ListenSpec | ConnectSpec }[]
   readonly #listeners = new Map<string, readonly Listener[]>()
   readonly #dialers: Dialer[] = []
-  #draining: Promise<void> | undefined = undefined
 
   constructor(specs: readonly (ListenSpec | ConnectSpec)[], surroundings: Surroundings, directory: Directory) {
     this.clients = directory
@@ -77,33 +75,21 @@ export class Engine implements Observed {
   }
 
   /**
-   * Stops in order. A second call gives the same promise.
-   * @param deadlineMs after this what is left is ended; 0 ends it at once
+   * Stops in order. Called once.
+   * @param deadlineMs for those who watch: when `late` will be aborted
+   * @param late aborted when what is left shall be ended at once
    */
-  drain(deadlineMs: number): Promise<void> {
-    this.#draining ??= this.#drain(deadlineMs)
-    return this.#draining
-  }
-
-  /** Ends every connection now, also in the middle of a drain. */
-  terminate(): void {
-    for (const { endpoint } of this.#endpoints) endpoint.terminate()
-  }
-
-  async #drain(deadlineMs: number): Promise<void> {
+  async drain(deadlineMs: number, late: AbortSignal): Promise<void> {
     this.state = 'draining'
     const { events } = this.#surroundings
     events.emit('server.draining', { deadlineMs })
     const unbound = this.#unbind()
     for (const dialer of this.#dialers) dialer.stop()
     const ended = Promise.all(this.#endpoints.map(({ endpoint }) => endpoint.drain()))
-    const deadline = new AbortController()
-    const late = sleep(deadlineMs, undefined, deadline).then(() => {
-      this.terminate()
-      return sleep(GRACE_MS, undefined, deadline)
+    whenAborted(late, () => {
+      for (const { endpoint } of this.#endpoints) endpoint.terminate()
     })
-    await Promise.race([ended, late.catch(() => undefined)])
-    deadline.abort()
+    await endedOrLate(ended, late)
     await unbound
     this.state = 'stopped'
     events.emit('server.stopped', {})
@@ -118,5 +104,27 @@ export class Engine implements Observed {
   }
 }
 
-/** How long deliveries may still take after the deadline has ended their connections. */
+/** Milliseconds that work may still take after it was told that it is late. */
 const GRACE_MS = 1000
+
+/** Waits for work, but not much longer than until it is late: a destination that never answers must not hold us. */
+export function endedOrLate(work: Promise<unknown>, late: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let timer: NodeJS.Timeout | undefined
+    const forget = whenAborted(late, () => {
+      timer = setTimeout(resolve, GRACE_MS)
+    })
+    const settled = () => {
+      forget()
+      clearTimeout(timer)
+    }
+    work.finally(settled).then(() => resolve(), reject)
+  })
+}
+
+/** Acts when the signal is aborted, at once if it is already. @returns what takes the wish back */
+function whenAborted(signal: AbortSignal, act: () => void): () => void {
+  if (signal.aborted) act()
+  else signal.addEventListener('abort', act, { once: true })
+  return () => signal.removeEventListener('abort', act)
+}

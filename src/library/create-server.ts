@@ -36,6 +36,7 @@ export class ConfigError extends Error {
 export function createServer(config: Config, options: ServerOptions = {}): Server {
   const { signal } = options
   const server = createServerFromPlan(planOf(config, options))
+  if (signal?.aborted) void server.stop()
   signal?.addEventListener('abort', () => void server.stop(), { once: true })
   return server
 }
