@@ -75,6 +75,7 @@ class PlannedServer implements Server {
   #built: Built | undefined = undefined
   #starting: Promise<void> | undefined = undefined
   #stopping: Promise<void> | undefined = undefined
+  #closed = false
 
   constructor(plan: Plan, wiring: Wiring) {
     this.#plan = plan
@@ -86,7 +87,7 @@ class PlannedServer implements Server {
 
   get state(): ServerState {
     if (this.#engine !== undefined) return this.#engine.state
-    if (this.#late.signal.aborted) return 'stopped'
+    if (this.#closed) return 'stopped'
     if (this.#stopping !== undefined) return 'draining'
     return this.#starting === undefined ? 'new' : 'starting'
   }
@@ -163,8 +164,13 @@ class PlannedServer implements Server {
   }
 
   async #close(): Promise<void> {
-    if (this.#built !== undefined) await endedOrLate(this.#built.close(), this.#late.signal)
-    this.#late.abort()
+    const { signal } = this.#late
+    if (this.#built !== undefined) await endedOrLate(this.#built.close(), signal)
+    await endedOrLate(this.#closeStorage(), signal)
+    this.#closed = true
+  }
+
+  async #closeStorage(): Promise<void> {
     await this.#deadLetters.close?.()
     await this.#storage.close()
   }
