@@ -3,7 +3,7 @@
  * Ends with one line `N passed, N failed`.
  */
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { installClients } from './debian-clients.ts'
@@ -48,17 +48,29 @@ function runTests(filters: string[]): void {
     ],
     { stdio: 'inherit' },
   )
-  const { numPassedTests, numFailedTests } = readReport(report)
-  total.passed += numPassedTests
-  // A file that cannot even be loaded fails the run without failing a test.
-  total.failed += status === 0 ? numFailedTests : Math.max(numFailedTests, 1)
+  const { passed, failed } = countTests(report)
+  total.passed += passed
+  // Whatever else ends the run badly, such as an error outside of any test, must not pass for a success.
+  total.failed += status === 0 ? failed : Math.max(failed, 1)
   rmSync(folder, { recursive: true })
 }
 
-function readReport(file: string): { numPassedTests: number; numFailedTests: number } {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8'))
-  } catch {
-    return { numPassedTests: 0, numFailedTests: 1 }
-  }
+/** Counts tests; a file that failed without a failed test, such as one that cannot be loaded, counts as one. */
+function countTests(file: string): Count {
+  if (!existsSync(file)) return { passed: 0, failed: 1 }
+  const report = JSON.parse(readFileSync(file, 'utf8')) as Report
+  const broken = report.testResults.filter(
+    ({ status, assertionResults }) => status === 'failed' && !assertionResults.some((test) => test.status === 'failed'),
+  )
+  return { passed: report.numPassedTests, failed: report.numFailedTests + broken.length }
+}
+
+/** What is used of the JSON report of vitest. */
+interface Report {
+  readonly numPassedTests: number
+  readonly numFailedTests: number
+  readonly testResults: readonly {
+    readonly status: string
+    readonly assertionResults: readonly { readonly status: string }[]
+  }[]
 }
