@@ -1,0 +1,162 @@
+import { once } from 'node:events'
+import { createServer, type Server, type Socket } from 'node:net'
+import { describe, expect, it } from 'vitest'
+import { eventually } from '../support/parts.ts'
+import { start } from '../support/server.ts'
+
+const reconnect = { first: '5ms', max: '20ms' }
+
+/** A device: accepts on a port and answers as the test says. */
+async function device(port: number, onSocket: (socket: Socket) => void): Promise<Server & AsyncDisposable> {
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => undefined)
+    onSocket(socket)
+  })
+  server.listen(port, '127.0.0.1')
+  await once(server, 'listening')
+  return Object.assign(server, {
+    async [Symbol.asyncDispose]() {
+      server.close()
+      for (const socket of sockets) socket.destroy()
+      if (server.listening) await once(server, 'close')
+    },
+  })
+}
+
+function portOf(server: Server): number {
+  return (server.address() as { port: number }).port
+}
+
+async function freePort(): Promise<number> {
+  await using server = await device(0, () => undefined)
+  return portOf(server)
+}
+
+describe('a connect endpoint', () => {
+  it('tries again after a refusal, and connects when the device is there', async () => {
+    const port = await freePort()
+    await using running = await start({
+      connect: { scale: { host: '127.0.0.1', port, reconnect, dataflow: [{ reply: 'got ${msg}' }] } },
+    })
+    await eventually(() => running.all('dial.failed').length >= 3)
+    const [failed] = running.all('dial.failed')
+    expect(failed).toMatchObject({
+      endpoint: 'scale',
+      target: `127.0.0.1:${port}`,
+      error: { code: 'connection_refused' },
+    })
+    expect(running.all('dial.failed').every(({ retryIn }) => retryIn >= 1 && retryIn <= 20)).toBe(true)
+    let heard = ''
+    await using _device = await device(port, (socket) => {
+      socket.write('12.5 kg\n')
+      socket.on('data', (chunk) => {
+        heard += chunk
+      })
+    })
+    await eventually(() => heard === 'got 12.5 kg\n')
+    expect(running.server.endpoints[0]!.connections).toBe(1)
+    expect(running.server.clients.list('scale')).toMatchObject([{ ip: '127.0.0.1', port }])
+  })
+
+  it('connects again after a close or a reset, with one connection at a time', async () => {
+    let open = 0
+    let most = 0
+    let count = 0
+    await using scale = await device(0, (socket) => {
+      most = Math.max(most, ++open)
+      socket.on('close', () => open--)
+      count++
+      if (count === 1) socket.end('bye\n')
+      else if (count === 2) setImmediate(() => socket.resetAndDestroy())
+      else socket.write('here\n')
+    })
+    await using running = await start({
+      connect: { scale: { host: '127.0.0.1', port: portOf(scale), reconnect, dataflow: [{ log: '${msg}' }] } },
+    })
+    await running.event('part.logged', ({ text }) => text === 'here')
+    expect(running.all('part.logged').map(({ text }) => text)).toEqual(['bye', 'here'])
+    expect(running.all('connection.closed').map(({ reason }) => reason)).toEqual(['client_closed', 'client_reset'])
+    expect({ count, most }).toEqual({ count: 3, most: 1 })
+  })
+
+  it('looks its host name up again at every attempt', async () => {
+    await using running = await start({
+      connect: { scale: { host: 'no-such-host.invalid', port: 9, reconnect, dataflow: [{ log: 'x' }] } },
+    })
+    await eventually(() => running.all('dial.failed').length >= 2)
+    expect(running.all('dial.failed').every(({ error }) => error.code === 'host_unknown')).toBe(true)
+  })
+
+  it('closes its connection and dials no more when the server stops', async () => {
+    let count = 0
+    const closed = Promise.withResolvers<void>()
+    await using scale = await device(0, (socket) => {
+      count++
+      socket
+        .on('end', () => socket.end())
+        .on('close', () => closed.resolve())
+        .resume()
+    })
+    await using running = await start({
+      connect: {
+        scale: { host: '127.0.0.1', port: portOf(scale), reconnect, dataflow: [{ log: 'x' }] },
+        away: {
+          host: '127.0.0.1',
+          port: await freePort(),
+          reconnect: { first: '1h', max: '1h' },
+          dataflow: [{ log: 'x' }],
+        },
+      },
+    })
+    await running.event('connection.opened')
+    await running.event('dial.failed')
+    await running.server.stop()
+    await closed.promise
+    expect((await running.event('connection.closed')).reason).toBe('drained')
+    expect(count).toBe(1)
+  })
+})
+
+describe('a poll', () => {
+  it('is sent at once and at its interval, framed, never while the last is open', async () => {
+    let asked = 0
+    let answered = 0
+    let most = 0
+    await using scale = await device(0, (socket) => {
+      socket.on('data', (chunk) => {
+        asked += chunk.toString().split('R\n').length - 1
+        most = Math.max(most, asked - answered)
+        // Slower than the interval.
+        setTimeout(() => {
+          answered = asked
+          socket.write(`${asked}\n`)
+        }, 35)
+      })
+    })
+    const poll = { every: '10ms', send: 'R', timeout: '10s' }
+    await using running = await start({
+      connect: { scale: { host: '127.0.0.1', port: portOf(scale), poll, dataflow: [{ log: '${msg}' }] } },
+    })
+    await running.event('part.logged', ({ text }) => text === '4')
+    expect(most).toBe(1)
+    expect(running.all('part.logged').map(({ text }) => text)).toEqual(['1', '2', '3', '4'])
+    expect(running.all('poll.timedOut')).toEqual([])
+  })
+
+  it('without an answer is told of, and asked again', async () => {
+    let asked = 0
+    await using scale = await device(0, (socket) => {
+      socket.on('data', () => {
+        if (++asked === 3) socket.write('at last\n')
+      })
+    })
+    const poll = { every: '10ms', send: '\\x05', timeout: '15ms' }
+    await using running = await start({
+      connect: { scale: { host: '127.0.0.1', port: portOf(scale), poll, dataflow: [{ log: '${msg}' }] } },
+    })
+    await running.event('part.logged', ({ text }) => text === 'at last')
+    expect(running.all('poll.timedOut').length).toBe(2)
+  })
+})
