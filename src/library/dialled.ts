@@ -103,20 +103,21 @@ class DialledSocket<In, Out> implements Dialled<In, Out>, SocketHandler {
   }
 
   async request(value: Out, { timeout = 10_000 }: { readonly timeout?: number } = {}): Promise<In> {
-    const answer = this.#wait(true)
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        this.#waiters.splice(this.#waiters.indexOf(answer.waiter), 1)
-        reject(new SluiceError('connection_timeout', `no answer came within ${timeout} ms`, { retryable: true }))
-      }, timeout)
-    })
+    const { promise, waiter } = this.#wait(true)
+    const forget = () => {
+      const index = this.#waiters.indexOf(waiter)
+      if (index >= 0) this.#waiters.splice(index, 1)
+    }
+    const timer = setTimeout(() => {
+      forget()
+      waiter.reject(new SluiceError('connection_timeout', `no answer came within ${timeout} ms`, { retryable: true }))
+    }, timeout)
     try {
-      await this.send(value)
-      const message = await Promise.race([answer.promise, late])
+      const [message] = await Promise.all([promise, this.send(value)])
       if (message === undefined) throw this.#gone()
       return message
     } finally {
+      forget()
       clearTimeout(timer)
     }
   }
@@ -172,7 +173,7 @@ class DialledSocket<In, Out> implements Dialled<In, Out>, SocketHandler {
   }
 
   async #send(kind: PayloadKind, content: unknown): Promise<void> {
-    if (this.closed) throw this.#gone()
+    if (this.closed || this.#ended) throw this.#gone()
     const writer = new ByteWriter()
     encodeContent(kind, content, this.#outgoing, writer)
     if (this.#socket.write(writer.take())) return

@@ -36,6 +36,11 @@ export class Peer implements AsyncDisposable {
     return peer
   }
 
+  /** A peer on a connection that is there already, an encrypted one say. */
+  static over(socket: Socket): Peer {
+    return new Peer(socket)
+  }
+
   get text(): string {
     return this.received.toString('latin1')
   }
