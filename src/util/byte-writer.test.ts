@@ -1,0 +1,35 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { ByteWriter } from './byte-writer.ts'
+
+test('what was written comes out in order, once', () => {
+  const part = fc.oneof(fc.string(), fc.uint8Array({ maxLength: 20 }).map(Buffer.from))
+  fc.assert(
+    fc.property(fc.array(part), (parts) => {
+      const writer = new ByteWriter()
+      for (const one of parts) writer.write(one)
+      expect(writer.take()).toEqual(Buffer.concat(parts.map((one) => Buffer.from(one as string))))
+      expect(writer.empty).toBe(true)
+      expect(writer.take()).toHaveLength(0)
+    }),
+  )
+})
+
+test('a buffer that is alone is given out as it is', () => {
+  const writer = new ByteWriter()
+  const buffer = Buffer.from('alone')
+  writer.write(buffer)
+  expect(writer.empty).toBe(false)
+  expect(writer.take()).toBe(buffer)
+})
+
+test('a piece of text alone stays text; with bytes it is bytes', () => {
+  const writer = new ByteWriter()
+  writer.write('a')
+  writer.write('ö')
+  expect(writer.takePiece()).toBe('aö')
+  writer.write('a')
+  writer.write(Buffer.from([0xff]))
+  expect(writer.takePiece()).toEqual(Buffer.from([0x61, 0xff]))
+  expect(writer.empty).toBe(true)
+})
