@@ -27,7 +27,7 @@ export class EndpointCounters {
   missingValues = 0
   /** Answers that could not be sent because their connection had closed. */
   repliesLost = 0
-  /** Bytes in memory now: read and not yet run, and answers that the operating system has not taken. */
+  /** Bytes in memory now: read and not yet run. */
   queuedBytes = 0
   /** Frames refused by framing or format. */
   readonly rejected: ReasonCounts<FailureCode> = new Map()

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Batch, Dataflow, Failures, Message } from '../contracts/message.ts'
-import type { Expression } from '../contracts/schema.ts'
 import type { Step } from '../contracts/step.ts'
+import { createExpression } from '../testing/expressions.ts'
 import { createBatch } from '../testing/part-context.ts'
 import { createDataflow, oneByOne, type StageSpec } from './dataflow.ts'
 import { type DataflowHooks, FailureList, settleFailures } from './failures.ts'
@@ -30,11 +30,6 @@ async function run(specs: readonly StageSpec[], values: readonly unknown[], hook
     passed: valuesOf(passed),
     failed: failures.entries.map(({ message, error, step }) => [message.msg, error.code, step]),
   }
-}
-
-/** A condition as the configuration would have compiled it. */
-function expression(test: (message: Message) => boolean): Expression<boolean> {
-  return Object.assign(test, { source: 'test', isMessage: false })
 }
 
 function valuesOf(batch: Batch): unknown[] {
@@ -99,7 +94,7 @@ describe('a dataflow', () => {
 
   it('merges those that pass a step by with those that went through, in their order', async () => {
     const twice: Step = { run: (message) => [message.with(`${message.msg}1`), message.with(`${message.msg}2`)] }
-    const condition = expression((message) => message.msg !== 'b')
+    const condition = createExpression((message) => message.msg !== 'b')
     expect((await run([{ id: 's', step: twice, condition }], ['a', 'b', 'c'])).passed).toEqual([
       'a1',
       'a2',
@@ -107,7 +102,7 @@ describe('a dataflow', () => {
       'c1',
       'c2',
     ])
-    const broken = expression(() => {
+    const broken = createExpression(() => {
       throw new SluiceError('expression_failed', 'no')
     })
     expect((await run([{ id: 's', step: twice, condition: broken }], ['a'])).failed).toEqual([

@@ -172,7 +172,10 @@ describe('connect', () => {
   })
 
   it('gives up in time also while the other side takes nothing', async () => {
-    await using server = await plainServer((socket) => socket.pause())
+    let other: Socket | undefined
+    await using server = await plainServer((socket) => {
+      other = socket.pause()
+    })
     await using connection = await connect({ ...server, format: format.text() })
     const unhandled: unknown[] = []
     const note = (error: unknown) => void unhandled.push(error)
@@ -182,6 +185,7 @@ describe('connect', () => {
     await new Promise(setImmediate)
     process.off('unhandledRejection', note)
     expect(unhandled).toEqual([])
+    other?.destroy()
   })
 
   it('fails a request whose connection closes, and a stream that cannot be read', async () => {
