@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Kept in syntax that any Node can read, so that an old one gets a sentence and not a stack trace.
+// Kept in syntax that old Node.js versions can read, so that they give a sentence and not a stack trace.
 var major = Number(process.versions.node.split('.')[0])
 if (major < 24) {
   process.stderr.write(

@@ -75,11 +75,12 @@ async function openAdmin({ admin }: Plan, server: Server): Promise<OpenAdmin | u
 
 function stopOnSignals(server: Server, deadline: number): { readonly promise: Promise<void>; cancel(): void } {
   const { promise, resolve } = Promise.withResolvers<void>()
-  let asked = false
+  let askedAt: number | undefined
   const onSignal = () => {
-    if (asked) void server.stop({ deadline: 0 })
-    else void server.stop({ deadline }).then(resolve)
-    asked = true
+    const now = performance.now()
+    if (askedAt === undefined) void server.stop({ deadline }).then(resolve)
+    else if (now - askedAt > ECHO_MS) void server.stop({ deadline: 0 })
+    askedAt ??= now
   }
   const cancel = () => {
     process.off('SIGTERM', onSignal)
@@ -89,3 +90,6 @@ function stopOnSignals(server: Server, deadline: number): { readonly promise: Pr
   process.on('SIGINT', onSignal)
   return { promise, cancel }
 }
+
+/** A signal to a whole process group reaches a server under npm twice within this time; that is one wish, not two. */
+const ECHO_MS = 250

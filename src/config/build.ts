@@ -9,7 +9,7 @@ import type { Dataflow } from '../contracts/message.ts'
 import type { Sink } from '../contracts/sink.ts'
 import { withRetry } from '../delivery/retry.ts'
 import { createDataflow, oneByOne, type StageSpec } from '../engine/dataflow.ts'
-import { createHooks } from '../engine/endpoint.ts'
+import { countDeadLetters, createHooks } from '../engine/endpoint.ts'
 import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
 import { createClientTls, createServerTls } from '../transports/tls.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
@@ -143,7 +143,7 @@ class Builder {
     return Object.fromEntries(await Promise.all(entries))
   }
 
-  #context({ id }: StepPlan, { plan, codec }: Scope): PartContext {
+  #context({ id }: StepPlan, { plan, codec, counters }: Scope): PartContext {
     const { clock, clients, storage, deadLetters, tcp, signal, lineFraming, events } = this.#world
     return {
       id,
@@ -153,7 +153,7 @@ class Builder {
       codec,
       lineFraming,
       storage,
-      deadLetters,
+      deadLetters: countDeadLetters(deadLetters, counters, events),
       tcp,
       signal,
       resolvePath: (path) => resolve(this.#plan.baseDir, path),

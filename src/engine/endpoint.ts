@@ -1,4 +1,5 @@
 import type { Client } from '../contracts/client.ts'
+import type { DeadLetters } from '../contracts/context.ts'
 import { countReason, type EndpointCounters } from '../contracts/counters.ts'
 import { type CloseReason, toSluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
@@ -18,6 +19,7 @@ export class Endpoint implements Host {
   readonly surroundings: Surroundings
   readonly deadlines = new Deadlines()
   readonly #hooks: DataflowHooks
+  readonly #deadLetters: DeadLetters
   readonly #directory: Directory
   /** Every connection with work left, also after its socket has closed. */
   readonly #connections = new Set<Connection>()
@@ -32,6 +34,7 @@ export class Endpoint implements Host {
     this.spec = spec
     this.surroundings = surroundings
     this.#hooks = createHooks(spec.counters, surroundings.events)
+    this.#deadLetters = countDeadLetters(surroundings.deadLetters, spec.counters, surroundings.events)
     this.#directory = directory
   }
 
@@ -115,16 +118,14 @@ export class Endpoint implements Host {
 
   /** Keeps a failed message as a dead letter. When even that fails, an event with the message is all that is left. */
   async #bury({ message, error, step }: Failure): Promise<void> {
-    const { events, deadLetters } = this.surroundings
+    const { events } = this.surroundings
     const { counters } = this.spec
     if (step !== '') {
       countReason(counters.failed, error.code)
       events.emit('message.failed', { message, error, step, outcome: 'dead letter' })
     }
     try {
-      const id = await deadLetters.add(message, error, step)
-      countReason(counters.deadLetters, error.code)
-      events.emit('deadLetter.stored', { id, message, error })
+      await this.#deadLetters.add(message, error, step)
     } catch (thrown) {
       events.emit('deadLetter.lost', { message, error, cause: toSluiceError(thrown, 'storage_failed') })
     }
@@ -187,6 +188,18 @@ export async function openListeners(endpoint: Endpoint, spec: ListenSpec): Promi
 const STOPPING = 'the server is stopping'
 
 const NO_TAGS = Object.freeze({})
+
+/** The store of dead letters as the parts and connections of one endpoint use it: what is kept is counted and told. */
+export function countDeadLetters(deadLetters: DeadLetters, counters: EndpointCounters, events: Events): DeadLetters {
+  return {
+    async add(message, error, step) {
+      const id = await deadLetters.add(message, error, step)
+      countReason(counters.deadLetters, error.code)
+      events.emit('deadLetter.stored', { id, message, error })
+      return id
+    },
+  }
+}
 
 /** What the dataflows of an endpoint count and tell. */
 export function createHooks(counters: EndpointCounters, events: Events): DataflowHooks {

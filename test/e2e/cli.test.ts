@@ -91,8 +91,10 @@ listen:
     expect(await running.get('/health/ready')).toMatchObject({ status: 503, body: expect.stringContaining('draining') })
     expect(await running.get('/health/live')).toMatchObject({ status: 200 })
     const before = performance.now()
-    running.command.signal('SIGTERM')
+    // Signals that follow the first at once count as the same one, so this one is repeated until it counts.
+    const again = setInterval(() => running.command.signal('SIGTERM'), 50)
     await running.command.finished
+    clearInterval(again)
     // Much less than the 15 seconds that the first signal gave it.
     expect(performance.now() - before).toBeLessThan(5000)
     // What could not be delivered is kept.
