@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { toSluiceError } from '../contracts/errors.ts'
 import { readDeadLetter, readDeadLetters, type StoredDeadLetter } from '../delivery/dead-letters.ts'
 import { formatBytes } from '../util/escapes.ts'
+import { EXIT } from './exit.ts'
 import { paint, print, printError } from './terminal.ts'
 
 export function deadCommand(): Command {
@@ -83,7 +84,7 @@ function reading(work: () => void): void {
 
 function failed(sentence: string): void {
   printError(sentence)
-  process.exitCode = 1
+  process.exitCode = EXIT.failed
 }
 
 function parseCount(text: string): number {

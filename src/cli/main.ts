@@ -2,13 +2,11 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { checkCommand } from './check.ts'
 import { deadCommand } from './dead.ts'
+import { EXIT } from './exit.ts'
 import { listCommand } from './list.ts'
 import { runCommand } from './run.ts'
 import { schemaCommand } from './schema.ts'
 import { testCommand } from './test.ts'
-
-/** Exit codes of every command. */
-export const EXIT = { ok: 0, failed: 1, usage: 2 } as const
 
 /**
  * Runs the command line.

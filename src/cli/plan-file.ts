@@ -1,5 +1,6 @@
 import type { Plan } from '../config/plan.ts'
 import { readPlan } from '../config/read-plan.ts'
+import { EXIT } from './exit.ts'
 import { hasColors, printError } from './terminal.ts'
 
 /** The configuration file that a command takes when none is named. */
@@ -12,6 +13,6 @@ export const DEFAULT_FILE = 'sluice.yaml'
 export async function planFile(file: string): Promise<Plan | undefined> {
   const { plan, report } = await readPlan(file, process.env, { color: hasColors(process.stderr) })
   if (report !== '') printError(report)
-  if (plan === undefined) process.exitCode = 1
+  if (plan === undefined) process.exitCode = EXIT.failed
   return plan
 }

@@ -7,6 +7,7 @@ import { toSluiceError } from '../contracts/errors.ts'
 import { attachLog } from '../observe/log.ts'
 import { createMetrics } from '../observe/metrics.ts'
 import { parseDuration } from '../util/units.ts'
+import { EXIT } from './exit.ts'
 import { hintsFor } from './hints.ts'
 import { DEFAULT_FILE, planFile } from './plan-file.ts'
 import { hasColors, print, printError } from './terminal.ts'
@@ -48,7 +49,7 @@ async function runPlan(plan: Plan, deadline: number, hints: boolean): Promise<vo
   } catch (thrown) {
     const { message, hint } = toSluiceError(thrown, 'internal')
     printError(hint === undefined ? message : `${message}. ${hint}`)
-    process.exitCode = 1
+    process.exitCode = EXIT.failed
   }
   stopped.cancel()
   await admin?.close()
@@ -79,7 +80,11 @@ function stopOnSignals(server: Server, deadline: number): { readonly promise: Pr
   const onSignal = () => {
     const now = performance.now()
     if (askedAt === undefined) void server.stop({ deadline }).then(resolve)
-    else if (now - askedAt > ECHO_MS) void server.stop({ deadline: 0 })
+    else if (now - askedAt > ECHO_MS) {
+      void server.stop({ deadline: 0 })
+      // Whatever still hangs, a disk say, must not keep the program from ending.
+      setTimeout(() => process.exit(EXIT.failed), LAST_MS).unref()
+    }
     askedAt ??= now
   }
   const cancel = () => {
@@ -93,3 +98,6 @@ function stopOnSignals(server: Server, deadline: number): { readonly promise: Pr
 
 /** A signal to a whole process group reaches a server under npm twice within this time; that is one wish, not two. */
 const ECHO_MS = 250
+
+/** How long a stop at once may take before the program ends without it. */
+const LAST_MS = 3000

@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import type { DataflowCase } from '../testing/case-schema.ts'
 import { readCases } from '../testing/read-cases.ts'
 import { runCase } from '../testing/run-case.ts'
+import { EXIT } from './exit.ts'
 import { planFile } from './plan-file.ts'
 import { paint, print, printError } from './terminal.ts'
 
@@ -32,7 +33,7 @@ async function runFile(file: string): Promise<void> {
     printResult(test, problem)
   }
   print(`${tests.length - failed} passed, ${failed} failed`)
-  if (failed > 0) process.exitCode = 1
+  if (failed > 0) process.exitCode = EXIT.failed
 }
 
 function printResult({ name, endpoint }: DataflowCase, problem: string | undefined): void {
@@ -46,5 +47,5 @@ function messageOf(error: unknown): string {
 
 function fail(sentence: string): void {
   printError(sentence)
-  process.exitCode = 1
+  process.exitCode = EXIT.failed
 }

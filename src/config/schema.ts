@@ -142,7 +142,9 @@ export const connectSchema = z.strictObject({
     .strictObject({
       first: duration()
         .prefault('1s')
-        .describe('Wait before the first attempt to connect again; it doubles each time.'),
+        .describe(
+          'Longest wait before the first attempt to connect again; it doubles each time. The wait itself is drawn at random below it.',
+        ),
       max: duration().prefault('30s').describe('Longest wait between attempts.'),
     })
     .prefault({})

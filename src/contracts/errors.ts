@@ -82,8 +82,8 @@ export function toSluiceError(thrown: unknown, code: FailureCode = 'step_failed'
  * Why a connection was closed: a closed set. Every closed connection leaves one log line and one count with one of these.
  */
 export const closeReasons = {
-  client_closed: 'The client closed the connection.',
-  client_reset: 'The client reset the connection, or the network did.',
+  client_closed: 'The other side closed the connection.',
+  client_reset: 'The other side reset the connection, or the network did.',
   closed_by_step: 'A close step ended it.',
   closed_by_api: 'The program that embeds the server, or an operator, ended it.',
   drained: 'The server is stopping and the connection had finished its work.',

@@ -11,7 +11,7 @@ export const scopeVariables = {
   msg: 'the decoded value; null for an event and for a frame that could not be decoded',
   raw: 'the bytes of the frame',
   client: 'the other side of the connection, such as client.id, client.ip or client.tags.NAME',
-  event: '"message", "connect", "disconnect" or "timer"',
+  event: '"message", "connect" or "disconnect"',
   received: 'time at which the last byte of the message was read',
   endpoint: 'name of the endpoint',
   state: 'values of this connection, written by set',

@@ -1,6 +1,7 @@
-import { type FileHandle, mkdir, open, stat } from 'node:fs/promises'
+import { type FileHandle, open, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { SluiceError } from '../contracts/errors.ts'
+import { makeFolder } from '../util/folder.ts'
 
 /**
  * A file that grows at its end, shared by all sinks that write to its path.
@@ -163,7 +164,7 @@ const TRANSIENT = [
 /** Opens the file to read and append, and puts its folder and its name on the disk, should the power fail. */
 async function openForAppend(path: string): Promise<Opened> {
   const folder = dirname(path)
-  const created = await mkdir(folder, { recursive: true })
+  const created = makeFolder(folder)
   const handle = await open(path, 'a+')
   try {
     const { dev, ino } = await handle.stat()

@@ -1,7 +1,7 @@
-import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { SqlRow, SqlValue } from '../contracts/storage.ts'
+import { makeFolder } from '../util/folder.ts'
 import { isRowError, toFailure } from './failure.ts'
 import type { Failure, Write } from './protocol.ts'
 
@@ -22,7 +22,7 @@ export class DatabaseFile {
 
   /** Opens or creates the file and the folders above it. */
   constructor(file: string) {
-    mkdirSync(dirname(file), { recursive: true })
+    makeFolder(dirname(file))
     this.#file = file
     this.#database = new DatabaseSync(file, { timeout: BUSY_TIMEOUT })
     try {
