@@ -85,7 +85,9 @@ export {
   type FramingRef,
   format,
   framing,
+  part,
   type SinkRef,
+  type StepRef,
   sink,
   type ValueOf,
 } from './library/builders.ts'

@@ -15,9 +15,16 @@ export interface FormatRef<Value = unknown> {
   readonly [valueType]?: Value
 }
 
-/** A sink in a TypeScript configuration: what would stand in a dataflow. */
-export interface SinkRef {
-  readonly [name: string]: unknown
+declare const stepKind: unique symbol
+
+/** A step in a TypeScript configuration: what would stand in a dataflow. */
+export interface StepRef {
+  readonly [stepKind]: 'step' | 'sink'
+}
+
+/** A sink in a TypeScript configuration. */
+export interface SinkRef extends StepRef {
+  readonly [stepKind]: 'sink'
 }
 
 /** The type of the values that a format gives. */
@@ -37,6 +44,18 @@ export const format = refs(formats) as {
 export const sink = refs(sinks) as {
   readonly [D in (typeof sinks)[number] as BuilderName<D>]: Builder<D, SinkRef>
 }
+
+/**
+ * The builder of a part of your own, as `sink.sqlite` is that of a built-in one. The part must also be in the registry
+ * that `createServer` is given.
+ */
+export function part<D extends PartDefinition>(definition: D): PartBuilder<D> {
+  return builder(definition) as PartBuilder<D>
+}
+
+type PartBuilder<D extends PartDefinition> = D extends FormatDefinition
+  ? FormatBuilder<D>
+  : Builder<D, { framing: FramingRef; format: never; step: StepRef; sink: SinkRef }[D['kind']]>
 
 type BuilderName<D extends PartDefinition> = CamelCase<D['name']>
 
@@ -68,9 +87,11 @@ type FormatBuilder<D extends PartDefinition> =
     : never
 
 function refs(definitions: readonly PartDefinition[]): unknown {
-  return Object.fromEntries(
-    definitions.map(({ name }) => [camelCase(name), (options: unknown = {}) => ({ [name]: options })]),
-  )
+  return Object.fromEntries(definitions.map((definition) => [camelCase(definition.name), builder(definition)]))
+}
+
+function builder({ name }: PartDefinition): unknown {
+  return (options: unknown = {}) => ({ [name]: options })
 }
 
 function camelCase(name: string): string {

@@ -2,7 +2,7 @@ import type { configSchema, connectSchema, listenSchema, siblingsSchema } from '
 import type { Message } from '../contracts/message.ts'
 import type { z } from '../contracts/schema.ts'
 import type { sinks, steps } from '../registry/builtins.ts'
-import type { Written } from './builders.ts'
+import type { StepRef, Written } from './builders.ts'
 
 type BuiltIn = (typeof steps)[number] | (typeof sinks)[number]
 
@@ -18,6 +18,7 @@ export type StepFunction = (msg: never, message: Message) => unknown
 /** A step as it stands in a dataflow: one key that names it, and siblings. */
 export type StepEntry =
   | { [D in BuiltIn as D['name']]: { readonly [Name in D['name']]: Written<D> } & Siblings }[BuiltIn['name']]
+  | StepRef
   | StepFunction
 
 /** Steps, or the name of an entry of `dataflows`. */

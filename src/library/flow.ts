@@ -1,5 +1,5 @@
 import type { Message } from '../contracts/message.ts'
-import type { SinkRef } from './builders.ts'
+import type { SinkRef, StepRef } from './builders.ts'
 
 /** A function over a message: `(msg) => …` or `(msg, { client }) => …`. */
 export type MessageFunction<Msg, Out> = (msg: Msg, message: Message<Msg>) => Out
@@ -75,6 +75,8 @@ export interface Flow<Msg> {
   ): Flow<Msg>
   /** A step of your own: gives the new value, undefined to end the message, or a promise of either. */
   use<Out>(step: MessageFunction<Msg, Out | Promise<Out>>): Flow<Exclude<Out, undefined>>
+  /** A step of your own that has a definition: `use(part(myStep)({ … }))`. Say what it gives: `use<Out>(…)`. */
+  use<Out = Msg>(step: StepRef, options?: StepOptions<Msg>): Flow<Out>
   /** Writes a line to the log. */
   log(text: string | MessageFunction<Msg, string>, options?: StepOptions<Msg>): Flow<Msg>
   /** Keeps the message as a dead letter; it ends here. */
@@ -117,7 +119,7 @@ class Chain<Msg> implements Flow<Msg> {
   }
 
   to(sink: SinkRef, options?: SinkStepOptions<Msg>): Flow<Msg> {
-    return this.#add(sink, options)
+    return this.#add({ ...sink }, options)
   }
 
   reply(content: Content<Msg>, options?: StepOptions<Msg>): Flow<Msg> {
@@ -150,8 +152,8 @@ class Chain<Msg> implements Flow<Msg> {
     return this.#add({ fork: { branches: built, ...finished } }, options)
   }
 
-  use<Out>(step: MessageFunction<Msg, Out | Promise<Out>>): Flow<Exclude<Out, undefined>> {
-    return new Chain([...this.steps, step])
+  use<Out>(step: MessageFunction<Msg, unknown> | StepRef, options?: StepOptions<Msg>): Flow<Out> {
+    return typeof step === 'function' ? new Chain([...this.steps, step]) : this.#add({ ...step }, options)
   }
 
   log(text: string | MessageFunction<Msg, string>, options?: StepOptions<Msg>): Flow<Msg> {

@@ -1,5 +1,5 @@
-import { describe, expectTypeOf, it } from 'vitest'
-import { createFlow, type Flow, format, listen, type Message, sink } from '../../src/index.ts'
+import { describe, expect, expectTypeOf, it } from 'vitest'
+import { createFlow, defineStep, type Flow, format, listen, type Message, part, sink, z } from '../../src/index.ts'
 
 interface Reading {
   readonly device: string
@@ -29,6 +29,25 @@ describe('the type of msg', () => {
     expectTypeOf(flow.use((msg) => msg.device)).toEqualTypeOf<Flow<string>>()
     expectTypeOf(flow.use(async (msg) => msg.temp)).toEqualTypeOf<Flow<number>>()
     expectTypeOf(flow.use((msg) => (msg.temp > 0 ? msg : undefined))).toEqualTypeOf<Flow<Reading>>()
+  })
+
+  it('passes through a part of the user, or becomes what he says', () => {
+    const mine = defineStep({
+      name: 'mine',
+      summary: 'Does something.',
+      options: z.strictObject({ size: z.number() }),
+      examples: [],
+      create: () => ({ run: (message) => message }),
+    })
+    const flow = createFlow<Reading>()
+    expectTypeOf(flow.use(part(mine)({ size: 1 }))).toEqualTypeOf<Flow<Reading>>()
+    expectTypeOf(flow.use<string>(part(mine)({ size: 1 }))).toEqualTypeOf<Flow<string>>()
+    expectTypeOf(part(mine)).toBeCallableWith({ size: 1 })
+    // @ts-expect-error the option is missing
+    part(mine)()
+    // @ts-expect-error there is no such option
+    part(mine)({ size: 1, colour: 'red' })
+    expect(flow.use(part(mine)({ size: 1 }), { id: 'm' }).steps).toEqual([{ mine: { size: 1 }, id: 'm' }])
   })
 
   it('joins what comes out of the cases of a route', () => {
