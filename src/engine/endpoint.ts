@@ -1,7 +1,7 @@
-import type { Client } from '../contracts/client.ts'
+import type { Address, Client } from '../contracts/client.ts'
 import type { DeadLetters } from '../contracts/context.ts'
 import { countReason, type EndpointCounters } from '../contracts/counters.ts'
-import { type CloseReason, toSluiceError } from '../contracts/errors.ts'
+import { type CloseReason, SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
 import type { Listener, Socket } from '../contracts/transport.ts'
 import { Deadlines } from '../util/deadlines.ts'
@@ -49,9 +49,11 @@ export class Endpoint implements Host {
    */
   async accept(raw: Socket): Promise<Connection | undefined> {
     const { spec } = this
-    if (this.#draining) return this.#refuse(raw, 'drained', STOPPING)
+    // Asked for now: a socket that has closed no longer knows who was at the other end.
+    const { remote } = raw
+    if (this.#draining) return this.#refuse(raw, remote, 'drained', STOPPING)
     if (this.#open + this.#handshakes.size >= spec.limits.maxConnections) {
-      return this.#refuse(raw, 'too_many_connections', `limits.maxConnections is ${spec.limits.maxConnections}`)
+      return this.#refuse(raw, remote, 'too_many_connections', `limits.maxConnections is ${spec.limits.maxConnections}`)
     }
     if (spec.tls === undefined) return this.#admit(raw)
     this.#handshakes.add(raw)
@@ -59,12 +61,12 @@ export class Endpoint implements Host {
     try {
       socket = await spec.tls.secure(raw)
     } catch (thrown) {
-      if (this.#draining) return this.#refuse(raw, 'drained', STOPPING)
-      return this.#refuse(raw, 'tls_failed', toSluiceError(thrown, 'tls_failed').message)
+      if (this.#draining) return this.#refuse(raw, remote, 'drained', STOPPING)
+      return this.#refuse(raw, remote, 'tls_failed', toSluiceError(thrown, 'tls_failed').message)
     } finally {
       this.#handshakes.delete(raw)
     }
-    return this.#draining ? this.#refuse(socket, 'drained', STOPPING) : this.#admit(socket)
+    return this.#draining ? this.#refuse(socket, remote, 'drained', STOPPING) : this.#admit(socket)
   }
 
   closed(client: Client, reason: CloseReason, detail: string): void {
@@ -131,11 +133,10 @@ export class Endpoint implements Host {
     }
   }
 
-  #refuse(raw: Socket, reason: CloseReason, detail: string): undefined {
+  #refuse(socket: Socket, remote: Address, reason: CloseReason, detail: string): undefined {
     countReason(this.spec.counters.refused, reason)
-    const { name: endpoint } = this.spec
-    this.surroundings.events.emit('connection.refused', { endpoint, remote: raw.remote, reason, detail })
-    raw.destroy()
+    this.surroundings.events.emit('connection.refused', { endpoint: this.spec.name, remote, reason, detail })
+    socket.destroy()
     return undefined
   }
 
@@ -177,7 +178,8 @@ export async function openListeners(endpoint: Endpoint, spec: ListenSpec): Promi
     }
   } catch (thrown) {
     await Promise.all(listeners.map((listener) => listener.close()))
-    throw thrown
+    const { code, message, hint } = toSluiceError(thrown, 'internal')
+    throw new SluiceError(code, `${spec.name}: ${message}`, { cause: thrown, ...(hint !== undefined && { hint }) })
   }
   for (const { address } of listeners) {
     events.emit('listener.opened', { endpoint: spec.name, address, tls: spec.tls !== undefined })
