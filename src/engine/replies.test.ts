@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest'
+import { Frames } from '../contracts/framing.ts'
+import { bytes } from '../formats/bytes.ts'
+import { json } from '../formats/json.ts'
+import { line } from '../framings/line.ts'
+import { Replies } from './replies.ts'
+
+const framing = line.create(line.options.parse({}))
+const create = () => new Replies({ framing, format: bytes.create(bytes.options.parse({})) })
+
+function frames(...texts: string[]): Frames {
+  const result = new Frames(Buffer.from(texts.join('')))
+  for (const text of texts) {
+    const start = result.ends.at(-1) ?? 0
+    result.starts.push(start)
+    result.ends.push(start + text.length)
+  }
+  return result
+}
+
+describe('the answers of a run', () => {
+  it('leave in the order of their slots, in one piece', () => {
+    const replies = create()
+    replies.add(2, 'text', 'c')
+    replies.add(0, 'text', Buffer.from('a'))
+    replies.add(0, 'raw', '!')
+    expect(replies.count).toBe(3)
+    expect(replies.takeAll()?.toString()).toBe('a\n!c\n')
+    expect(replies.count).toBe(0)
+    expect(replies.takeAll()).toBeUndefined()
+  })
+
+  it('may leave early from the first slot alone', () => {
+    const replies = create()
+    replies.add(1, 'text', 'b')
+    expect(replies.takeFirst()).toBeUndefined()
+    replies.add(0, 'text', 'a')
+    expect(replies.takeFirst()?.toString()).toBe('a\n')
+    expect(replies.takeFirst()).toBeUndefined()
+    replies.add(0, 'text', 'late')
+    expect(replies.takeAll()?.toString()).toBe('late\nb\n')
+  })
+
+  it('are nothing when content cannot be written', () => {
+    const replies = new Replies({ framing, format: json.create(json.options.parse({})) })
+    expect(() => replies.add(0, 'value', 1n)).toThrow()
+    expect(() => replies.add(0, 'text', 'two\nlines')).toThrow()
+    expect(replies.count).toBe(0)
+    expect(replies.takeAll()).toBeUndefined()
+  })
+})
+
+describe('an echo', () => {
+  it('answers each frame with itself', () => {
+    const replies = create()
+    expect(replies.echo([frames('a', 'b'), frames('c')])).toBe(true)
+    expect(replies.count).toBe(3)
+    expect(replies.takeAll()?.toString()).toBe('a\nb\nc\n')
+  })
+
+  it('may be followed by a reply to one of the messages, and may leave early', () => {
+    const replies = create()
+    replies.echo([frames('a', 'b')])
+    replies.add(0, 'text', 'more')
+    expect(replies.takeFirst()?.toString()).toBe('a\nmore\n')
+    expect(replies.takeAll()?.toString()).toBe('b\n')
+  })
+
+  it('is refused behind other answers', () => {
+    const replies = create()
+    replies.add(0, 'text', 'x')
+    expect(replies.echo([frames('a')])).toBe(false)
+    expect(replies.takeAll()?.toString()).toBe('x\n')
+  })
+})
