@@ -261,7 +261,7 @@ function idPath(path: ConfigPath, { usedAt }: Place): ConfigPath {
 }
 
 function compile(
-  { kind, value, escapes }: Unresolved,
+  { kind, value, escapes, showBytes }: Unresolved,
   env: Environment['env'],
   counters: EndpointCounters,
 ): Expression {
@@ -271,7 +271,7 @@ function compile(
     counters.missingValues++
   }
   if (kind === 'condition') return compileCondition(source, { env, onMissing })
-  if (kind === 'template') return compileTemplate(source, { env, escapes, onMissing })
+  if (kind === 'template') return compileTemplate(source, { env, escapes, showBytes, onMissing })
   if (kind === 'bytesTemplate') return compileBytesTemplate(source, { env, onMissing })
   return compileExpression(source, { env, onMissing })
 }

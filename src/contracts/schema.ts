@@ -37,12 +37,23 @@ export class Unresolved {
   readonly value: unknown
   /** Decode `\r`, `\x02` and the like in the literal parts of a template. */
   readonly escapes: boolean
+  /** Show bytes inside a template with escapes, whatever they are. */
+  readonly showBytes: boolean
 
-  constructor(kind: MarkerKind, value: unknown, escapes = false) {
+  constructor(kind: MarkerKind, value: unknown, { escapes = false, showBytes = false }: TemplateMarker = {}) {
     this.kind = kind
     this.value = value
     this.escapes = escapes
+    this.showBytes = showBytes
   }
+}
+
+/** What a template is for. */
+interface TemplateMarker {
+  /** `\r` and `\x02` in it mean those bytes. Default false. */
+  readonly escapes?: boolean
+  /** It is for people: bytes inside appear with escapes. Default false: they are UTF-8 text, or the message fails. */
+  readonly showBytes?: boolean
 }
 
 /** A function of a TypeScript configuration, which may stand wherever an expression may. */
@@ -50,8 +61,8 @@ export type UserFunction<T = unknown> = (msg: never, message: Message) => T | vo
 
 const userFunction = z.custom<UserFunction>((value) => typeof value === 'function', 'expected a function')
 
-function marker<Out, In>(input: z.ZodType<In>, kind: MarkerKind, escapes = false): z.ZodType<Out, In> {
-  const waiting = input.transform((value) => new Unresolved(kind, value, escapes))
+function marker<Out, In>(input: z.ZodType<In>, kind: MarkerKind, options?: TemplateMarker): z.ZodType<Out, In> {
+  const waiting = input.transform((value) => new Unresolved(kind, value, options))
   return waiting.meta({ marker: kind }) as unknown as z.ZodType<Out, In>
 }
 
@@ -65,14 +76,14 @@ export function condition(): z.ZodType<Expression<boolean>, string | boolean | U
   return marker(z.union([z.string(), z.boolean(), userFunction]), 'condition')
 }
 
-/** A text in which `${…}` is evaluated. With `escapes`, `\r` and `\x02` in it mean those bytes. */
-export function template(options: { escapes?: boolean } = {}): z.ZodType<Template, string | UserFunction> {
-  return marker(z.union([z.string(), userFunction]), 'template', options.escapes)
+/** A text in which `${…}` is evaluated. */
+export function template(options: TemplateMarker = {}): z.ZodType<Template, string | UserFunction> {
+  return marker(z.union([z.string(), userFunction]), 'template', options)
 }
 
 /** Bytes in which `${…}` is evaluated: `\xHH` is one byte, texts are UTF-8, bytes stay as they are. Gives a Buffer. */
 export function bytesTemplate(): z.ZodType<Expression<Buffer>, string | UserFunction> {
-  return marker(z.union([z.string(), userFunction]), 'bytesTemplate', true)
+  return marker(z.union([z.string(), userFunction]), 'bytesTemplate', { escapes: true })
 }
 
 /** Steps, or the name of an entry of `dataflows:`. */

@@ -1,3 +1,4 @@
+import { suggest } from '../util/suggest.ts'
 import { type Call, type Compiler, type Evaluate, failed, missing, type Operand, type Place } from './evaluation.ts'
 import { ExpressionError } from './expression-error.ts'
 import { type FunctionDefinition, type Kind, type Param, ValueError } from './functions/define.ts'
@@ -41,7 +42,8 @@ export function compileCall(
       return invoke(message.source.clock, values)
     } catch (error) {
       if (!(error instanceof ValueError)) throw error
-      throw failed(`${signed(call, operands)}: ${secret ? 'the value is not accepted' : error.message}`)
+      const reason = secret ? 'the value is not accepted' : error.message
+      throw failed(`${signed(call, operands)}: ${reason}`, error.cure?.(operands[0]!.text))
     }
   }
   return { run, operands }
@@ -70,12 +72,22 @@ function checkConstant(call: Call, operand: Operand, kind: Kind<unknown>): void 
 
 function refused(call: Call, operand: Operand, kind: Kind<unknown>, value: unknown) {
   if (value === null) return missing(operand.text, `write default(${operand.text}, …) if it may be missing`)
-  const found = kind.choices === undefined ? typeName(value) : 'something else'
-  return failed(`${operand.text} is ${found}, and ${call.name} takes ${kind.expected}`, cure(operand.text, kind, value))
+  if (kind.choices !== undefined && typeof value === 'string') return unknownWord(operand, kind.choices, value)
+  return failed(
+    `${operand.text} is ${typeName(value)}, and ${call.name} takes ${kind.expected}`,
+    cure(operand.text, kind, value),
+  )
+}
+
+function unknownWord({ text, secret }: Operand, { noun, words }: NonNullable<Kind<unknown>['choices']>, word: string) {
+  const near = secret ? undefined : suggest(word, words)
+  return failed(
+    `there is no ${noun} ${secret ? text : JSON.stringify(word)}; there are ${words.join(', ')}`,
+    near && `did you mean ${near}?`,
+  )
 }
 
 function cure(text: string, kind: Kind<unknown>, value: unknown): string | undefined {
-  if (kind.choices !== undefined) return undefined
   if (typeof value === 'string' && kind.expected.includes('number')) return `write num(${text})`
   if (typeof value === 'string' && kind.expected === 'a time') return `write parseTime(${text})`
   if (value instanceof Uint8Array && kind.expected === 'a text') return `write text(${text})`

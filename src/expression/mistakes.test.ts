@@ -57,6 +57,9 @@ const FAILURES: readonly (readonly [expression: string, error: string])[] = [
   ['u16be(msg.bin, 3)', 'there are 4 bytes, and bytes 3 to 4 were asked for'],
   ['num(env.TOKEN + msg.device)', 'num(env.TOKEN + msg.device): the value is not accepted'],
   ['min(msg.list.filter(x, x > 9))', 'the list is empty'],
+  ['text(bytes([97, 255]))', 'text(bytes([97, 255])): the bytes are no UTF-8 text'],
+  ['text(bytes([97, 255]), "ascii")', 'the bytes are no ASCII text'],
+  ['checksum(raw, "x" + msg.device)', 'there is no checksum "xA7"; there are'],
   ['sum(["1"].map(x, x))', 'item 0 is a text, not a number'],
   ['parseJson(msg.device)', 'the text is not JSON'],
   ['parseTime(msg.device)', '"A7" is no RFC 3339 time'],
@@ -126,7 +129,10 @@ const MISTAKES: readonly (readonly [expression: string, marked: string, message:
   ['constructor(msg)', 'constructor', 'there is no function constructor', ''],
   ['left(msg.a)', 'left(msg.a)', 'left was given 1 argument', 'write left(text, count)'],
   ['msg.a.left("x")', '"x"', '"x" is a text, and left takes a whole number', 'write num("x")'],
-  ['checksum(raw, "crc17")', '"crc17"', '"crc17" is something else', ''],
+  ['checksum(raw, "crc17")', '"crc17"', 'there is no checksum "crc17"; there are crc8, crc16-modbus,', ''],
+  ['checksum(raw, "xor8")', '"xor8"', 'there is no checksum "xor8"; there are', 'did you mean xor?'],
+  ['checksum(raw, 5)', '5', '5 is a number, and checksum takes one of crc8,', ''],
+  ['text(raw, "utf-8")', '"utf-8"', 'there is no encoding "utf-8"; there are utf8,', 'did you mean utf8?'],
   ['msg.a.matches("(a")', '"(a"', 'error parsing regexp: missing closing ): `(a`', ''],
   ['msg.a.matches("(?=a)")', '"(?=a)"', 'error parsing regexp', 'RE2 has no look-around and no back references'],
   ['msg.a.matches(msg.b)', 'msg.b', 'the pattern of matches must be a text', ''],
@@ -152,6 +158,10 @@ describe('failures of a message', () => {
     expect(() => value('msg.weight * 2')).toThrow(expect.objectContaining({ hint: 'write num(msg.weight)' }))
     expect(() => value('"a" + msg.x')).toThrow(
       expect.objectContaining({ hint: 'write default(msg.x, "") if it may be missing' }),
+    )
+    expect(() => value('"a" + raw')).toThrow(expect.objectContaining({ hint: 'write text(raw)' }))
+    expect(() => value('text(bytes([255 + 0 * msg.n]))')).toThrow(
+      expect.objectContaining({ hint: expect.stringMatching(/^write hex\(.+\), or text\(.+, "latin1"\)$/) }),
     )
   })
 

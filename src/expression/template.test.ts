@@ -60,6 +60,26 @@ describe('a text', () => {
     expect(text('${"\\n"}\\n', true)).toBe('\n\n')
   })
 
+  test('takes bytes that are UTF-8, and no others', () => {
+    const [utf8] = createMessages([Buffer.from('é')])
+    const [other] = createMessages([Buffer.from('a\xffb', 'latin1')])
+    const mixed = compileTemplate('got ${ msg }', { env })
+    expect(mixed(utf8!)).toBe('got é')
+    expect(() => mixed(other!)).toThrow(
+      expect.objectContaining({
+        code: 'expression_failed',
+        message: 'msg is bytes that are no UTF-8 text',
+        hint: 'write hex(msg), or use raw:',
+      }),
+    )
+    expect(compileTemplate('${msg}', { env })(other!)).toEqual(other!.msg)
+  })
+
+  test('for people shows bytes with escapes, whatever they are', () => {
+    const [given] = createMessages([Buffer.from('a\xffb\r', 'latin1')])
+    expect(compileTemplate('got ${msg}', { env, showBytes: true })(given!)).toBe('got a\\xffb\\r')
+  })
+
   test('knows the message itself', () => {
     expect(compileTemplate('${msg}', { env }).isMessage).toBe(true)
     expect(compileTemplate('${ msg }', { env }).isMessage).toBe(true)

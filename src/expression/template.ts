@@ -1,18 +1,22 @@
+import { isUtf8 } from 'node:buffer'
 import { contentText } from '../contracts/codec.ts'
 import type { Message } from '../contracts/message.ts'
 import type { Expression, Template } from '../contracts/schema.ts'
-import { EscapeError, parseBytes, parseText } from '../util/escapes.ts'
+import { EscapeError, formatBytes, parseBytes, parseText } from '../util/escapes.ts'
 import { type CompileOptions, compileExpression } from './compile.ts'
+import { failed } from './evaluation.ts'
 import { ExpressionError } from './expression-error.ts'
 
 export interface TemplateOptions extends CompileOptions {
   /** Decode `\r`, `\x02` and the like outside `${…}`. Default false. */
   readonly escapes?: boolean
+  /** Show bytes that stand in a text with escapes, whatever they are. Default false. */
+  readonly showBytes?: boolean
 }
 
 /**
  * Compiles a text in which `${…}` is evaluated and `$${` stands for `${`. A text that is exactly one `${…}` gives the
- * value with its type; in any other a value appears as `contentText` writes it, bytes as UTF-8.
+ * value with its type; in any other a value appears as `contentText` writes it, and bytes must be UTF-8.
  * @throws ExpressionError
  */
 export function compileTemplate(source: string, options: TemplateOptions): Template {
@@ -22,10 +26,11 @@ export function compileTemplate(source: string, options: TemplateOptions): Templ
     return Object.assign((message: Message) => only(message), { source, isMessage: only.isMessage })
   }
   const joined = join(parts, (a, b) => a + b)
+  const textOf = options.showBytes ? shownText : strictText
   const run = (message: Message) => {
     let result = ''
     for (const part of joined) {
-      result += typeof part === 'string' ? part : contentText(part(message)).toString()
+      result += typeof part === 'string' ? part : textOf(part, message)
     }
     return result
   }
@@ -135,6 +140,23 @@ function join<T extends string | Buffer>(
   }
   return result
 }
+
+/** Never a replacement character: what cannot be said in the text fails instead. */
+function strictText(part: Expression, message: Message): string {
+  const content = contentText(part(message))
+  if (typeof content === 'string') return content
+  if (isUtf8(content)) return content.toString()
+  const text = part.source.trim()
+  throw failed(`${text} is bytes that are no UTF-8 text`, `write hex(${text}), or use raw:`)
+}
+
+function shownText(part: Expression, message: Message): string {
+  const content = contentText(part(message))
+  return typeof content === 'string' ? content : formatBytes(content, MAX_SHOWN)
+}
+
+/** How many bytes of one value a text for people shows. */
+const MAX_SHOWN = 1024
 
 function toBytes(value: unknown): Buffer {
   const content = contentText(value)

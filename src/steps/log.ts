@@ -9,7 +9,7 @@ export const log = defineStep({
   summary: "Writes a line to the server's log.",
   details: 'Bytes are shown with escapes, such as `\\x02`. The message goes on unchanged.',
   options: z.strictObject({
-    text: template().describe('The line: a text with `${…}`.'),
+    text: template({ showBytes: true }).describe('The line: a text with `${…}`.'),
     level: z
       .enum(['debug', 'info', 'warn', 'error'])
       .default('info')

@@ -1,3 +1,4 @@
+import { isAscii, isUtf8 } from 'node:buffer'
 import { contentText } from '../../contracts/codec.ts'
 import { characters, typeName } from '../values.ts'
 import { type ChecksumName, checksums } from './checksum.ts'
@@ -15,8 +16,8 @@ import {
 } from './define.ts'
 import { part, readers } from './readers.ts'
 
-const encoding = choice('utf8', 'latin1', 'ascii', 'utf16le')
-const checksumName = choice(...(Object.keys(checksums) as ChecksumName[]))
+const encoding = choice('encoding', ['utf8', 'latin1', 'ascii', 'utf16le'])
+const checksumNames = Object.keys(checksums) as ChecksumName[]
 
 /** Functions of bytes. Where bytes are asked for, a text stands for its UTF-8 bytes. */
 export const byteFunctions: Readonly<Record<string, FunctionDefinition>> = {
@@ -29,12 +30,13 @@ export const byteFunctions: Readonly<Record<string, FunctionDefinition>> = {
   }),
   text: define({
     params: [param('value', present), optional('encoding', encoding)],
-    summary: 'A text from bytes (UTF-8 unless told otherwise), or any other value as it stands in a text.',
+    summary:
+      'A text from bytes, or any other value as it stands in a text. The encoding is `utf8` unless it is `latin1`, `ascii` or `utf16le`; bytes that are no `utf8` or `ascii` fail the message.',
     example: 'text(b"A7")',
     result: '"A7"',
     run(value, from = 'utf8') {
       const found = contentText(value)
-      return typeof found === 'string' ? found : found.toString(from)
+      return typeof found === 'string' ? found : decode(found, from)
     },
   }),
   hex: define({
@@ -105,12 +107,26 @@ export const byteFunctions: Readonly<Record<string, FunctionDefinition>> = {
     },
   }),
   checksum: define({
-    params: [param('bytes', bytes), param('name', checksumName)],
-    summary: 'A checksum as a number.',
+    params: [param('bytes', bytes), param('name', choice('checksum', checksumNames))],
+    summary: `A checksum as a number. There are ${checksumNames.map((name) => `\`${name}\``).join(', ')}.`,
     example: 'checksum("123456789", "crc16-modbus")',
     result: '19255',
     run: (value, name) => checksums[name](value),
   }),
+}
+
+/** Never a replacement character, and never a bit that is dropped. */
+function decode(value: Buffer, encoding: 'utf8' | 'latin1' | 'ascii' | 'utf16le'): string {
+  if (encoding === 'utf8' && !isUtf8(value)) throw notText('UTF-8')
+  if (encoding === 'ascii' && !isAscii(value)) throw notText('ASCII')
+  return value.toString(encoding)
+}
+
+function notText(name: string): ValueError {
+  return new ValueError(
+    `the bytes are no ${name} text`,
+    (argument) => `write hex(${argument}), or text(${argument}, "latin1")`,
+  )
 }
 
 function toBytes(value: unknown): Buffer {

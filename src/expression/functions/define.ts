@@ -9,8 +9,8 @@ export interface Kind<T> {
   readonly expected: string
   /** The value as the function gets it; undefined when it is refused. */
   accept(value: unknown): T | undefined
-  /** The accepted texts, where there are only some. */
-  readonly choices?: readonly string[]
+  /** The accepted texts, where there are only some, and what they are names of. */
+  readonly choices?: { readonly noun: string; readonly words: readonly string[] }
 }
 
 export interface Param<T = unknown> {
@@ -57,6 +57,13 @@ interface Definition<P> {
 /** A function refuses a value. It names neither itself nor the argument. */
 export class ValueError extends Error {
   override readonly name = 'ValueError'
+  /** What to write instead, given the first argument as it was written. */
+  readonly cure: ((argument: string) => string) | undefined
+
+  constructor(message: string, cure?: (argument: string) => string) {
+    super(message)
+    this.cure = cure
+  }
 }
 
 /** Declares a function of its arguments alone. */
@@ -151,13 +158,13 @@ export const time: Kind<Date> = {
   },
 }
 
-/** One of a few words. */
-export function choice<const T extends string>(...choices: readonly T[]): Kind<T> {
+/** One of a few words. `noun` says what they are names of. */
+export function choice<const T extends string>(noun: string, words: readonly T[]): Kind<T> {
   return {
-    name: choices.map((each) => `"${each}"`).join(' | '),
-    expected: `one of ${choices.join(', ')}`,
-    choices,
-    accept: (value) => (choices.includes(value as T) ? (value as T) : undefined),
+    name: words.map((each) => `"${each}"`).join(' | '),
+    expected: `one of ${words.join(', ')}`,
+    choices: { noun, words },
+    accept: (value) => (words.includes(value as T) ? (value as T) : undefined),
   }
 }
 
