@@ -58,8 +58,6 @@ export function oneByOne(dataflow: Dataflow): Dataflow {
 
 type Stage = (batch: Batch, failures: Failures) => Batch | Promise<Batch>
 
-const EMPTY = Batch.of([])
-
 function runFrom(stages: readonly Stage[], next: number, batch: Batch, failures: Failures): Batch | Promise<Batch> {
   let current = batch
   for (let i = next; i < stages.length && current.length > 0; i++) {
@@ -81,8 +79,7 @@ function createStage(spec: StageSpec, hooks: DataflowHooks): Stage {
 }
 
 function stepStage(step: Step, id: string): Stage {
-  const run = step.run?.bind(step)
-  return run === undefined ? batchStage(step, id, 'step_failed') : messageStage(run, id)
+  return step.run === undefined ? batchStage(step, id, 'step_failed') : messageStage(step, id)
 }
 
 /** @param code of what is thrown without one */
@@ -100,7 +97,7 @@ function batchStage(step: Step, id: string, code: FailureCode): Stage {
 }
 
 /** Runs a step message by message. When every message comes back as it was, the batch itself goes on, frames and all. */
-function messageStage(run: NonNullable<Step['run']>, id: string): Stage {
+function messageStage(step: Step, id: string): Stage {
   /** Takes the messages from index `from` on; leaves the synchronous path at the first promise. */
   function take(batch: Batch, from: number, progress: Progress, failures: Failures): Batch | Promise<Batch> {
     const messages = batch.messages
@@ -111,7 +108,7 @@ function messageStage(run: NonNullable<Step['run']>, id: string): Stage {
     for (let i = from; i < messages.length; i++) {
       const message = messages[i]!
       try {
-        const result = run(message)
+        const result = step.run!(message)
         if (result instanceof Promise) {
           const collected = result.then((later) => collect(progress, message, later, failures))
           return collected.catch((thrown) => fail(message, thrown)).then(() => take(batch, i + 1, progress, failures))
@@ -184,7 +181,7 @@ function delivered(batch: Batch, outcomes: Outcomes, failures: Failures): Batch 
 
 function failAll(batch: Batch, error: SluiceError, id: string, failures: Failures): Batch {
   for (const message of batch.messages) failures.add(message, error, id)
-  return EMPTY
+  return Batch.of([])
 }
 
 /** After the deadline the batch has failed, whatever the stage still does; what it reports later is ignored. */
@@ -200,7 +197,6 @@ function withTimeout(stage: Stage, milliseconds: number, id: string): Stage {
     if (!(pending instanceof Promise)) return pending
     return new Promise((resolve) => {
       const settle = (result: Batch) => {
-        if (over) return
         over = true
         clearTimeout(timer)
         resolve(result)
