@@ -19,7 +19,7 @@ export interface Codec {
  */
 export function encodeBatch(batch: Batch, { framing, format }: Codec, out: ByteWriter): void {
   if (batch.frames !== undefined && batch.format === format && framing.encodeFrames !== undefined) {
-    framing.encodeFrames(batch.frames, out)
+    for (const frames of batch.frames) framing.encodeFrames(frames, out)
     return
   }
   for (const message of batch.messages) {

@@ -29,10 +29,10 @@ export interface Source {
    */
   reply(slot: number, kind: PayloadKind, content: unknown): void
   /**
-   * Answers every frame of a read with itself, in this source's framing.
+   * Answers every frame of some reads with itself, in this source's framing.
    * @returns false when that is not possible; the caller then replies one by one
    */
-  echo(frames: Frames): boolean
+  echo(frames: readonly Frames[]): boolean
   /** Closes the connection once everything already queued has been sent. */
   close(): void
 }
@@ -151,15 +151,24 @@ export class Message<T = unknown> {
 
 const NO_BYTES = Buffer.alloc(0)
 
+/** Frames as they were found in one read, or in a part of it. */
+export interface Read {
+  readonly frames: Frames
+  /** When its last byte was read; milliseconds since 1970. */
+  readonly time: number
+  /** Position of the first frame among those of its connection, from 1. */
+  readonly sequence: number
+}
+
 /**
  * The unit between stages: the messages of one run, in order, all of one source.
  *
- * A batch begins as frames in the buffer they were read into. Message objects and values are made when a stage first
+ * A batch begins as frames in the buffers they were read into. Message objects and values are made when a stage first
  * asks for `messages`, so bytes that nobody looks at stay bytes from the socket to the sink.
  */
 export class Batch<T = unknown> {
-  /** The untouched frames, while the batch is still exactly one read; a sink may pass them on as they are. */
-  readonly frames: Frames | undefined
+  /** The untouched frames, while the batch is still what was read; a sink may pass them on as they are. */
+  readonly frames: readonly Frames[] | undefined
   /** The format in which `frames` are valid. */
   readonly format: Format | undefined
   /** Where all its messages come from, known without making them; undefined only when there are none. */
@@ -171,7 +180,7 @@ export class Batch<T = unknown> {
   private constructor(
     length: number,
     messages: readonly Message<T>[] | undefined,
-    frames: Frames | undefined,
+    frames: readonly Frames[] | undefined,
     format: Format | undefined,
     source: Source | undefined,
     make: (() => readonly Message<T>[]) | undefined,
@@ -189,12 +198,17 @@ export class Batch<T = unknown> {
   }
 
   /** @param format has already said by `acceptsAll` that it can read every frame */
-  static ofFrames(frames: Frames, format: Format, source: Source, time: number, firstSequence: number): Batch {
-    return new Batch<unknown>(frames.count, undefined, frames, format, source, () => {
-      const messages = new Array<Message>(frames.count)
-      for (let i = 0; i < messages.length; i++) {
-        const value = format.parse(frames.bytes, frames.starts[i]!, frames.ends[i]!)
-        messages[i] = Message.ofFrame(value, source, frames, i, time, firstSequence + i, i, format)
+  static ofReads(reads: readonly Read[], format: Format, source: Source): Batch {
+    const all = reads.map(({ frames }) => frames)
+    const length = all.reduce((sum, { count }) => sum + count, 0)
+    return new Batch<unknown>(length, undefined, all, format, source, () => {
+      const messages: Message[] = []
+      for (const { frames, time, sequence } of reads) {
+        const { bytes, starts, ends } = frames
+        for (let i = 0; i < starts.length; i++) {
+          const value = format.parse(bytes, starts[i]!, ends[i]!)
+          messages.push(Message.ofFrame(value, source, frames, i, time, sequence + i, messages.length, format))
+        }
       }
       return messages
     })

@@ -3,7 +3,7 @@ import type { Clock } from '../contracts/clock.ts'
 import { countReason } from '../contracts/counters.ts'
 import { type CloseReason, SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Frames } from '../contracts/framing.ts'
-import { Batch, type Dataflow, Message, type MessageEvent, type Source } from '../contracts/message.ts'
+import { Batch, type Dataflow, Message, type MessageEvent, type Read, type Source } from '../contracts/message.ts'
 import type { Socket, SocketHandler } from '../contracts/transport.ts'
 import { type Deadlines, type Timed, toTicks } from '../util/deadlines.ts'
 import { type Failure, FailureList } from './failures.ts'
@@ -110,7 +110,9 @@ export class Connection implements Source, SocketHandler, Timed {
     client.lastSeen = time
     spec.counters.bytesIn += chunk.length
     this.#activeSince = deadlines.tick
-    this.#take(this.#framer.push(chunk), time)
+    for (let at = 0; at < chunk.length && this.#framer.broken === undefined; at += this.#framer.taken) {
+      this.#take(this.#framer.push(at === 0 ? chunk : chunk.subarray(at)), time)
+    }
     if (this.#framer.broken !== undefined) this.finish('frame_error', this.#framer.broken.message)
     else this.#pump()
   }
@@ -128,8 +130,10 @@ export class Connection implements Source, SocketHandler, Timed {
 
   onClose(error: Error | undefined): void {
     if (this.#phase === 'open') this.#take(this.#framer.end(), this.clock.now())
-    this.#reason ??= error === undefined ? 'client_closed' : resetReason(error)
-    if (error !== undefined && this.#detail === '') this.#detail = error.message
+    if (this.#reason === undefined) {
+      this.#reason = error === undefined ? 'client_closed' : resetReason(error)
+      this.#detail = error?.message ?? ''
+    }
     this.#phase = 'closed'
     this.client.state = 'closed'
     this.#host.deadlines.forget(this)
@@ -147,7 +151,7 @@ export class Connection implements Source, SocketHandler, Timed {
     if (this.#lane === 'waiting' && slot === 0) queueMicrotask(() => this.#sendFirst())
   }
 
-  echo(frames: Frames): boolean {
+  echo(frames: readonly Frames[]): boolean {
     return this.#replies.echo(frames)
   }
 
@@ -228,7 +232,7 @@ export class Connection implements Source, SocketHandler, Timed {
     if (this.#lane === 'idle') return
     this.#queued += frames.bytes.length
     spec.counters.queuedBytes += frames.bytes.length
-    if (this.#queued > spec.limits.maxQueued && !this.#paused) {
+    if (this.#queued + this.#jobs.length * READ_COST > spec.limits.maxQueued && !this.#paused) {
       this.#paused = true
       this.#socket.pause()
     }
@@ -277,17 +281,24 @@ export class Connection implements Source, SocketHandler, Timed {
     this.finish('connect_failed', failed.error.message)
   }
 
-  /** Joins small reads that wait into one batch: batches grow exactly when the lane is slow. */
+  /** Joins reads that wait into one batch: batches grow exactly when the lane is slow. */
   #nextBatch(failures: FailureList): Batch {
     const { spec } = this.#host
-    const reads = [this.#nextRead()]
-    let length = reads[0]!.frames.count
-    for (let job = this.#jobs[0]; job !== undefined && 'frames' in job; job = this.#jobs[0]) {
-      if (length >= LARGE_READ || job.frames.count >= LARGE_READ) break
-      length += job.frames.count
-      reads.push(this.#nextRead())
+    const reads: Read[] = []
+    let count = 0
+    let bytes = 0
+    for (let job = this.#jobs[0]; count < LARGE_BATCH && job !== undefined && 'frames' in job; job = this.#jobs[0]) {
+      reads.push(job)
+      this.#jobs.shift()
+      count += job.frames.count
+      bytes += job.frames.bytes.length
     }
-    if (this.#paused && this.#phase === 'open' && this.#queued <= spec.limits.maxQueued / 2) {
+    // What found the lane idle has not been counted as waiting.
+    const counted = Math.min(bytes, this.#queued)
+    this.#queued -= counted
+    spec.counters.queuedBytes -= counted
+    const waiting = this.#queued + this.#jobs.length * READ_COST
+    if (this.#paused && this.#phase === 'open' && waiting <= spec.limits.maxQueued / 2) {
       this.#paused = false
       this.#socket.resume()
     }
@@ -297,20 +308,10 @@ export class Connection implements Source, SocketHandler, Timed {
     return batch
   }
 
-  #nextRead(): Read {
-    const read = this.#jobs.shift() as Read
-    if (this.#queued > 0) {
-      this.#queued -= read.frames.bytes.length
-      this.#host.spec.counters.queuedBytes -= read.frames.bytes.length
-    }
-    return read
-  }
-
   #toBatch(reads: readonly Read[], failures: FailureList): Batch {
     const { format } = this.#host.spec
-    const { frames, time, sequence } = reads[0]!
-    if (reads.length === 1 && frames.errors === undefined && format.acceptsAll?.(frames)) {
-      return Batch.ofFrames(frames, format, this, time, sequence)
+    if (reads.every(({ frames }) => frames.errors === undefined && format.acceptsAll?.(frames))) {
+      return Batch.ofReads(reads, format, this)
     }
     const messages: Message[] = []
     let slot = 0
@@ -415,13 +416,6 @@ export class Connection implements Source, SocketHandler, Timed {
   }
 }
 
-/** The frames of one read, on their way to the lane. */
-interface Read {
-  readonly frames: Frames
-  readonly time: number
-  readonly sequence: number
-}
-
 /** A turn of the lane for an event of the connection. */
 interface EventJob {
   readonly event: MessageEvent
@@ -432,8 +426,11 @@ interface EventJob {
 
 type Job = Read | EventJob
 
-/** A read of so many frames is a batch of its own: joining it with others would only cost. */
-const LARGE_READ = 256
+/** So many frames are enough for a batch: more would only be held longer. */
+const LARGE_BATCH = 1024
+
+/** Bytes of memory that a read takes besides its own: a sender of tiny packets must not fill the memory with objects. */
+const READ_COST = 512
 
 const LINGER_MS = 2000
 

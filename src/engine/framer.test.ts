@@ -215,3 +215,44 @@ test('an unfinished frame does not keep the read in memory in which it began', (
   framer.push(read)
   expect(framer.push(Buffer.from('!')).bytes.buffer).not.toBe(read.buffer)
 })
+
+describe('a large read behind an unfinished frame', () => {
+  /** As a connection does it: again and again, until all was taken. */
+  const pushAll = (framer: Framer, chunk: Buffer) => {
+    const all: ReturnType<Framer['push']>[] = []
+    for (let at = 0; at < chunk.length; at += framer.taken) all.push(framer.push(chunk.subarray(at)))
+    return all
+  }
+
+  test('is not copied but for the head that ends it', () => {
+    const framer = lineFramer(100)
+    framer.push(Buffer.from('one\ntw'))
+    const read = Buffer.from(`o\n${'three\n'.repeat(10_000)}fo`)
+    const [head, body, ...others] = pushAll(framer, read)
+    expect(look(head!)).toEqual(['=two'])
+    expect(body!.bytes.buffer).toBe(read.buffer)
+    expect(body!.count).toBe(10_000)
+    expect(others).toEqual([])
+    expect(look(framer.push(Buffer.from('ur\n')))).toEqual(['=four'])
+  })
+
+  test('gives the same frames however long they are and wherever it is cut', () => {
+    for (const length of [1, 100, 2046, 2047, 2048, 2049, 5000, 40_000, 70_000]) {
+      const stream = Buffer.from(`${'x'.repeat(length)}\n${'y'.repeat(length)}\n`.repeat(Math.ceil(100_000 / length)))
+      for (const size of [20_000, 65_536]) {
+        const framer = lineFramer(100_000)
+        let count = 0
+        for (let at = 0; at < stream.length; at += size) {
+          for (const frames of pushAll(framer, stream.subarray(at, at + size))) {
+            for (const { bytes, error } of entries(frames)) {
+              const letter = count++ % 2 === 0 ? 'x' : 'y'
+              if (error !== undefined || !bytes.equals(Buffer.alloc(length, letter))) expect.unreachable()
+            }
+          }
+        }
+        expect(count).toBe(2 * Math.ceil(100_000 / length))
+        expect(framer.unread).toBe(0)
+      }
+    }
+  })
+})

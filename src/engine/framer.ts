@@ -19,6 +19,8 @@ import { type Decoder, Found, Frames, NEED_MORE } from '../contracts/framing.ts'
 export class Framer {
   /** Set when the stream cannot be read any further. */
   broken: SluiceError | undefined = undefined
+  /** How many bytes the last `push` has taken. */
+  taken = 0
   readonly #decoder: Decoder
   readonly #maxLength: number
   /** So many bytes may be unread without being a frame: the longest payload and what the framing puts around it. */
@@ -41,16 +43,23 @@ export class Framer {
     return this.#length
   }
 
-  /** Takes one read and gives the frames that it completed. The chunk must not be changed afterwards. */
+  /**
+   * Takes bytes that were read and gives the frames that they completed. They must not be changed afterwards. Of a large
+   * chunk behind an unfinished frame it may take only what ends that frame, as `taken` tells; push the others again:
+   * so they need not be copied.
+   */
   push(chunk: Buffer): Frames {
+    const head = this.#length > 0 && chunk.length >= 8 * HEAD ? chunk.subarray(0, HEAD) : chunk
+    this.taken = head.length
     if (this.broken !== undefined) return new Frames(NOTHING)
-    return this.#decode(this.#append(chunk), false)
+    const bytes = this.#append(head)
+    return this.#decode(bytes, head === chunk ? bytes.length : bytes.length - HEAD, false)
   }
 
   /** The input has ended: the frames that end with it, then what is left as an error. */
   end(): Frames {
     if (this.broken !== undefined || this.#rest === undefined) return new Frames(NOTHING)
-    return this.#decode(this.#rest.subarray(0, this.#length), true)
+    return this.#decode(this.#rest.subarray(0, this.#length), this.#length, true)
   }
 
   /** Gives up the unfinished frame, for a deadline say. The stream is broken afterwards. */
@@ -61,19 +70,22 @@ export class Framer {
     return frames
   }
 
-  /** `bytes` ends with the last byte read, so that a decoder's native search cannot run on into unused room. */
-  #decode(bytes: Buffer, ended: boolean): Frames {
+  /**
+   * `bytes` ends with the last byte read, so that a decoder's native search cannot run on into unused room.
+   * @param until behind this no frame is begun
+   */
+  #decode(bytes: Buffer, until: number, ended: boolean): Frames {
     const frames = new Frames(bytes)
     frames.absentByte = this.#decoder.absentByte
     const { starts, ends } = frames
     const found = this.#found
     const decoder = this.#decoder
     const maxLength = this.#maxLength
-    const to = bytes.length
+    let to = bytes.length
     let built: Map<number, Buffer> | undefined
     let from = 0
     try {
-      while (from < to || ended) {
+      while (from < until || ended) {
         const next = ended ? (decoder.end?.(bytes, from, to, found) ?? NEED_MORE) : decoder.next(bytes, from, to, found)
         if (next <= from) {
           if (next === NEED_MORE) break
@@ -100,6 +112,8 @@ export class Framer {
       this.#giveUp(frames, from, Math.min(to, from + maxLength), toSluiceError(thrown, 'frame_invalid'))
       return layOut(frames, built)
     }
+    if (from >= until) to = from
+    this.taken -= bytes.length - to
     this.#keep(bytes, from, to)
     if (this.#length > this.#maxUnread) {
       this.#giveUp(frames, from, from + maxLength, tooLong(maxLength))
@@ -141,6 +155,9 @@ export class Framer {
     this.#length = 0
   }
 }
+
+/** So much of a large chunk is copied for the sake of the frame that it ends. */
+const HEAD = 2048
 
 /** What a framing may put around a payload when its decoder does not say. */
 const ENVELOPE = 64

@@ -15,8 +15,8 @@ export class Replies {
   count = 0
   readonly #codec: Codec
   readonly #slots: (string | Buffer | undefined)[] = []
-  /** A read that is answered with itself; it stands for one answer in each slot. */
-  #echoed: Frames | undefined = undefined
+  /** Reads that are answered with themselves; they stand for one answer in each slot. */
+  #echoed: readonly Frames[] | undefined = undefined
 
   constructor(codec: Codec) {
     this.#codec = codec
@@ -33,10 +33,10 @@ export class Replies {
   }
 
   /** @returns false when something is in the slots already, or the framing cannot pass frames on as they are */
-  echo(frames: Frames): boolean {
+  echo(frames: readonly Frames[]): boolean {
     if (this.count > 0 || this.#codec.framing.encodeFrames === undefined) return false
     this.#echoed = frames
-    this.count = frames.count
+    this.count = frames.reduce((sum, { count }) => sum + count, 0)
     return true
   }
 
@@ -54,7 +54,7 @@ export class Replies {
   takeAll(): Buffer | undefined {
     if (this.count === 0) return undefined
     const writer = new ByteWriter()
-    if (this.#echoed !== undefined) this.#codec.framing.encodeFrames!(this.#echoed, writer)
+    for (const frames of this.#echoed ?? []) this.#codec.framing.encodeFrames!(frames, writer)
     for (const piece of this.#slots) if (piece !== undefined) writer.write(piece)
     this.#slots.length = 0
     this.#echoed = undefined
@@ -62,12 +62,15 @@ export class Replies {
     return writer.empty ? undefined : writer.take()
   }
 
-  #spread(frames: Frames): void {
+  #spread(echoed: readonly Frames[]): void {
     this.#echoed = undefined
-    for (let i = 0; i < frames.count; i++) {
-      const writer = new ByteWriter()
-      this.#codec.framing.encode(frames.at(i), writer)
-      this.#slots[i] = writer.take()
+    let slot = 0
+    for (const frames of echoed) {
+      for (let i = 0; i < frames.count; i++) {
+        const writer = new ByteWriter()
+        this.#codec.framing.encode(frames.at(i), writer)
+        this.#slots[slot++] = writer.take()
+      }
     }
   }
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
-import type { Frames } from '../contracts/framing.ts'
+import type { Batch } from '../contracts/message.ts'
 import { createExpression, messageExpression } from '../testing/expressions.ts'
 import {
   createFramesBatch,
@@ -48,9 +48,9 @@ test('what cannot be answered fails alone', async () => {
   expect(run.failures).toMatchObject([{ message: { msg: 2 }, error: { code: 'frame_not_encodable' } }])
 })
 
-function echoing(accepts: boolean): TestSource & { echoed: Frames[] } {
-  const echoed: Frames[] = []
-  return Object.assign(testSource(), { echoed, echo: (frames: Frames) => accepts && echoed.push(frames) > 0 })
+function echoing(accepts: boolean): TestSource & { echoed: Batch['frames'][] } {
+  const echoed: Batch['frames'][] = []
+  return Object.assign(testSource(), { echoed, echo: (frames: Batch['frames']) => accepts && echoed.push(frames) > 0 })
 }
 
 test('an untouched read is echoed without a look at its messages', async () => {

@@ -41,9 +41,9 @@ export const reply = defineStep({
   },
 })
 
-/** Answers a read that nobody touched with itself, where the text of each message is its frame. */
+/** Answers what was read and nobody touched with itself, where the text of each message is its frame. */
 function echo({ frames, format, source }: Batch): boolean {
-  if (frames === undefined || frames.errors !== undefined || source === undefined) return false
+  if (frames === undefined || source === undefined) return false
   return format?.identity === true && source.echo(frames)
 }
 

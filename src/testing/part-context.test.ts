@@ -13,7 +13,7 @@ test('messages of a format are as if nobody had changed them', () => {
 test('a batch of frames makes its messages when they are asked for', () => {
   const source = testSource({ id: 'some-1' })
   const batch = createFramesBatch(['a', 'bc'], text.create({ encoding: 'utf-8' }), source)
-  expect(batch.frames?.count).toBe(2)
+  expect(batch.frames?.[0]?.count).toBe(2)
   expect(batch.messages.map(({ msg, raw, client }) => [msg, raw.toString(), client.id])).toEqual([
     ['a', 'a', 'some-1'],
     ['bc', 'bc', 'some-1'],

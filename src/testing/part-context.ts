@@ -154,7 +154,7 @@ export function createFramesBatch(
   format: Format,
   source: Source = testSource(),
 ): Batch {
-  return Batch.ofFrames(createFrames(payloads), format, source, source.clock.now(), 1)
+  return Batch.ofReads([{ frames: createFrames(payloads), time: source.clock.now(), sequence: 1 }], format, source)
 }
 
 const CLIENT: Client = {
