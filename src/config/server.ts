@@ -15,6 +15,7 @@ import { createStorage } from '../storage/storage.ts'
 import { adoptSocket, type NetSocket } from '../transports/net-socket.ts'
 import { createTcp } from '../transports/tcp.ts'
 import { type Built, build } from './build.ts'
+import { requireDataFolder } from './data-folder.ts'
 import type { Plan, StepPlan } from './plan.ts'
 
 /** A server made from a plan: what `createServer` gives, and what `sluice run` runs. */
@@ -82,7 +83,11 @@ class PlannedServer implements Server {
     this.#wiring = wiring
     // A listener's own mistake must not stop the server, and must not pass in silence either.
     this.events = createEvents((error) => process.emitWarning(error instanceof Error ? error : String(error)))
-    this.#deadLetters = wiring.deadLetters ?? createDeadLetters(this.#storage, resolve(plan.baseDir, plan.data.dir))
+    this.#deadLetters = wiring.deadLetters ?? createDeadLetters(this.#storage, this.#dataDir)
+  }
+
+  get #dataDir(): string {
+    return resolve(this.#plan.baseDir, this.#plan.data.dir)
   }
 
   get state(): ServerState {
@@ -109,6 +114,7 @@ class PlannedServer implements Server {
     const clock = this.#wiring.clock ?? createClock()
     const deadLetters = this.#deadLetters
     try {
+      if (this.#wiring.deadLetters === undefined) requireDataFolder(this.#dataDir)
       this.#built = await build(this.#plan, {
         events,
         clients,

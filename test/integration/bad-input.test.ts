@@ -1,7 +1,8 @@
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { readDeadLetters, type StoredDeadLetter } from '../../src/delivery/dead-letters.ts'
-import { type Config, SluiceError } from '../../src/index.ts'
+import { type Config, createServer, SluiceError } from '../../src/index.ts'
 import { eventually, registryWith } from '../support/parts.ts'
 import { Peer } from '../support/peer.ts'
 import { type Running, start } from '../support/server.ts'
@@ -214,11 +215,22 @@ describe('a message that fails', () => {
   })
 
   it('and cannot be kept is told in an event, and the connection goes on', async () => {
-    await using running = await start({ data: { dir: '/dev/null/no-folder' }, listen: { numbers } })
+    await using running = await start({ listen: { numbers } })
+    // At the start the folder could still have been made.
+    writeFileSync(join(running.folder, 'sluice-data'), '')
     await using peer = await Peer.connect(running.port())
     await peer.send('oops\n7\n').hear('OK 7\n')
     const { message, error, cause } = await running.event('deadLetter.lost')
     expect(message.raw.toString()).toBe('oops')
     expect([error.code, cause.code]).toEqual(['format_invalid', 'storage_failed'])
+  })
+
+  it('could never be kept: the server does not start, and says where', async () => {
+    const server = createServer({ data: { dir: '/dev/null/no-folder' }, listen: { numbers } })
+    await expect(server.start()).rejects.toMatchObject({
+      code: 'storage_failed',
+      message: 'data.dir /dev/null/no-folder cannot be written: /dev/null is no folder',
+    })
+    expect(server.address('numbers')).toBeUndefined()
   })
 })

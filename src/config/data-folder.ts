@@ -1,0 +1,47 @@
+import { accessSync, constants, existsSync, mkdtempSync, rmdirSync, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { SluiceError } from '../contracts/errors.ts'
+import { DEAD_LETTERS_FILE } from '../delivery/dead-letters.ts'
+
+/**
+ * Finds out at the start whether dead letters could be kept: the first one that fails must not be the one that is lost.
+ * The folder is not made. Where it, or the nearest one above it, is there, a folder is made in it and removed again:
+ * permissions alone do not tell of a disk that is full or read-only, or of `/proc`.
+ * @param dir the data folder, absolute or from the working directory
+ * @throws SluiceError `storage_failed`
+ */
+export function requireDataFolder(dir: string): void {
+  try {
+    const folder = nearestFolder(resolve(dir))
+    rmdirSync(mkdtempSync(join(folder, '.sluice-')))
+    const file = join(dir, DEAD_LETTERS_FILE)
+    if (existsSync(file)) accessSync(file, constants.R_OK | constants.W_OK)
+  } catch (thrown) {
+    throw new SluiceError('storage_failed', `data.dir ${dir} cannot be written: ${reasonOf(thrown)}`, {
+      cause: thrown,
+      hint: 'Dead letters are kept there; name another folder with data: { dir: … }.',
+    })
+  }
+}
+
+/** @throws Error when a file stands where a folder is needed */
+function nearestFolder(path: string): string {
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (found === undefined) return nearestFolder(dirname(path))
+  if (!found.isDirectory()) throw new Error(`${path} is no folder`)
+  return path
+}
+
+function reasonOf(thrown: unknown): string {
+  const { code, message } = thrown as NodeJS.ErrnoException
+  return (code === undefined ? undefined : REASONS[code]) ?? message
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: 'this user may not write there (EACCES)',
+  EPERM: 'this user may not write there (EPERM)',
+  EROFS: 'the file system is read-only (EROFS)',
+  ENOSPC: 'the disk is full (ENOSPC)',
+  ENOENT: 'no folder can be made there (ENOENT)',
+  ENOTDIR: 'a part of the path is no folder (ENOTDIR)',
+}
