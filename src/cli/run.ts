@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { startAdmin } from '../admin/server.ts'
 import type { Plan } from '../config/plan.ts'
 import { createServerFromPlan, DEFAULT_DRAIN_MS, type Server } from '../config/server.ts'
-import type { Address } from '../contracts/client.ts'
+import { type Address, formatAddress } from '../contracts/client.ts'
 import { toSluiceError } from '../contracts/errors.ts'
 import { attachLog } from '../observe/log.ts'
 import { createMetrics } from '../observe/metrics.ts'
@@ -38,11 +38,16 @@ async function runPlan(plan: Plan, deadline: number, hints: boolean): Promise<vo
     level: plan.log.level,
     format: plan.log.format ?? (process.stderr.isTTY ? 'text' : 'json'),
     color: hasColors(process.stderr),
+    dialled: plan.endpoints.filter(({ kind }) => kind === 'connect').map(({ name }) => name),
   })
   const stopped = stopOnSignals(server, deadline)
   let admin: OpenAdmin | undefined
   try {
     admin = await openAdmin(plan, server)
+    if (admin !== undefined) {
+      const address = formatAddress(admin.address)
+      log.tell('admin.opened', `admin: http://${address} (/metrics, /health/live, /health/ready)`, { address })
+    }
     await server.start()
     if (hints) for (const line of hintsFor(plan, server, admin?.address)) print(line)
     await stopped.promise

@@ -189,7 +189,9 @@ export const configSchema = z.strictObject({
       }),
     ])
     .optional()
-    .describe('Health and metrics over HTTP: a port, or { host, port }.'),
+    .describe(
+      'Health and metrics over HTTP: a port, or { host, port }. There are /metrics, /health/live and /health/ready.',
+    ),
   log: z
     .strictObject({
       level: z

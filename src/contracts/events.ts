@@ -23,13 +23,21 @@ export interface EventMap {
   'connection.opened': { readonly client: Client }
   /** The first bytes of a connection; for recognising a wrong protocol on a port. */
   'connection.spoke': { readonly client: Client; readonly bytes: Buffer }
-  'connection.closed': { readonly client: Client; readonly reason: CloseReason; readonly detail: string }
+  'connection.closed': {
+    readonly client: Client
+    readonly reason: CloseReason
+    readonly detail: string
+    /** What to do about it, where that is known. */
+    readonly hint?: string | undefined
+  }
   /** Closed before it became a client. */
   'connection.refused': {
     readonly endpoint: string
     readonly remote: Address
     readonly reason: CloseReason
     readonly detail: string
+    /** What to do about it, where that is known. */
+    readonly hint?: string | undefined
   }
   'frame.rejected': { readonly message: Message; readonly error: SluiceError }
   'message.failed': {

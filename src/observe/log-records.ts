@@ -22,6 +22,8 @@ export interface RecordContext {
   now(): number
   /** Whether the bytes of an endpoint must not appear in the log. */
   redacted(endpoint: string): boolean
+  /** Whether we open the connections of an endpoint: it stands under `connect:`. */
+  dialled(endpoint: string): boolean
 }
 
 /** How each event reads in the log; undefined for one that leaves no line. */
@@ -52,18 +54,19 @@ export const logRecords: {
   'connection.opened': ({ client }) =>
     info(`${client.id} connected`, { ...peerOf(client), tls: client.tls ? 'yes' : undefined }),
   'connection.spoke': ({ client, bytes }, context) => {
-    const hint = recognise(bytes)
+    const hint = recognise(bytes, context.dialled(client.endpoint))
     if (hint === undefined) return undefined
     const fields = { ...peerOf(client), bytes: shown(bytes, client.endpoint, context) }
     return warn(hint, fields, `connection.spoke ${client.endpoint}`)
   },
-  'connection.closed': ({ client, reason, detail }, { now }) => ({
+  'connection.closed': ({ client, reason, detail, hint }, { now }) => ({
     level: EXPECTED.has(reason) ? 'info' : 'warn',
     text: `${client.id} closed: ${closeReasons[reason]}`,
     fields: {
       ...peerOf(client),
       reason,
       detail: detail || undefined,
+      hint,
       bytesIn: client.bytesIn,
       bytesOut: client.bytesOut,
       messagesIn: client.messagesIn,
@@ -71,11 +74,13 @@ export const logRecords: {
       ageMs: Math.max(0, Math.round(now() - client.since)),
     },
   }),
-  'connection.refused': ({ endpoint, remote, reason, detail }) => {
+  'connection.refused': ({ endpoint, remote, reason, detail, hint }, { dialled }) => {
     const peer = formatAddress(remote)
     return warn(
-      `${endpoint} refused ${peer}: ${closeReasons[reason]}`,
-      { endpoint, peer, reason, detail: detail || undefined },
+      dialled(endpoint)
+        ? `${endpoint} could not use its connection to ${peer}: ${closeReasons[reason]}`
+        : `${endpoint} refused ${peer}: ${closeReasons[reason]}`,
+      { endpoint, peer, reason, detail: detail || undefined, hint },
       `connection.refused ${endpoint} ${reason}`,
     )
   },
@@ -93,9 +98,10 @@ export const logRecords: {
     kind: `message.failed ${step} ${error.code} ${outcome}`,
   }),
   'deadLetter.stored': ({ id, message, error }, context) => ({
-    level: 'debug',
-    text: `dead letter ${id} stored`,
-    fields: { id, ...originOf(message, context), ...reasonOf(error) },
+    level: 'info',
+    text: `kept as dead letter ${id}: ${sentence(error, message.endpoint, context)}`,
+    fields: { id, ...peerOf(message.client), sequence: message.sequence, reason: error.code },
+    kind: `deadLetter.stored ${message.endpoint} ${error.code}`,
   }),
   // Never held back: nothing else is left of these messages.
   'deadLetter.lost': ({ message, error, cause }, context) => ({

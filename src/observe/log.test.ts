@@ -55,6 +55,55 @@ describe('json', () => {
     expect(lines()).toMatchObject([{ level: 'warn', reason: 'format_invalid', bytes: '\\x02{"a":\\r\\n' }])
   })
 
+  it('a message that was kept says its number, and a flood of them is counted', () => {
+    const { events, lines } = attach()
+    const error = new SluiceError('format_invalid', 'no JSON')
+    for (let id = 1; id <= 20; id++) events.emit('deadLetter.stored', { id, message: frame('x'), error })
+    expect(lines()).toHaveLength(10)
+    expect(lines()[6]).toEqual({
+      level: 'info',
+      time: '2026-01-01T12:00:00.000Z',
+      event: 'deadLetter.stored',
+      id: 7,
+      endpoint: 'scales',
+      client: 'scales-17',
+      peer: '10.0.0.7:50412',
+      sequence: 1,
+      reason: 'format_invalid',
+      text: 'kept as dead letter 7: no JSON',
+    })
+  })
+
+  it('a close that has a cure gives it', () => {
+    const { events, lines } = attach()
+    events.emit('connection.closed', { client, reason: 'frame_error', detail: 'too long', hint: 'Raise the limit.' })
+    expect(lines()).toMatchObject([{ detail: 'too long', hint: 'Raise the limit.' }])
+  })
+
+  it('of an endpoint that dials, the other side is no client', () => {
+    const { events, lines } = attach({ dialled: ['scales'] })
+    const remote = { ip: '10.0.0.7', port: 4001 }
+    const hint = 'Give the certificate of its authority as tls.ca.'
+    events.emit('connection.refused', { endpoint: 'scales', remote, reason: 'tls_failed', detail: 'unknown CA', hint })
+    events.emit('connection.spoke', { client, bytes: Buffer.from('SSH-2.0-OpenSSH_9.7\r\n') })
+    events.emit('connection.spoke', { client, bytes: Buffer.from('GET / HTTP/1.1\r\n') })
+    for (const reason of ['client_closed', 'write_timeout', 'slow_consumer'] as const) {
+      events.emit('connection.closed', { client, reason, detail: '' })
+    }
+    expect(lines().slice(0, 2)).toMatchObject([
+      { text: 'scales could not use its connection to 10.0.0.7:4001: The TLS handshake failed.', hint },
+      { text: 'An SSH server answers at this address: check host and port.' },
+    ])
+    expect(lines()).toHaveLength(5)
+    for (const { text } of lines()) expect(text).not.toContain('client')
+  })
+
+  it('the program around the server writes lines of its own', () => {
+    const { log, lines } = attach()
+    log.tell('admin.opened', 'admin: http://127.0.0.1:8081', { address: '127.0.0.1:8081' })
+    expect(lines()).toMatchObject([{ level: 'info', event: 'admin.opened', address: '127.0.0.1:8081' }])
+  })
+
   it('a wrong protocol gets a hint, a device does not', () => {
     const { events, lines } = attach()
     events.emit('connection.spoke', { client, bytes: Buffer.from('ST,GS,+ 12.5kg\r\n') })

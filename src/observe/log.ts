@@ -1,7 +1,7 @@
 import { styleText } from 'node:util'
 import { destination, type Logger, pino, stdTimeFunctions } from 'pino'
 import type { EventMap, EventName, Events, LogLevel } from '../contracts/events.ts'
-import { type LogRecord, logRecords } from './log-records.ts'
+import { type LogRecord, logRecords, type RecordContext } from './log-records.ts'
 import { Repeats } from './repeats.ts'
 
 export interface LogOptions {
@@ -12,6 +12,8 @@ export interface LogOptions {
   readonly color?: boolean
   /** Endpoints whose bytes must not appear: neither frames nor error messages, which may quote them. */
   readonly redact?: readonly string[]
+  /** Endpoints under `connect:`, which open their connections themselves. */
+  readonly dialled?: readonly string[]
   /**
    * Where lines go; default: standard error, so that standard output stays free for data. There, lines are written in the
    * background: a reader that stands still loses what exceeds 1 MiB instead of holding the server.
@@ -20,6 +22,8 @@ export interface LogOptions {
 }
 
 export interface Log {
+  /** Writes a line of the program around the server, at level info. `event` names it, as the others are named. */
+  tell(event: string, text: string, fields?: LogRecord['fields']): void
   /** Resolves when every line so far is written. */
   flush(): Promise<void>
   /** Unsubscribes and flushes. */
@@ -46,7 +50,12 @@ export function attachLog(events: Pick<Events, 'on'>, options: LogOptions): Log 
     )
   })
   const redacted = new Set(options.redact)
-  const context = { now: Date.now, redacted: (endpoint: string) => redacted.has(endpoint) }
+  const dialled = new Set(options.dialled)
+  const context: RecordContext = {
+    now: Date.now,
+    redacted: (endpoint) => redacted.has(endpoint),
+    dialled: (endpoint) => dialled.has(endpoint),
+  }
 
   const subscribe = <Name extends EventName>(name: Name) =>
     events.on(name, (event: EventMap[Name]) => {
@@ -61,6 +70,7 @@ export function attachLog(events: Pick<Events, 'on'>, options: LogOptions): Log 
     await background?.flush()
   }
   return {
+    tell: (event, text, fields = {}) => write({ level: 'info', text, fields }, event),
     flush,
     close: async () => {
       for (const stop of unsubscribe) stop()

@@ -4,11 +4,12 @@
  * It only speaks up when the bytes can hardly be anything else: devices send binary data, and a wrong hint would be
  * worse than none.
  * @param bytes the first read of a connection, before framing
+ * @param dialled we have opened the connection, so a server speaks
  * @returns one sentence that says what to change, or undefined
  */
-export function recognise(bytes: Buffer): string | undefined {
-  for (const { matches, hint } of PROTOCOLS) {
-    if (matches(bytes)) return hint
+export function recognise(bytes: Buffer, dialled = false): string | undefined {
+  for (const { matches, hint, whenDialled } of PROTOCOLS) {
+    if (matches(bytes)) return dialled ? whenDialled : hint
   }
   return undefined
 }
@@ -16,6 +17,8 @@ export function recognise(bytes: Buffer): string | undefined {
 interface Protocol {
   matches(bytes: Buffer): boolean
   readonly hint: string
+  /** The hint for a server that speaks like this; absent where none does. */
+  readonly whenDialled?: string
 }
 
 const PROTOCOLS: readonly Protocol[] = [
@@ -23,10 +26,12 @@ const PROTOCOLS: readonly Protocol[] = [
     // RFC 4253, section 4.2.
     matches: (bytes) => /^SSH-[12]\.\d{1,2}-/.test(start(bytes)),
     hint: 'An SSH client speaks to this port: in PuTTY set the connection type to Raw.',
+    whenDialled: 'An SSH server answers at this address: check host and port.',
   },
   {
     matches: isTelnet,
     hint: 'A telnet client negotiates with this port: in PuTTY set the connection type to Raw, or use nc.',
+    whenDialled: 'A telnet server answers at this address, and its negotiation is taken for data: check host and port.',
   },
   {
     matches: isClientHello,
