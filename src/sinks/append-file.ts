@@ -45,9 +45,9 @@ export class AppendFile {
    * @throws SluiceError `sink_unavailable`, retryable, where it may work later (a full disk, say), else `sink_failed`;
    * these bytes then are not in the file
    */
-  append(bytes: Buffer, sync: boolean): Promise<void> {
+  append(parts: readonly Buffer[], sync: boolean): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
-    this.#waiting.push({ bytes, sync, resolve, reject })
+    this.#waiting.push({ parts, sync, resolve, reject })
     this.#working ??= this.#work()
     return promise
   }
@@ -77,7 +77,7 @@ export class AppendFile {
   }
 
   async #write(group: readonly Waiting[]): Promise<void> {
-    const buffers = group.map(({ bytes }) => bytes)
+    const buffers = group.flatMap(({ parts }) => parts)
     const sync = group.some((waiting) => waiting.sync)
     for (;;) {
       this.#opened ??= await openForAppend(this.#path)
@@ -130,7 +130,7 @@ export class AppendFile {
 }
 
 interface Waiting {
-  readonly bytes: Buffer
+  readonly parts: readonly Buffer[]
   readonly sync: boolean
   readonly resolve: () => void
   readonly reject: (error: SluiceError) => void

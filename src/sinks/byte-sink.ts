@@ -22,10 +22,11 @@ interface ByteOptions {
 /** Where a sink of bytes writes to. */
 export interface Destination {
   /**
-   * Takes the bytes of one batch, in the order of the calls. They must not be changed before the promise settles.
+   * Takes the bytes of one batch out of the writer, at once, in the order of the calls. They must not be changed before
+   * the promise settles.
    * @throws SluiceError when the destination did not take them
    */
-  take(bytes: Buffer): Promise<void>
+  take(out: ByteWriter): Promise<void>
   /** Called once, when everything taken has settled. */
   release(): Promise<void>
 }
@@ -49,7 +50,7 @@ export class ByteSink implements Sink {
     const out = new ByteWriter()
     const outcomes = encodeEach(batch, this.#codec, out)
     if (!out.empty) {
-      const taken = this.#destination.take(out.take())
+      const taken = this.#destination.take(out)
       const before = this.#begun
       const after = () => before
       this.#begun = taken.then(after, after)

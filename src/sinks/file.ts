@@ -46,7 +46,7 @@ export const file = defineSink({
       throw error
     }
     return new ByteSink(options, context, {
-      take: (bytes) => shared.value.append(bytes, options.fsync),
+      take: (out) => shared.value.append(out.takeParts(), options.fsync),
       release: () => shared.release(),
     })
   },

@@ -12,7 +12,7 @@ import { StreamOutput, stdout } from './stdout.ts'
 function createOn(stream: Writable): ByteSink {
   const output = new StreamOutput(stream)
   return new ByteSink({}, createTestContext(), {
-    take: (bytes) => output.write(bytes),
+    take: (out) => output.write(out.take()),
     release: async () => output.close(),
   })
 }

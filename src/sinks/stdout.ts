@@ -21,7 +21,7 @@ export const stdout = defineSink({
   create(options, context) {
     const shared = context.share('stdout', () => new StreamOutput(process.stdout))
     return new ByteSink(options, context, {
-      take: (bytes) => shared.value.write(bytes),
+      take: (out) => shared.value.write(out.take()),
       release: () => shared.release(),
     })
   },

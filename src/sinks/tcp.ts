@@ -41,7 +41,7 @@ export const tcp = defineSink({
     const key = `tcp ${JSON.stringify(address)} ${timeout} ${framing === undefined ? '' : context.id}`
     const shared = context.share(key, () => new Outlet(context.tcp, { ...address, timeout, signal: context.signal }))
     return new ByteSink(options, context, {
-      take: (bytes) => shared.value.send(bytes),
+      take: (out) => shared.value.send(out.take()),
       release: () => shared.release(),
     })
   },

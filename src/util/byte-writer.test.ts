@@ -23,6 +23,22 @@ test('a buffer that is alone is given out as it is', () => {
   expect(writer.take()).toBe(buffer)
 })
 
+test('large parts need not be joined', () => {
+  const writer = new ByteWriter()
+  const [head, body] = [Buffer.from('a\n'), Buffer.alloc(30_000)]
+  const write = () => [head, body, '\u00f6'].forEach((part) => void writer.write(part))
+  write()
+  const parts = writer.takeParts()
+  expect(parts).toHaveLength(3)
+  expect(parts[1]).toBe(body)
+  expect(writer.empty).toBe(true)
+  expect(writer.take()).toHaveLength(0)
+  write()
+  expect(writer.take()).toEqual(Buffer.concat(parts))
+  for (let i = 0; i < 100; i++) writer.write(head)
+  expect(writer.takeParts()).toEqual([Buffer.from('a\n'.repeat(100))])
+})
+
 test('a piece of text alone stays text; with bytes it is bytes', () => {
   const writer = new ByteWriter()
   writer.write('a')

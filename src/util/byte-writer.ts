@@ -35,6 +35,16 @@ export class ByteWriter {
     return parts.length === 1 ? parts[0]! : Buffer.concat(parts, length)
   }
 
+  /** Like `take`, but in several buffers where they are so large that joining them would cost more than it saves. */
+  takeParts(): readonly Buffer[] {
+    if (this.#text !== '') this.#flushText()
+    const parts = this.#parts
+    if (this.#length < LARGE_PART * parts.length) return [this.take()]
+    this.#parts = []
+    this.#length = 0
+    return parts
+  }
+
   /** Like `take`, but text stays text: cheaper when it will be joined with more text later. */
   takePiece(): string | Buffer {
     if (this.#parts.length > 0) return this.take()
@@ -50,3 +60,6 @@ export class ByteWriter {
     this.#length += bytes.length
   }
 }
+
+/** Bytes on average. */
+const LARGE_PART = 8192
