@@ -85,7 +85,7 @@ it('says when its port is taken', async () => {
   const { port } = admin.address
   await expect(startAdmin({ port, metrics, health: () => state })).rejects.toMatchObject({
     code: 'address_in_use',
-    message: `admin: 127.0.0.1:${port} is used by another program`,
+    message: `admin: something else listens on 127.0.0.1:${port}`,
   })
 })
 

@@ -112,7 +112,7 @@ function listenError(error: NodeJS.ErrnoException, address: Address): SluiceErro
   const where = `admin: ${formatAddress(address)}`
   const options = { cause: error, hint: 'Choose another admin.port.' }
   if (error.code === 'EADDRINUSE') {
-    return new SluiceError('address_in_use', `${where} is used by another program`, options)
+    return new SluiceError('address_in_use', `admin: something else listens on ${formatAddress(address)}`, options)
   }
   if (error.code === 'EACCES') {
     return new SluiceError('permission_denied', `${where} is not allowed for this program`, options)

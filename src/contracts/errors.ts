@@ -22,7 +22,7 @@ export const failures = {
   client_unknown: 'No connected client has this id.',
   client_slow: 'A client does not read: more than limits.maxQueued bytes wait for it.',
   no_connection: 'The message did not come from a connection, so it cannot be answered.',
-  address_in_use: 'Another program listens on this address.',
+  address_in_use: 'Something else listens on this address.',
   address_unavailable: 'This machine has no such address.',
   permission_denied: 'The operating system does not allow this.',
   connection_refused: 'Nothing listens at the address that was dialled.',

@@ -11,6 +11,11 @@ test('a block is 0x0b, the message, 0x1c 0x0d', () => {
   expect(encodeOne(framing, 'MSH|\x1c\r')).toBeUndefined()
 })
 
+test('who sends plain text is told what a block begins with', () => {
+  const { errors } = new Framer(framing.createDecoder(100), 100).push(Buffer.from('MSH|A\r'))
+  expect(errors?.get(0)?.hint).toBe('The sender does not speak MLLP: a block begins with \\x0b.')
+})
+
 test('CR and LF between blocks leave no trace, not even as unread bytes', () => {
   const framer = new Framer(framing.createDecoder(100), 100)
   expect(framer.push(Buffer.from('\x0bA\x1c\r')).count).toBe(1)

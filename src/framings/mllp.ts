@@ -1,7 +1,7 @@
 import { defineFraming } from '../contracts/define.ts'
 import { z } from '../contracts/schema.ts'
 import { maxLengthOption, withMaxLength } from './max-length.ts'
-import { createStartEnd } from './start-end.ts'
+import { createStartEnd, type Markers } from './start-end.ts'
 
 const options = z.strictObject({ maxLength: maxLengthOption() })
 
@@ -24,9 +24,12 @@ export const mllp = defineFraming({
       frames: ['MSH|^~\\\\&|A\\r', 'MSH|^~\\\\&|B\\r'],
     },
   ],
-  create: ({ maxLength }) => withMaxLength(createStartEnd({ start: START, end: END, between: LINE_END }), maxLength),
+  create: ({ maxLength }) => withMaxLength(createStartEnd(MARKERS), maxLength),
 })
 
-const START = Buffer.from([0x0b])
-const END = Buffer.from([0x1c, 0x0d])
-const LINE_END: ReadonlySet<number> = new Set([0x0d, 0x0a])
+const MARKERS: Markers = {
+  start: Buffer.from([0x0b]),
+  end: Buffer.from([0x1c, 0x0d]),
+  between: new Set([0x0d, 0x0a]),
+  hint: 'The sender does not speak MLLP: a block begins with \\x0b.',
+}

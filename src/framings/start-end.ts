@@ -59,6 +59,8 @@ export interface Markers {
   readonly escapeByte?: number | undefined
   /** Bytes that mean nothing where a start marker should be. */
   readonly between?: ReadonlySet<number>
+  /** What bytes where a start marker should be may mean. */
+  readonly hint?: string
 }
 
 /** The framing without its definition, for presets such as `mllp`. */
@@ -198,7 +200,7 @@ class StartEndDecoder implements Decoder {
     found.start = from
     found.end = next
     found.error = new SluiceError('frame_invalid', `${next - from} bytes stand before the start marker`, {
-      hint: 'Check that start and end are the markers that the device sends.',
+      hint: this.#markers.hint ?? 'Check that start and end are the markers that the device sends.',
     })
     return next
   }

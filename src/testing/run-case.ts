@@ -1,4 +1,4 @@
-import { deepStrictEqual, strictEqual } from 'node:assert/strict'
+import { isDeepStrictEqual } from 'node:util'
 import type { Plan, StepPlan } from '../config/plan.ts'
 import { createServerFromPlan, type Server } from '../config/server.ts'
 import { contentText } from '../contracts/codec.ts'
@@ -68,8 +68,7 @@ async function play(plan: Plan, test: DataflowCase, chunks: readonly Buffer[]): 
     clock: createTestClock(),
     deadLetters: {
       async add(message, error) {
-        const raw = formatBytes(message.raw, Number.POSITIVE_INFINITY)
-        return deadLetters.push({ code: error.code, raw, reason: error.message })
+        return deadLetters.push({ code: error.code, raw: shown(message.raw), reason: error.message })
       },
     },
     replaceSink: (step) => standIn(step, sinks, test.failing ?? {}),
@@ -161,24 +160,36 @@ export function talk(socket: Socket, chunks: readonly Buffer[]): Promise<Buffer>
 function compare(test: DataflowCase, came: Outcome): void {
   const wanted = test.deadLetters ?? []
   const got = came.deadLetters
-  strictEqual(got.length, wanted.length, `dead letters: ${wanted.length} expected, these came: ${JSON.stringify(got)}`)
+  if (got.length !== wanted.length) throw new Error(deadLetterCount(got, wanted.length))
   wanted.forEach(({ code, raw }, i) => {
-    if (code !== undefined) strictEqual(got[i]!.code, code, `code of dead letter ${i + 1}`)
-    if (raw !== undefined) {
-      strictEqual(got[i]!.raw, formatBytes(parseBytes(raw), Number.POSITIVE_INFINITY), `bytes of dead letter ${i + 1}`)
-    }
+    const letter = got[i]!
+    if (code !== undefined) requireEqual(`code of dead letter ${i + 1}`, letter.code, code)
+    if (raw !== undefined) requireEqual(`bytes of dead letter ${i + 1}`, letter.raw, shown(parseBytes(raw)))
   })
   for (const [name, values] of Object.entries(test.sinks ?? {})) {
     const sink = came.sinks.get(name)
-    if (sink === undefined)
-      throw new Error(`there is no sink "${name}"; there are ${[...came.sinks.keys()].join(', ')}`)
-    deepStrictEqual(sink, values, `sink ${name}: expected ${JSON.stringify(values)}, it got ${JSON.stringify(sink)}`)
+    if (sink === undefined) {
+      throw new Error(`there is no sink "${name}"; there are ${[...came.sinks.keys()].join(', ') || 'none'}`)
+    }
+    if (isDeepStrictEqual(sink, values)) continue
+    throw new Error(`sink ${name}: expected ${JSON.stringify(values)}, it got ${JSON.stringify(sink)}`)
   }
-  if (test.replies !== undefined) {
-    const expected = formatBytes(parseBytes(test.replies), Number.POSITIVE_INFINITY)
-    const replies = formatBytes(came.replies, Number.POSITIVE_INFINITY)
-    strictEqual(replies, expected, `replies: expected "${expected}", "${replies}" came`)
-  }
+  if (test.replies !== undefined) requireEqual('replies', shown(came.replies), shown(parseBytes(test.replies)))
+}
+
+function requireEqual(what: string, came: string, expected: string): void {
+  if (came !== expected) throw new Error(`${what}: expected "${expected}", "${came}" came`)
+}
+
+function deadLetterCount(got: Outcome['deadLetters'], expected: number): string {
+  const sentence = `dead letters: ${expected} expected, ${got.length} came: ${JSON.stringify(got)}`
+  if (got.length < expected) return sentence
+  const codes = got.map(({ code }) => `{ code: ${code} }`).join(', ')
+  return `${sentence}; if they should come, write deadLetters: [${codes}]`
+}
+
+function shown(bytes: Buffer): string {
+  return formatBytes(bytes, Number.POSITIVE_INFINITY)
 }
 
 /** A value as a case in YAML can write it: times and bytes are texts. */

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, lstatSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { formatAddress } from '../contracts/client.ts'
 import { type FailureCode, SluiceError } from '../contracts/errors.ts'
@@ -11,12 +11,15 @@ export function listenError(error: unknown, options: ListenOptions): SluiceError
     new SluiceError(code, message, { cause: error, hint })
   switch (codeOf(error)) {
     case 'EADDRINUSE':
+      if (options.path !== undefined && isNoSocket(options.path)) {
+        return make('address_in_use', `${where} exists and is no socket`, 'Move it away or choose another path.')
+      }
       return make(
         'address_in_use',
-        `another program uses ${where}`,
+        `something else listens on ${where}`,
         options.path === undefined
-          ? 'Stop that program (`ss -ltnp` shows which it is) or choose another port.'
-          : 'Stop that program or choose another path.',
+          ? 'Stop it (`ss -ltnp` shows what it is) or choose another port.'
+          : 'Stop it or choose another path.',
       )
     case 'EACCES':
     case 'EPERM':
@@ -61,6 +64,10 @@ export function listenError(error: unknown, options: ListenOptions): SluiceError
     default:
       return make('address_unavailable', `${where} cannot be listened on: ${messageOf(error)}`, 'Check host and port.')
   }
+}
+
+function isNoSocket(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false
 }
 
 /** Why a dialled address could not be reached. Time may cure all but a missing permission. */

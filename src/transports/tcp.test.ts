@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Socket as NodeSocket, type Server } from 'node:net'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -62,7 +62,7 @@ describe('what cannot be listened on', () => {
     const { port } = listener.address
     await expect(listen({ host: '127.0.0.1', port })).rejects.toMatchObject({
       code: 'address_in_use',
-      message: `another program uses port ${port}`,
+      message: `something else listens on port ${port}`,
       hint: expect.stringContaining('choose another port'),
     })
   })
@@ -81,6 +81,17 @@ describe('what cannot be listened on', () => {
       code: 'permission_denied',
       hint: 'Use a port above 1023 or give the program the capability CAP_NET_BIND_SERVICE.',
     })
+  })
+
+  it('a path at which a file stands that is no socket', async () => {
+    const path = join(folder, 'file.sock')
+    writeFileSync(path, 'precious')
+    await expect(listen({ path })).rejects.toMatchObject({
+      code: 'address_in_use',
+      message: `${path} exists and is no socket`,
+      hint: 'Move it away or choose another path.',
+    })
+    expect(readFileSync(path, 'utf8')).toBe('precious')
   })
 
   it('a path in a folder that does not exist, and one that is too long', async () => {

@@ -117,7 +117,7 @@ describe('start', () => {
       (thrown: SluiceError) => thrown,
     )
     expect(error).toBeInstanceOf(SluiceError)
-    expect(error).toMatchObject({ code: 'address_in_use', message: `busy: another program uses port ${port}` })
+    expect(error).toMatchObject({ code: 'address_in_use', message: `busy: something else listens on port ${port}` })
     expect(server.state).toBe('stopped')
     expect(existsSync(join(folder.path, 'free.sock'))).toBe(false)
     await server.stop()

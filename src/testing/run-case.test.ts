@@ -1,0 +1,57 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Plan } from '../config/plan.ts'
+import { readPlan } from '../config/read-plan.ts'
+import { caseSchema } from './case-schema.ts'
+import { runCase } from './run-case.ts'
+
+let folder: string
+let plan: Plan
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'sluice-case-'))
+  const file = join(folder, 'sluice.yaml')
+  writeFileSync(
+    file,
+    `listen:
+  stored: { port: 0, format: json, dataflow: [ stdout: {}, reply: "\${msg.a}" ] }
+  plain: { port: 0, dataflow: [ reply: "\${msg}" ] }
+`,
+  )
+  plan = (await readPlan(file, {})).plan!
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** What is said of a case that fails; undefined when it passes. */
+function problemOf(given: object): Promise<string | undefined> {
+  const one = caseSchema.parse({ name: 'x', endpoint: 'stored', sends: '{"a":1}\\n', split: false, ...given })
+  return runCase(plan, one).then(
+    () => undefined,
+    (error: Error) => error.message,
+  )
+}
+
+test('a case that comes out as it says passes', async () => {
+  expect(await problemOf({ replies: '1\\n', sinks: { stdout: [{ a: 1 }] }, split: true })).toBeUndefined()
+})
+
+test('what came instead is one line', async () => {
+  const here = 'sent in one piece: '
+  expect(await problemOf({ replies: '2\\n' })).toBe(`${here}replies: expected "2\\n", "1\\n" came`)
+  expect(await problemOf({ sinks: { stdout: [] } })).toBe(`${here}sink stdout: expected [], it got [{"a":1}]`)
+  expect(await problemOf({ sinks: { file: [] } })).toMatch(/there is no sink "file"; there are stdout/)
+  expect(await problemOf({ endpoint: 'plain', sinks: { file: [] } })).toBe(
+    `${here}there is no sink "file"; there are none`,
+  )
+})
+
+test('dead letters that nobody expected come with the line that expects them', async () => {
+  expect(await problemOf({ sends: 'x\\n' })).toMatch(
+    /^sent in one piece: dead letters: 0 expected, 1 came: \[\{"code":"format_invalid","raw":"x",.+\}\]; if they should come, write deadLetters: \[\{ code: format_invalid \}\]$/,
+  )
+  expect(await problemOf({ sends: 'x\\n', deadLetters: [{ code: 'format_invalid' }] })).toBeUndefined()
+  expect(await problemOf({ sends: 'x\\n', deadLetters: [{ code: 'sink_failed' }] })).toBe(
+    'sent in one piece: code of dead letter 1: expected "sink_failed", "format_invalid" came',
+  )
+})
