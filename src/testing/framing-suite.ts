@@ -62,6 +62,7 @@ export function framingSuite(definition: FramingDefinition, options: FramingSuit
       ...ONCE.map(([name, run]) => ({ name: `${name}: ${definition.examples[i]!.title}`, run: () => run(subject()) })),
       ...RANDOM.map(([name, run]) => ({
         name: `${name}: ${definition.examples[i]!.title}`,
+        random: true,
         run() {
           const one = subject()
           for (let round = 0; round < rounds; round++) run(one)
