@@ -37,6 +37,22 @@ describe('answers', () => {
     await peer.send('Hello from the client!').hear('Hello from the server!')
   })
 
+  it('are written in the framing and the format of out, where those of in differ', async () => {
+    await using running = await start({
+      listen: {
+        both: {
+          port: 0,
+          framing: { in: 'line', out: { 'length-prefix': { bytes: 2 } } },
+          format: { in: 'text', out: 'json' },
+          dataflow: [{ reply: { value: 'msg' } }, { reply: 'text ${msg}' }],
+        },
+      },
+    })
+    await using peer = await Peer.connect(running.port())
+    const expected = '\0\x05"one"\0\x08text one\0\x05"two"\0\x08text two'
+    expect(await peer.send('one\ntwo\n').finish().end()).toBe(expected)
+  })
+
   it('behind sqlite leave only after the commit', async () => {
     await using running = await start({
       listen: {
@@ -210,5 +226,25 @@ describe('answers', () => {
     await running.event('reply.lost')
     expect(running.server.endpoints[0]!.counters.repliesLost).toBe(1)
     expect(running.all('deadLetter.stored')).toEqual([])
+  })
+
+  it('of a step that timed out do not leave with the answers of a later message', async () => {
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
+    const slow = { if: 'msg == "slow"', dataflow: [() => released.then(() => 'late'), { reply: 'late answer' }] }
+    const dataflow = [{ route: [slow], timeout: '10ms' }, { reply: 'answer to ${msg}' }] as never
+    await using running = await start({ listen: { a: { port: 0, onError: [{ reply: '${error.code}' }], dataflow } } })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('slow\n').hear('step_timeout\n')
+    release()
+    await running.event('reply.lost')
+    expect(await peer.send('next\n').finish().end()).toBe('step_timeout\nanswer to next\n')
+  })
+
+  it('to frames that the outgoing framing cannot write fail, one by one', async () => {
+    const framing = { in: { 'length-prefix': 1 }, out: 'line' }
+    await using running = await start({ listen: { a: { port: 0, framing, dataflow: [{ reply: '${msg}' }] } } })
+    await using peer = await Peer.connect(running.port())
+    expect(await peer.send('\x02ok\x03a\nb\x03yes').finish().end()).toBe('ok\nyes\n')
+    expect((await running.event('deadLetter.stored')).error.code).toBe('frame_not_encodable')
   })
 })
