@@ -1,8 +1,12 @@
+import dns, { type LookupAddress } from 'node:dns'
 import { once } from 'node:events'
-import { createServer, type Server, type Socket } from 'node:net'
-import { describe, expect, it } from 'vitest'
+import { createServer, isIP, type Server, type Socket } from 'node:net'
+import { describe, expect, it, vi } from 'vitest'
 import { eventually } from '../support/parts.ts'
 import { start } from '../support/server.ts'
+
+/** How a lookup tells what it has found. */
+type Looked = (error: null, addresses: readonly LookupAddress[]) => void
 
 const reconnect = { first: '5ms', max: '20ms' }
 
@@ -84,6 +88,27 @@ describe('a connect endpoint', () => {
     })
     await eventually(() => running.all('dial.failed').length >= 2)
     expect(running.all('dial.failed').every(({ error }) => error.code === 'host_unknown')).toBe(true)
+  })
+
+  it('finds a device whose name has moved to another address', async () => {
+    await using scale = await device(0, (socket) => socket.write('here\n'))
+    const addresses = ['::1', '127.0.0.1']
+    const looked: string[] = []
+    const lookup = vi.spyOn(dns, 'lookup').mockImplementation(((name: string, _: unknown, tell: Looked) => {
+      const address = addresses[Math.min(looked.push(name), addresses.length) - 1]!
+      tell(null, [{ address, family: isIP(address) }])
+    }) as never)
+    try {
+      await using running = await start({
+        connect: { scale: { host: 'scale.test', port: portOf(scale), reconnect, dataflow: [{ log: '${msg}' }] } },
+      })
+      await running.event('part.logged', ({ text }) => text === 'here')
+      expect(looked).toEqual(['scale.test', 'scale.test'])
+      expect(running.all('dial.failed')).toHaveLength(1)
+      expect(running.server.clients.list('scale')).toMatchObject([{ ip: '127.0.0.1', port: portOf(scale) }])
+    } finally {
+      lookup.mockRestore()
+    }
   })
 
   it('closes its connection and dials no more when the server stops', async () => {
