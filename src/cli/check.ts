@@ -1,14 +1,15 @@
 import { Command } from 'commander'
 import { describePlan } from '../config/promise.ts'
-import { DEFAULT_FILE, planFile } from './plan-file.ts'
+import { chooseFile, FILE_HELP, planFile } from './plan-file.ts'
 import { paint, print } from './terminal.ts'
 
 export function checkCommand(): Command {
   return new Command('check')
     .description('find every mistake in a configuration, and say in words what each endpoint promises')
-    .argument('[file]', 'configuration file', DEFAULT_FILE)
+    .argument('[file]', FILE_HELP)
     .option('-q, --quiet', 'print mistakes only')
-    .action(async (file: string, { quiet }: { quiet?: boolean }) => {
+    .action(async (named: string | undefined, { quiet }: { quiet?: boolean }) => {
+      const file = chooseFile(named)
       const plan = await planFile(file)
       if (plan === undefined || quiet) return
       for (const line of describePlan(plan)) print(line)

@@ -9,7 +9,7 @@ import { createMetrics } from '../observe/metrics.ts'
 import { parseDuration } from '../util/units.ts'
 import { EXIT } from './exit.ts'
 import { hintsFor } from './hints.ts'
-import { DEFAULT_FILE, planFile } from './plan-file.ts'
+import { chooseFile, FILE_HELP, planFile } from './plan-file.ts'
 import { hasColors, print, printError } from './terminal.ts'
 
 interface RunOptions {
@@ -20,14 +20,14 @@ interface RunOptions {
 export function runCommand(): Command {
   return new Command('run')
     .description('start the server that a configuration describes')
-    .argument('[file]', 'configuration file', DEFAULT_FILE)
+    .argument('[file]', FILE_HELP)
     .option('--hints', 'print how to talk to each endpoint with nc, telnet, PuTTY and Packet Sender')
     .option('--drain <time>', 'how long a stop may take, such as 30s (default: 15s)')
     .addHelpText('after', '\nSIGTERM and Ctrl-C finish what has arrived, then stop; a second one stops at once.\n')
-    .action(async (file: string, options: RunOptions, command: Command) => {
+    .action(async (file: string | undefined, options: RunOptions, command: Command) => {
       const deadline = options.drain === undefined ? DEFAULT_DRAIN_MS : parseDuration(options.drain)
       if (deadline === undefined) return command.error("error: option '--drain' needs a time with a unit, such as 30s")
-      const plan = await planFile(file)
+      const plan = await planFile(chooseFile(file))
       if (plan !== undefined) await runPlan(plan, deadline, options.hints === true)
     })
 }

@@ -5,13 +5,13 @@ import type { DataflowCase } from '../testing/case-schema.ts'
 import { readCases } from '../testing/read-cases.ts'
 import { runCase } from '../testing/run-case.ts'
 import { EXIT } from './exit.ts'
-import { planFile } from './plan-file.ts'
+import { chooseFile, planFile } from './plan-file.ts'
 import { paint, print, printError } from './terminal.ts'
 
 export function testCommand(): Command {
   return new Command('test')
     .description('run dataflow tests: bytes in, and what must come of them')
-    .argument('[file]', 'configuration, or a file of cases', 'sluice.yaml')
+    .argument('[file]', 'configuration, or a file of cases (default: sluice.yaml, else sluice.config.ts, .js or .mjs)')
     .addHelpText(
       'after',
       '\nThe cases of sluice.yaml stand in sluice.test.yaml. Each begins with the bytes that a client sends and is repeated\nwith the bytes cut elsewhere. Sinks are stood in for, so nothing is delivered.\n',
@@ -19,12 +19,15 @@ export function testCommand(): Command {
     .action(runFile)
 }
 
-async function runFile(file: string): Promise<void> {
-  const caseFile = /\.test\.ya?ml$/.test(file) ? file : file.replace(/\.(ya?ml|[cm]?[jt]s)$/, '.test.yaml')
+async function runFile(named: string | undefined): Promise<void> {
+  const file = chooseFile(named)
+  const namesCases = /\.test\.ya?ml$/.test(file)
+  const caseFile = namesCases ? file : file.replace(/\.(ya?ml|[cm]?[jt]s)$/, '.test.yaml')
   if (!existsSync(caseFile)) return fail(`${caseFile} does not exist; the cases of ${file} belong there`)
   const { tests, config, report } = await readCases(caseFile)
   if (tests === undefined) return fail(report)
-  const plan = await planFile(config ? resolve(dirname(caseFile), config) : caseFile.replace(/\.test\./, '.'))
+  const tested = namesCases ? caseFile.replace(/\.test\./, '.') : file
+  const plan = await planFile(config ? resolve(dirname(caseFile), config) : tested)
   if (plan === undefined) return
   let failed = 0
   for (const test of tests) {
