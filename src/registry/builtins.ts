@@ -28,11 +28,49 @@ import { send } from '../steps/send.ts'
 import { set } from '../steps/set.ts'
 import { Registry } from './registry.ts'
 
-/** The one list of the parts that come with Sluice, in the order in which they are shown. */
-export const framings = [line, delimiter, lengthPrefix, fixed, startEnd, mllp, raw] as const
-export const formats = [text, json, bytes, hex] as const
-export const steps = [filter, map, set, route, fork, dataflow, script, reply, send, close, log, deadLetter] as const
-export const sinks = [stdout, file, sqlite, tcp] as const
+/**
+ * The one list of the parts that come with Sluice, in the order in which they are shown. The comment at the head of each
+ * keeps the formatter from joining its lines, so that a part is added with one line.
+ */
+export const framings = [
+  // One a line.
+  line,
+  delimiter,
+  lengthPrefix,
+  fixed,
+  startEnd,
+  mllp,
+  raw,
+] as const
+export const formats = [
+  // One a line.
+  text,
+  json,
+  bytes,
+  hex,
+] as const
+export const steps = [
+  // One a line.
+  filter,
+  map,
+  set,
+  route,
+  fork,
+  dataflow,
+  script,
+  reply,
+  send,
+  close,
+  log,
+  deadLetter,
+] as const
+export const sinks = [
+  // One a line.
+  stdout,
+  file,
+  sqlite,
+  tcp,
+] as const
 
 /** A new registry with all parts that come with Sluice. */
 export function createRegistry(): Registry {
