@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { readPlan } from '../config/read-plan.ts'
 import { createServerFromPlan } from '../config/server.ts'
 import type { StepExample } from '../contracts/define.ts'
+import type { SluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
 import type { Sink } from '../contracts/sink.ts'
 import { createRegistry } from '../registry/builtins.ts'
@@ -11,7 +12,7 @@ import type { Registry } from '../registry/registry.ts'
 import { createMemoryTransport } from '../transports/memory.ts'
 import { createTestClock } from './part-context.ts'
 import { talk } from './run-case.ts'
-import { deepFreeze, type ExampleOutcome } from './step-suite.ts'
+import { deepFreeze, type ExampleOutcome, type ExampleRun } from './step-suite.ts'
 
 const PORT = 9100
 
@@ -20,7 +21,7 @@ const PORT = 9100
  * lines over a connection in memory. The values are frozen, so a step that changes them fails.
  * @param registry where the step is known
  */
-export async function runExample(example: StepExample, registry: Registry = createRegistry()): Promise<ExampleOutcome> {
+export async function runExample(example: ExampleRun, registry: Registry = createRegistry()): Promise<ExampleOutcome> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-example-'))
   try {
     for (const [name, content] of Object.entries(example.files ?? {})) await writeFile(join(folder, name), content)
@@ -41,28 +42,33 @@ function configOf({ config, dataflows }: StepExample): unknown {
   }
 }
 
-async function run({ given }: StepExample, file: string, registry: Registry): Promise<ExampleOutcome> {
+async function run(
+  { given, atOnce = false, verbatim = false }: ExampleRun,
+  file: string,
+  registry: Registry,
+): Promise<ExampleOutcome> {
   const { plan, report } = await readPlan(file, {}, { registry })
   if (plan === undefined) throw new Error(report)
   const [endpoint] = plan.endpoints
-  const format = freezing(endpoint!.formatIn)
+  const format = verbatim ? naming(given, endpoint!.formatIn) : freezing(endpoint!.formatIn)
   const gives: unknown[] = []
+  const failures: { at: number; error: SluiceError }[] = []
   const transport = createMemoryTransport()
-  let dead = 0
   const server = createServerFromPlan(
     { ...plan, endpoints: [{ ...endpoint!, formatIn: format, formatOut: format }] },
     {
       transport,
       clock: createTestClock(),
-      deadLetters: { add: async () => ++dead },
+      deadLetters: { add: async ({ sequence }, error) => failures.push({ at: sequence - 1, error }) },
       replaceSink: () => collecting(gives),
     },
   )
   await server.start()
   try {
-    const lines = given.map((value) => Buffer.from(`${JSON.stringify(value)}\n`))
-    const answers = await talk(await transport.dial({ port: PORT, timeout: 1000 }), lines)
-    return { gives, replies: answers.toString().split('\n').slice(0, -1) }
+    const lines = given.map((value, i) => Buffer.from(`${JSON.stringify(verbatim ? i : value)}\n`))
+    const reads = atOnce ? [Buffer.concat(lines)] : lines
+    const answers = await talk(await transport.dial({ port: PORT, timeout: 1000 }), reads)
+    return { gives, replies: answers.toString().split('\n').slice(0, -1), failures }
   } finally {
     await server.stop({ deadline: 1000 })
   }
@@ -71,6 +77,11 @@ async function run({ given }: StepExample, file: string, registry: Registry): Pr
 /** The same format with values that nobody can change. */
 function freezing(format: Format): Format {
   return { ...format, parse: (bytes, start, end) => deepFreeze(format.parse(bytes, start, end)) }
+}
+
+/** The same format, for frames that are the places of their values in a list. */
+function naming(values: readonly unknown[], format: Format): Format {
+  return { ...format, parse: (bytes, start, end) => values[format.parse(bytes, start, end) as number] }
 }
 
 function collecting(values: unknown[]): Sink {

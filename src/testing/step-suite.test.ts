@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { defineStep, type StepDefinition } from '../contracts/define.ts'
+import { Batch, type Message } from '../contracts/message.ts'
 import { expr, z } from '../contracts/schema.ts'
+import type { Step } from '../contracts/step.ts'
 import { createRegistry } from '../registry/builtins.ts'
 import { runExample } from './run-example.ts'
 import { stepSuite } from './step-suite.ts'
@@ -41,6 +43,8 @@ test('says which promise a step breaks', async () => {
   expect(await broken({ examples: [{ ...example, config: { rename: { kee: 'a' } } }] })).toEqual([
     'example: the options are valid: Rename',
     'example: Rename',
+    'a batch is worth its messages one by one: Rename',
+    'a value that the step cannot use fails alone: Rename',
   ])
   expect(await broken({ examples: [{ ...example, config: { map: { a: 'msg' } } }] })).toEqual([
     'example: the options are valid: Rename',
@@ -52,6 +56,22 @@ test('says which promise a step breaks', async () => {
     },
   })
   expect(await broken({ create: mutates })).toEqual(['example: Rename'])
+})
+
+test('says when messages of a batch touch each other', async () => {
+  const running = (step: Step) => failing({ ...(good as StepDefinition), create: () => step })
+  const rename = (message: Message) => message.with({ a: message.msg })
+  const alone = 'a value that the step cannot use fails alone: Rename'
+  expect(
+    await running({ runBatch: ({ messages }) => Batch.of(messages.length === 1 ? messages.map(rename) : []) }),
+  ).toEqual(['a batch is worth its messages one by one: Rename'])
+  const fails = (thrown: unknown) => (message: Message) => {
+    if (typeof message.msg === 'symbol') throw thrown
+    return rename(message)
+  }
+  expect(await running({ run: fails(new Error('no')) })).toEqual([])
+  expect(await running({ run: fails('no') })).toEqual([alone])
+  expect(await running({ runBatch: ({ messages }) => Batch.of(messages.map(fails(new Error('no')))) })).toEqual([alone])
 })
 
 test('looks at options inside of options', async () => {
