@@ -24,10 +24,11 @@ export interface Source {
   /** Free values of this connection, written by the step `set` alone. */
   readonly state: Record<string, unknown>
   /**
-   * Queues an answer in the slot of a message. Answers leave in the order of the slots.
+   * Queues an answer to the message with this sequence. Answers leave in the order of the messages that caused them; one
+   * that comes after the run of its message has ended (a step that timed out, say) is lost, and counted.
    * @throws SluiceError `client_gone`, `no_connection`, or what the format or framing says of the content
    */
-  reply(slot: number, kind: PayloadKind, content: unknown): void
+  reply(sequence: number, kind: PayloadKind, content: unknown): void
   /**
    * Answers every frame of some reads with itself, in this source's framing.
    * @returns false when that is not possible; the caller then replies one by one
@@ -48,10 +49,8 @@ export class Message<T = unknown> {
   readonly event: MessageEvent
   /** When its last byte was read; milliseconds since 1970. */
   readonly time: number
-  /** Position among the messages of its connection, from 1. */
+  /** Position among the frames of its connection, from 1; 0 for an event. Messages that a step made of one share it. */
   readonly sequence: number
-  /** Which answer slot of the current run is its own. Written by the lane when a run begins. */
-  slot: number
   readonly error: ErrorInfo | undefined
   /** The format that gives back `raw` for `msg`; undefined once the value has been changed. */
   readonly verbatim: Format | undefined
@@ -65,7 +64,6 @@ export class Message<T = unknown> {
     event: MessageEvent,
     time: number,
     sequence: number,
-    slot: number,
     bytes: Buffer,
     start: number,
     end: number,
@@ -77,7 +75,6 @@ export class Message<T = unknown> {
     this.event = event
     this.time = time
     this.sequence = sequence
-    this.slot = slot
     this.#bytes = bytes
     this.#start = start
     this.#end = end
@@ -96,15 +93,14 @@ export class Message<T = unknown> {
     i: number,
     time: number,
     sequence: number,
-    slot: number,
     verbatim: Format | undefined,
   ): Message<T> {
-    return new Message(msg, source, 'message', time, sequence, slot, bytes, starts[i]!, ends[i]!, verbatim, undefined)
+    return new Message(msg, source, 'message', time, sequence, bytes, starts[i]!, ends[i]!, verbatim, undefined)
   }
 
   /** A message that stands for an event of the connection and has no bytes. */
   static ofEvent(source: Source, event: MessageEvent, time: number): Message<null> {
-    return new Message(null, source, event, time, 0, 0, NO_BYTES, 0, 0, undefined, undefined)
+    return new Message(null, source, event, time, 0, NO_BYTES, 0, 0, undefined, undefined)
   }
 
   /** The frame as it was read: a view, never a copy. Empty for an event. */
@@ -144,8 +140,8 @@ export class Message<T = unknown> {
   }
 
   #copy<U>(msg: U, source: Source, verbatim: Format | undefined, error: ErrorInfo | undefined): Message<U> {
-    const { event, time, sequence, slot } = this
-    return new Message(msg, source, event, time, sequence, slot, this.#bytes, this.#start, this.#end, verbatim, error)
+    const { event, time, sequence } = this
+    return new Message(msg, source, event, time, sequence, this.#bytes, this.#start, this.#end, verbatim, error)
   }
 }
 
@@ -207,7 +203,7 @@ export class Batch<T = unknown> {
         const { bytes, starts, ends } = frames
         for (let i = 0; i < starts.length; i++) {
           const value = format.parse(bytes, starts[i]!, ends[i]!)
-          messages.push(Message.ofFrame(value, source, frames, i, time, sequence + i, messages.length, format))
+          messages.push(Message.ofFrame(value, source, frames, i, time, sequence + i, format))
         }
       }
       return messages
@@ -218,7 +214,7 @@ export class Batch<T = unknown> {
   static merge(parts: readonly Batch[]): Batch {
     const filled = parts.filter((part) => part.length > 0)
     if (filled.length === 1) return filled[0]!
-    return Batch.of(filled.flatMap((part) => part.messages).sort((a, b) => a.slot - b.slot))
+    return Batch.of(filled.flatMap((part) => part.messages).sort((a, b) => a.sequence - b.sequence))
   }
 
   get messages(): readonly Message<T>[] {

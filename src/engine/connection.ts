@@ -146,13 +146,15 @@ export class Connection implements Source, SocketHandler, Timed {
     this.#pump()
   }
 
-  reply(slot: number, kind: PayloadKind, content: unknown): void {
-    this.#replies.add(slot, kind, content)
-    if (this.#lane === 'waiting' && slot === 0) queueMicrotask(() => this.#sendFirst())
+  reply(sequence: number, kind: PayloadKind, content: unknown): void {
+    if (!this.#replies.add(sequence, kind, content)) this.#host.lost(this.client, 1)
+    else if (this.#lane === 'waiting') queueMicrotask(() => this.#sendFirst())
   }
 
   echo(frames: readonly Frames[]): boolean {
-    return this.#replies.echo(frames)
+    const { framing, codec } = this.#host.spec
+    // What one framing has found another may not be able to write.
+    return framing === codec.framing && this.#replies.echo(frames)
   }
 
   close(): void {
@@ -263,6 +265,7 @@ export class Connection implements Source, SocketHandler, Timed {
     const job = this.#jobs[0]!
     if ('event' in job) {
       this.#jobs.shift()
+      this.#replies.begin(0)
       const message = Message.ofEvent(this, job.event, this.clock.now())
       const ended = this.#run(job.dataflow, Batch.of([message]), failures)
       if (!job.required) return ended
@@ -293,6 +296,7 @@ export class Connection implements Source, SocketHandler, Timed {
       count += job.frames.count
       bytes += job.frames.bytes.length
     }
+    this.#replies.begin(reads[0]!.sequence)
     // What found the lane idle has not been counted as waiting.
     const counted = Math.min(bytes, this.#queued)
     this.#queued -= counted
@@ -314,16 +318,12 @@ export class Connection implements Source, SocketHandler, Timed {
       return Batch.ofReads(reads, format, this)
     }
     const messages: Message[] = []
-    let slot = 0
-    for (const read of reads) {
-      this.#decode(read, slot, messages, failures)
-      slot += read.frames.count
-    }
+    for (const read of reads) this.#decode(read, messages, failures)
     return Batch.of(messages)
   }
 
   /** Makes a message of each frame; one that framing or format refuses becomes a failure with its raw bytes. */
-  #decode({ frames, time, sequence }: Read, firstSlot: number, messages: Message[], failures: FailureList): void {
+  #decode({ frames, time, sequence }: Read, messages: Message[], failures: FailureList): void {
     const { spec, surroundings } = this.#host
     const { format } = spec
     const { bytes, starts, ends, errors } = frames
@@ -332,13 +332,13 @@ export class Connection implements Source, SocketHandler, Timed {
       if (error === undefined) {
         try {
           const value = format.parse(bytes, starts[i]!, ends[i]!)
-          messages.push(Message.ofFrame(value, this, frames, i, time, sequence + i, firstSlot + i, format))
+          messages.push(Message.ofFrame(value, this, frames, i, time, sequence + i, format))
           continue
         } catch (thrown) {
           error = toSluiceError(thrown, 'format_invalid')
         }
       }
-      const message = Message.ofFrame(null, this, frames, i, time, sequence + i, firstSlot + i, undefined)
+      const message = Message.ofFrame(null, this, frames, i, time, sequence + i, undefined)
       countReason(spec.counters.rejected, error.code)
       surroundings.events.emit('frame.rejected', { message, error })
       failures.add(message, error)

@@ -15,6 +15,8 @@ export class Replies {
   count = 0
   readonly #codec: Codec
   readonly #slots: (string | Buffer | undefined)[] = []
+  /** Sequence of the message whose slot is 0; no message has it between runs. */
+  #first = NO_RUN
   /** Reads that are answered with themselves; they stand for one answer in each slot. */
   #echoed: readonly Frames[] | undefined = undefined
 
@@ -22,14 +24,26 @@ export class Replies {
     this.#codec = codec
   }
 
-  /** @throws SluiceError what the format or framing says of the content */
-  add(slot: number, kind: PayloadKind, content: unknown): void {
+  /** A run begins. @param first sequence of its first message */
+  begin(first: number): void {
+    this.#first = first
+  }
+
+  /**
+   * @param sequence that of the message which is answered
+   * @returns false when the run of the message has ended: the answer is lost
+   * @throws SluiceError what the format or framing says of the content
+   */
+  add(sequence: number, kind: PayloadKind, content: unknown): boolean {
+    const slot = sequence - this.#first
+    if (slot < 0) return false
     if (this.#echoed !== undefined) this.#spread(this.#echoed)
     const writer = new ByteWriter()
     encodeContent(kind, content, this.#codec, writer)
     const earlier = this.#slots[slot]
     this.#slots[slot] = earlier === undefined ? writer.takePiece() : join(earlier, writer.takePiece())
     this.count++
+    return true
   }
 
   /** @returns false when something is in the slots already, or the framing cannot pass frames on as they are */
@@ -50,8 +64,9 @@ export class Replies {
     return typeof first === 'string' ? Buffer.from(first) : first
   }
 
-  /** Takes everything, in order. Undefined when there is nothing to send. */
+  /** The run has ended: takes everything, in order. Undefined when there is nothing to send. */
   takeAll(): Buffer | undefined {
+    this.#first = NO_RUN
     if (this.count === 0) return undefined
     const writer = new ByteWriter()
     for (const frames of this.#echoed ?? []) this.#codec.framing.encodeFrames!(frames, writer)
@@ -74,6 +89,8 @@ export class Replies {
     }
   }
 }
+
+const NO_RUN = Number.POSITIVE_INFINITY
 
 function join(a: string | Buffer, b: string | Buffer): string | Buffer {
   if (typeof a === 'string' && typeof b === 'string') return a + b

@@ -81,12 +81,14 @@ class FailedOriginals implements Failures {
   }
 
   /**
-   * A branch may have changed the message; its slot then tells where it came from. Where an earlier step had made
-   * several messages of one, they share a slot and all of them fail: none must pass as delivered that was not.
+   * A branch may have changed the message; its sequence then tells where it came from. Where an earlier step had made
+   * several messages of one, they share it and all of them fail: none must pass as delivered that was not.
    */
   add(message: Message, error: SluiceError, step?: string): void {
     const { messages } = this.#batch
-    const originals = messages.includes(message) ? [message] : messages.filter(({ slot }) => slot === message.slot)
+    const originals = messages.includes(message)
+      ? [message]
+      : messages.filter(({ sequence }) => sequence === message.sequence)
     for (const original of originals) {
       if (!this.#failed.has(original)) this.#failed.set(original, { error, step })
     }

@@ -16,14 +16,14 @@ import { reply } from './reply.ts'
 const context = createTestContext()
 const identity: Format = { ...context.codec.format, identity: true }
 
-test('answers each message in its slot and passes it on', async () => {
+test('answers each message in its place and passes it on', async () => {
   const source = testSource()
   const messages = createMessages(['a', 'b'], { source })
   const text = createExpression(({ msg }) => `OK ${msg}`)
   const run = runStepNow(await reply.create({ text }, context), messages)
   expect(source.replies).toEqual([
-    { slot: 0, kind: 'text', content: 'OK a' },
-    { slot: 1, kind: 'text', content: 'OK b' },
+    { sequence: 1, kind: 'text', content: 'OK a' },
+    { sequence: 2, kind: 'text', content: 'OK b' },
   ])
   expect(run.messages).toEqual(messages)
 })
@@ -32,13 +32,13 @@ test.each(['text', 'value', 'raw'] as const)('%s is given on as such', async (ki
   const source = testSource()
   const bytes = createExpression(() => Buffer.from([6]))
   runStepNow(await reply.create({ [kind]: bytes }, context), createMessages(['a'], { source }))
-  expect(source.replies).toEqual([{ slot: 0, kind, content: Buffer.from([6]) }])
+  expect(source.replies).toEqual([{ sequence: 1, kind, content: Buffer.from([6]) }])
 })
 
 test('what cannot be answered fails alone', async () => {
   const source = testSource()
-  source.reply = (slot) => {
-    if (slot === 1) throw new SluiceError('frame_not_encodable', 'an LF')
+  source.reply = (sequence) => {
+    if (sequence === 2) throw new SluiceError('frame_not_encodable', 'an LF')
   }
   const run = runStepNow(
     await reply.create({ text: messageExpression }, context),

@@ -53,7 +53,7 @@ function replyToEach(batch: Batch, { kind, content }: Payload, failures: Failure
   for (let i = 0; i < messages.length; i++) {
     const message = messages[i]!
     try {
-      message.source.reply(message.slot, kind, content(message))
+      message.source.reply(message.sequence, kind, content(message))
     } catch (thrown) {
       failed = (failed ?? new Set()).add(message)
       failures.add(message, toSluiceError(thrown))

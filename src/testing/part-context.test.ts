@@ -7,7 +7,7 @@ test('messages of a format are as if nobody had changed them', () => {
   const [message] = createMessages(['é'], { format })
   expect(message!.raw).toEqual(Buffer.from([0xe9]))
   expect(message!.verbatim).toBe(format)
-  expect(createMessages([{ a: 1 }])[0]).toMatchObject({ msg: { a: 1 }, verbatim: undefined, sequence: 1, slot: 0 })
+  expect(createMessages([{ a: 1 }])[0]).toMatchObject({ msg: { a: 1 }, verbatim: undefined, sequence: 1 })
 })
 
 test('a batch of frames makes its messages when they are asked for', () => {
@@ -28,7 +28,7 @@ test('the context remembers what was done with it', async () => {
   message!.source.close()
   context.log('info', 'hello')
   context.clients.send({ all: true }, 'text', 'x')
-  expect(source).toMatchObject({ replies: [{ slot: 0, kind: 'text', content: 'OK' }], closed: true })
+  expect(source).toMatchObject({ replies: [{ sequence: 0, kind: 'text', content: 'OK' }], closed: true })
   expect(context).toMatchObject({ logs: [{ level: 'info', text: 'hello' }], sends: [{ content: 'x' }] })
   await expect(context.storage.open('a')).rejects.toThrow('this test context has no storage')
 })

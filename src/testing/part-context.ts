@@ -85,7 +85,7 @@ export function createTestClock(start: number = Date.UTC(2026, 0, 1)): TestClock
 
 /** A source that is no connection but behaves like one, and remembers what was done with it. */
 export interface TestSource extends Source {
-  readonly replies: { slot: number; kind: PayloadKind; content: unknown }[]
+  readonly replies: { sequence: number; kind: PayloadKind; content: unknown }[]
   closed: boolean
 }
 
@@ -99,8 +99,8 @@ export function testSource(client: Partial<Client> = {}): TestSource {
     state: {},
     replies: [],
     closed: false,
-    reply(slot, kind, content) {
-      source.replies.push({ slot, kind, content })
+    reply(sequence, kind, content) {
+      source.replies.push({ sequence, kind, content })
     },
     echo: () => false,
     close() {
@@ -118,7 +118,7 @@ export interface MessageOptions {
 }
 
 /**
- * Messages with the given values, in slots 0, 1, … Their `raw` is the value printed in `options.format`; without one it
+ * Messages with the given values, numbered from 1. Their `raw` is the value printed in `options.format`; without one it
  * is the value itself where that is text or bytes, else its JSON, and nothing where there is none.
  */
 export function createMessages<T>(values: readonly T[], options: MessageOptions = {}): Message<T>[] {
@@ -126,7 +126,7 @@ export function createMessages<T>(values: readonly T[], options: MessageOptions 
   const time = source.clock.now()
   return values.map((value, i) => {
     const raw = format === undefined ? rawOf(value) : toBuffer(format.print(value))
-    return new Message(value, source, event, time, i + 1, i, raw, 0, raw.length, format, undefined)
+    return new Message(value, source, event, time, i + 1, raw, 0, raw.length, format, undefined)
   })
 }
 
