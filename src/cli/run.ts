@@ -9,6 +9,7 @@ import { createMetrics } from '../observe/metrics.ts'
 import { parseDuration } from '../util/units.ts'
 import { EXIT } from './exit.ts'
 import { hintsFor } from './hints.ts'
+import { OPEN_FILES_HINT, openFilesWarning } from './open-files.ts'
 import { chooseFile, FILE_HELP, planFile } from './plan-file.ts'
 import { hasColors, print, printError } from './terminal.ts'
 
@@ -40,6 +41,8 @@ async function runPlan(plan: Plan, deadline: number, hints: boolean): Promise<vo
     color: hasColors(process.stderr),
     dialled: plan.endpoints.filter(({ kind }) => kind === 'connect').map(({ name }) => name),
   })
+  const warning = openFilesWarning(plan)
+  if (warning !== undefined) log.warn('limits.openFiles', warning, { hint: OPEN_FILES_HINT })
   const stopped = stopOnSignals(server, deadline)
   let admin: OpenAdmin | undefined
   try {

@@ -24,6 +24,8 @@ export interface LogOptions {
 export interface Log {
   /** Writes a line of the program around the server, at level info. `event` names it, as the others are named. */
   tell(event: string, text: string, fields?: LogRecord['fields']): void
+  /** The same, at level warn. */
+  warn(event: string, text: string, fields?: LogRecord['fields']): void
   /** Resolves when every line so far is written. */
   flush(): Promise<void>
   /** Unsubscribes and flushes. */
@@ -71,6 +73,7 @@ export function attachLog(events: Pick<Events, 'on'>, options: LogOptions): Log 
   }
   return {
     tell: (event, text, fields = {}) => write({ level: 'info', text, fields }, event),
+    warn: (event, text, fields = {}) => write({ level: 'warn', text, fields }, event),
     flush,
     close: async () => {
       for (const stop of unsubscribe) stop()

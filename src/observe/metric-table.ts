@@ -32,6 +32,8 @@ export const metricTable = {
     ['quantile'],
     'How long the event loop was busy with one thing, since the last scrape; quantile 1 is the longest.',
   ),
+  process_open_fds: gauge([], 'Open files, connections included; 0 where this is not known.'),
+  process_max_fds: gauge([], 'How many files may be open; connections above it are closed in silence.'),
   process_cpu_seconds_total: counter([], 'CPU time used, in user and system mode.'),
   process_resident_memory_bytes: gauge([], 'Memory in use.'),
   process_start_time_seconds: gauge([], 'When the process was started; seconds since 1970.'),

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { afterEach, expect, it } from 'vitest'
 import { countReason, EndpointCounters, type ObservedEndpoint } from '../contracts/counters.ts'
 import { SluiceError } from '../contracts/errors.ts'
@@ -63,6 +64,10 @@ it('measures the process', async () => {
   expect(value('process_cpu_seconds_total')).toBeGreaterThan(0)
   expect(value('process_resident_memory_bytes')).toBeGreaterThan(1e6)
   expect(value('process_start_time_seconds')).toBeGreaterThan(1.7e9)
+  // Where the system tells of open files, the three standard streams are among them.
+  const known = existsSync('/proc/self/fd')
+  expect(value('process_open_fds')).toBeGreaterThanOrEqual(known ? 3 : 0)
+  expect(value('process_max_fds')).toBeGreaterThanOrEqual(value('process_open_fds'))
   expect(text).toMatch(/^sluice_event_loop_delay_seconds\{quantile="0\.99"\} [\d.e-]+$/m)
 })
 

@@ -3,6 +3,7 @@ import { Counter, Gauge, Registry } from 'prom-client'
 import type { EndpointCounters, Observed, ObservedEndpoint } from '../contracts/counters.ts'
 import type { Events } from '../contracts/events.ts'
 import { type MetricName, metricTable } from './metric-table.ts'
+import { countOpenFiles, readOpenFilesLimit } from './open-files.ts'
 
 export interface Metrics {
   /** The value of the Content-Type header that goes with the text. */
@@ -122,6 +123,8 @@ function addProcess(registry: Registry): () => void {
     })
   }
   gauge('process_resident_memory_bytes', () => process.memoryUsage.rss())
+  gauge('process_open_fds', countOpenFiles)
+  gauge('process_max_fds', readOpenFilesLimit)
   gauge('process_start_time_seconds', () => performance.timeOrigin / 1000)
   new Counter({
     name: 'process_cpu_seconds_total',

@@ -47,8 +47,8 @@ function bind(options: ListenOptions, onSocket: (socket: Socket) => void): Promi
   server.once('error', reject)
   server.listen(target(options), () => {
     server.off('error', reject)
-    // From here on errors are failed accepts, such as a lack of file descriptors. Node has closed that connection and
-    // goes on accepting.
+    // From here on errors are failed accepts; Node goes on accepting. A lack of file descriptors is not among them: libuv
+    // closes such a connection at once and tells nobody.
     server.on('error', () => {})
     resolve({ address: addressOf(server), close: () => close(server) })
   })
