@@ -1,11 +1,15 @@
 import { basename } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { SluiceError } from '../contracts/errors.ts'
+import type { LogLevel } from '../contracts/events.ts'
 import { formatDuration } from '../util/units.ts'
 import type { ScriptJob, ScriptNews, ScriptResult, ScriptWorkerData } from './script-worker.ts'
 
 /** What became of a job: a result for each message, or why the thread could not do it. A broken thread has ended. */
 export type ScriptAnswer = { readonly results: readonly ScriptResult[] } | { readonly broken: SluiceError }
+
+/** Takes a line that a script has written. */
+export type ScriptLog = (level: LogLevel, text: string) => void
 
 /**
  * One worker thread with a loaded script. It does one job at a time and ends for good at the first overrun or crash.
@@ -17,11 +21,13 @@ export class ScriptThread {
   /** Takes the next thing that the thread says, or the reason why it has ended. */
   #listener: ((news: ScriptNews | SluiceError) => void) | undefined
   #ended = false
+  readonly #log: ScriptLog
 
-  private constructor(data: ScriptWorkerData) {
+  private constructor(data: ScriptWorkerData, log: ScriptLog) {
     this.#name = basename(data.file)
     // Beside this file, in src as in dist.
     const file = import.meta.url.endsWith('.ts') ? './script-worker.ts' : './script-worker.js'
+    this.#log = log
     const worker = new Worker(new URL(file, import.meta.url), { name: 'sluice script', workerData: data })
     worker.on('message', (news: ScriptNews) => this.#hear(news))
     worker.on('error', (error) => this.#end(`it ended the thread: ${crashText(error)}`))
@@ -31,10 +37,11 @@ export class ScriptThread {
 
   /**
    * Starts a thread and loads the script.
+   * @param log gets what the script writes to standard output (info) and to standard error (warn), line by line
    * @throws SluiceError `script_failed`, with the cure
    */
-  static async start(data: ScriptWorkerData): Promise<ScriptThread> {
-    const thread = new ScriptThread(data)
+  static async start(data: ScriptWorkerData, log: ScriptLog): Promise<ScriptThread> {
+    const thread = new ScriptThread(data, log)
     const news = await thread.#ask(START_TIMEOUT, () => {})
     if (news instanceof SluiceError) {
       throw new SluiceError('script_failed', `${thread.#name} cannot be loaded: ${news.message}`)
@@ -88,7 +95,8 @@ export class ScriptThread {
   }
 
   #hear(news: ScriptNews): void {
-    this.#listener?.(news)
+    if (news.kind === 'wrote') this.#log(news.level, news.line)
+    else this.#listener?.(news)
   }
 
   #end(reason: string): void {

@@ -9,6 +9,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Client } from '../contracts/client.ts'
 import { toSluiceError } from '../contracts/errors.ts'
+import type { LogLevel } from '../contracts/events.ts'
 import type { ErrorInfo, MessageEvent } from '../contracts/message.ts'
 import { describeThrown, loadScript, type Script, type ScriptContext } from './script-module.ts'
 import { reviveBytes } from './script-values.ts'
@@ -42,10 +43,18 @@ export type ScriptResult = { readonly value: unknown } | { readonly failed: stri
 export type ScriptNews =
   | { readonly kind: 'ready' }
   | { readonly kind: 'notLoaded'; readonly message: string; readonly hint: string | undefined }
+  | { readonly kind: 'wrote'; readonly level: LogLevel; readonly line: string }
   | { readonly kind: 'done'; readonly results: readonly ScriptResult[] }
+
+/** Characters of a line without an end that wait for it. */
+const LONGEST_LINE = 64 * 1024
 
 const { file, exportName } = workerData as ScriptWorkerData
 const port = parentPort!
+
+// Standard output of the process may be data of a sink, and its standard error is the log.
+tellWhatIsWritten(process.stdout, 'info')
+tellWhatIsWritten(process.stderr, 'warn')
 
 try {
   const script = await loadScript(file, exportName)
@@ -81,6 +90,23 @@ async function runJob(script: Script, job: ScriptJob): Promise<ScriptResult[]> {
 
 function tell(news: ScriptNews): void {
   port.postMessage(news)
+}
+
+/** Makes a stream, and so `console`, tell each line that is written to it. */
+function tellWhatIsWritten(stream: NodeJS.WriteStream, level: LogLevel): void {
+  let rest = ''
+  stream.write = (chunk: string | Uint8Array, ...others: readonly unknown[]) => {
+    const lines = (rest + (typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString())).split('\n')
+    rest = lines.pop()!
+    if (rest.length > LONGEST_LINE) {
+      lines.push(rest)
+      rest = ''
+    }
+    for (const line of lines) tell({ kind: 'wrote', level, line })
+    const written = others.at(-1)
+    if (typeof written === 'function') queueMicrotask(() => written())
+    return true
+  }
 }
 
 /** Values that cannot leave the thread, functions say, fail their own message only. */

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { type Client, clientFields } from '../contracts/client.ts'
@@ -17,7 +18,7 @@ export const script = defineStep({
   summary: 'Gives a message the value that a function in a TypeScript or JavaScript file returns.',
   details: `The file exports a function: \`export default (msg, context) => value\`. It may be async. \`undefined\` ends the message here; what it throws fails the message. \`context\` has \`raw\`, \`client\`, \`event\`, \`received\`, \`endpoint\`, \`state\` and \`error\`.
 
-The function runs in a worker thread, a batch at a time, on copies of the values: it cannot hold up the server. When a batch takes longer than \`timeout\`, or the thread ends, each of its messages is tried again alone, and the one to blame fails. So the function may see a message twice.
+The function runs in a worker thread, a batch at a time, on copies of the values: it cannot hold up the server. When a batch takes longer than \`timeout\`, or the thread ends, each of its messages is tried again alone, and the one to blame fails. So the function may see a message twice. What it writes with \`console\` becomes lines of the log.
 
 With \`inline: true\` it runs on the server's own thread: nothing is copied and nothing protects the server, and \`msg\` must not be changed but replaced.
 
@@ -50,10 +51,15 @@ export default (msg: Reading) => {
   ],
   drops: true,
   runsUserCode: ({ inline }) => inline,
+  check({ file }, { resolvePath }) {
+    const absolute = resolvePath(file)
+    if (existsSync(absolute)) return []
+    return [{ path: ['file'], message: `the script ${file} does not exist`, hint: `looked for ${absolute}` }]
+  },
   async create(options, context): Promise<Step> {
     const file = context.resolvePath(options.file)
     if (options.inline) return createInline(file, options.export)
-    const pool = new ScriptPool({ file, exportName: options.export }, options.timeout)
+    const pool = new ScriptPool({ file, exportName: options.export }, options.timeout, context.log)
     await pool.start()
     return {
       runBatch: (batch, failures) => runInPool(pool, batch, basename(file), failures),
