@@ -1,11 +1,10 @@
 import { existsSync } from 'node:fs'
 import type { Plan } from '../config/plan.ts'
-import { readPlan } from '../config/read-plan.ts'
 import { EXIT } from './exit.ts'
 import { hasColors, printError } from './terminal.ts'
 
 /** What commands say of their argument that names a configuration. */
-export const FILE_HELP = 'configuration file (default: sluice.yaml, else sluice.config.ts, .js or .mjs)'
+export const FILE_HELP = 'configuration file (default: sluice.yaml, else sluice.config.ts, .mts, .js or .mjs)'
 
 /**
  * The configuration file that a command takes: the one that is named, else the first that is there. Where there are
@@ -19,13 +18,20 @@ export function chooseFile(named: string | undefined): string {
   return first
 }
 
-const USUAL_FILES = ['sluice.yaml', 'sluice.config.ts', 'sluice.config.js', 'sluice.config.mjs'] as const
+const USUAL_FILES = [
+  'sluice.yaml',
+  'sluice.config.ts',
+  'sluice.config.mts',
+  'sluice.config.js',
+  'sluice.config.mjs',
+] as const
 
 /**
  * Reads a configuration for a command and prints every mistake in it.
  * @returns undefined when there is a mistake; the exit code is then set
  */
 export async function planFile(file: string): Promise<Plan | undefined> {
+  const { readPlan } = await import('../config/read-plan.ts')
   const { plan, report } = await readPlan(file, process.env, { color: hasColors(process.stderr) })
   if (report !== '') printError(report)
   if (plan === undefined) process.exitCode = EXIT.failed

@@ -2,8 +2,6 @@ import { existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { Command } from 'commander'
 import type { DataflowCase } from '../testing/case-schema.ts'
-import { readCases } from '../testing/read-cases.ts'
-import { runCase } from '../testing/run-case.ts'
 import { EXIT } from './exit.ts'
 import { chooseFile, planFile } from './plan-file.ts'
 import { paint, print, printError } from './terminal.ts'
@@ -11,7 +9,10 @@ import { paint, print, printError } from './terminal.ts'
 export function testCommand(): Command {
   return new Command('test')
     .description('run dataflow tests: bytes in, and what must come of them')
-    .argument('[file]', 'configuration, or a file of cases (default: sluice.yaml, else sluice.config.ts, .js or .mjs)')
+    .argument(
+      '[file]',
+      'configuration, or a file of cases (default: sluice.yaml, else sluice.config.ts, .mts, .js or .mjs)',
+    )
     .addHelpText(
       'after',
       '\nThe cases of sluice.yaml stand in sluice.test.yaml. Each begins with the bytes that a client sends and is repeated\nwith the bytes cut elsewhere. Sinks are stood in for, so nothing is delivered.\n',
@@ -24,6 +25,10 @@ async function runFile(named: string | undefined): Promise<void> {
   const namesCases = /\.test\.ya?ml$/.test(file)
   const caseFile = namesCases ? file : file.replace(/\.(ya?ml|[cm]?[jt]s)$/, '.test.yaml')
   if (!existsSync(caseFile)) return fail(`${caseFile} does not exist; the cases of ${file} belong there`)
+  const [{ readCases }, { runCase }] = await Promise.all([
+    import('../testing/read-cases.ts'),
+    import('../testing/run-case.ts'),
+  ])
   const { tests, config, report } = await readCases(caseFile)
   if (tests === undefined) return fail(report)
   const tested = namesCases ? caseFile.replace(/\.test\./, '.') : file

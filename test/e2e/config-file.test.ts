@@ -71,6 +71,11 @@ describe('sluice.config.ts', () => {
     expect(code).toBe(0)
   })
 
+  it('is named .mts in a project of CommonJS', async () => {
+    using folder = project({ 'sluice.config.mts': typed, 'package.json': '{"type":"commonjs"}' })
+    expect(await runSluice(['check', '--quiet'], { cwd: folder.path })).toEqual({ code: 0, stdout: '', stderr: '' })
+  })
+
   it('names the place of a mistake', async () => {
     using folder = project({ 'sluice.config.ts': typed.replace("reply: 'OK", "repla: 'OK") })
     const { code, stderr } = await runSluice(['check'], { cwd: folder.path })
