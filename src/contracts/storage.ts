@@ -21,6 +21,12 @@ export interface Database {
    * @throws SluiceError `storage_failed` when the commit itself failed: then no row is stored
    */
   write(sql: string, rows: readonly SqlRow[]): Promise<readonly (SluiceError | undefined)[]>
+  /**
+   * The same as `write`, for an INSERT into a table that numbers its rows itself.
+   * @returns for each row the number that SQLite gave it (`last_insert_rowid`), or its error
+   * @throws SluiceError `storage_failed`, as `write` does
+   */
+  insert(sql: string, rows: readonly SqlRow[]): Promise<readonly (number | SluiceError)[]>
   /** Runs a query. @throws SluiceError `storage_failed` */
   all(sql: string, parameters?: SqlRow): Promise<readonly Readonly<Record<string, SqlValue>>[]>
   /** Closes the file once nothing else uses it. */

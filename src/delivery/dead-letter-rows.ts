@@ -57,17 +57,16 @@ export const CREATE = `
   ) STRICT;
   PRAGMA user_version = ${DEAD_LETTERS_VERSION}`
 
-/** Takes what {@link toRow} gives. */
+/** Takes what {@link toRow} gives. SQLite gives the id, so several servers may write into one file. */
 export const INSERT = `
   INSERT INTO dead_letters
-    (id, time, received, endpoint, client, peer, step, code, reason, attempts, event, raw, value)
-  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+    (time, received, endpoint, client, peer, step, code, reason, attempts, event, raw, value)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 /** A message as a row of the table. */
-export function toRow(id: number, message: Message, error: SluiceError, step: string): SqlRow {
+export function toRow(message: Message, error: SluiceError, step: string): SqlRow {
   const { client, endpoint, event, raw, received, source, msg } = message
   return [
-    id,
     new Date(source.clock.now()).toISOString(),
     received.toISOString(),
     endpoint,

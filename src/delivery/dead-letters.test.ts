@@ -112,6 +112,93 @@ describe('add', () => {
     expect(await open().add(message('c'), error, 'store')).toBe(3)
   })
 
+  test('two servers with one data folder share the file, and no message is lost', async () => {
+    const other = createStorage()
+    const stores = [open(), createDeadLetters(other, join(folder, 'data'))]
+    const ids: number[] = []
+    for (let i = 0; i < 6; i++) ids.push(await stores[i % 2]!.add(message(i), error, 'store'))
+    expect(ids).toEqual([1, 2, 3, 4, 5, 6])
+    expect(readDeadLetters(file).map(({ value }) => Number(value))).toEqual([5, 4, 3, 2, 1, 0])
+    await other.close()
+  })
+
+  describe('what may pass is tried again', () => {
+    const locked = new SluiceError('storage_failed', 'the file is locked', { retryable: true })
+
+    /** A storage whose first writes fail, and a clock that only waiting moves. */
+    function failing(times: number, failure = locked) {
+      let now = 0
+      let writes = 0
+      const waits: number[] = []
+      const flaky: Storage = {
+        close: () => storage.close(),
+        async open(path) {
+          const database = await storage.open(path)
+          return {
+            exec: (sql) => database.exec(sql),
+            write: (sql, rows) => database.write(sql, rows),
+            all: (sql, parameters) => database.all(sql, parameters),
+            close: () => database.close(),
+            insert: async (sql, rows) => (writes++ < times ? Promise.reject(failure) : database.insert(sql, rows)),
+          }
+        },
+      }
+      const timing = {
+        now: () => now,
+        random: () => 0.999,
+        async wait(milliseconds: number) {
+          waits.push(milliseconds)
+          now += milliseconds
+        },
+      }
+      return { flaky, timing, waits, writes: () => writes }
+    }
+
+    test('until it works', async () => {
+      const { flaky, timing, waits } = failing(3)
+      expect(await createDeadLetters(flaky, join(folder, 'data'), { timing }).add(message(1), error, 'store')).toBe(1)
+      expect(waits).toEqual([50, 100, 200])
+      expect(readDeadLetters(file)).toHaveLength(1)
+    })
+
+    test('for 10 s, the last time at their end', async () => {
+      const { flaky, timing, waits } = failing(Number.POSITIVE_INFINITY)
+      const added = createDeadLetters(flaky, join(folder, 'data'), { timing }).add(message(1), error, 'store')
+      await expect(added).rejects.toBe(locked)
+      expect(waits.reduce((sum, wait) => sum + wait)).toBe(10_000)
+    })
+
+    test('but nothing else is', async () => {
+      const refused = new SluiceError('storage_failed', 'read-only')
+      const { flaky, timing, waits } = failing(1, refused)
+      const added = createDeadLetters(flaky, join(folder, 'data'), { timing }).add(message(1), error, 'store')
+      await expect(added).rejects.toBe(refused)
+      expect(waits).toEqual([])
+    })
+
+    test('and not once the server waits no longer', async () => {
+      const controller = new AbortController()
+      const { flaky, timing, writes } = failing(Number.POSITIVE_INFINITY)
+      const wait = async () => controller.abort()
+      const options = { signal: controller.signal, timing: { ...timing, wait } }
+      const added = createDeadLetters(flaky, join(folder, 'data'), options).add(message(1), error, 'store')
+      await expect(added).rejects.toBe(locked)
+      expect(writes()).toBe(1)
+    })
+
+    test('nor after close', async () => {
+      const { flaky, timing } = failing(Number.POSITIVE_INFINITY)
+      const waiting = Promise.withResolvers<void>()
+      const wait = (_: number, signal: AbortSignal) => {
+        waiting.resolve()
+        return new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+      }
+      const deadLetters = createDeadLetters(flaky, join(folder, 'data'), { timing: { ...timing, wait } })
+      const added = deadLetters.add(message(1), error, 'store')
+      await Promise.all([expect(added).rejects.toBe(locked), waiting.promise.then(() => deadLetters.close())])
+    })
+  })
+
   test('fails when it cannot store, and works again when it can', async () => {
     await writeFile(join(folder, 'data'), 'in the way')
     const deadLetters = open()

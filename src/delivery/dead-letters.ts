@@ -2,23 +2,49 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import type { DeadLetters } from '../contracts/context.ts'
-import { SluiceError } from '../contracts/errors.ts'
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
-import type { Database, Storage } from '../contracts/storage.ts'
+import type { Database, SqlRow, Storage } from '../contracts/storage.ts'
+import { createBackoff } from '../util/backoff.ts'
 import { CREATE, DEAD_LETTERS_VERSION, INSERT, newerVersion, type StoredDeadLetter, toRow } from './dead-letter-rows.ts'
+import { type RetryTiming, realTiming } from './retry.ts'
 
 export type { StoredDeadLetter }
 
 /** Name of the file in the data folder. */
 export const DEAD_LETTERS_FILE = 'dead-letters.db'
 
+/** For how many milliseconds after its first failure a dead letter is tried again: a browser may hold the file locked. */
+const RETRY_FOR = 10_000
+
+/** The first wait is at most this many milliseconds, and the bound doubles from wait to wait. */
+const FIRST_WAIT = 50
+
+/** No wait is longer, in milliseconds. */
+const LONGEST_WAIT = 1000
+
+export interface DeadLetterOptions {
+  /** Ends every wait for another attempt: the server stops without waiting any longer. */
+  readonly signal?: AbortSignal
+  /** Time and chance; a test brings its own. */
+  readonly timing?: RetryTiming
+}
+
 /**
  * The store of messages that failed for good: the table `dead_letters` of `<dir>/dead-letters.db`. The file is made by
- * the first message that needs it. What many connections give up at the same time is committed together.
+ * the first message that needs it. What many connections give up at the same time is committed together, and several
+ * servers may use one folder.
+ *
+ * What fails for a reason that may pass, a locked file or a full disk, is tried again for 10 s. A storage thread that
+ * ended in the middle of a commit does not tell whether it was done, so a message may then be kept twice.
  * @param dir the data folder; created when missing
  */
-export function createDeadLetters(storage: Storage, dir: string): DeadLetters & { close(): Promise<void> } {
-  return new DeadLetterStore(storage, join(dir, DEAD_LETTERS_FILE))
+export function createDeadLetters(
+  storage: Storage,
+  dir: string,
+  options: DeadLetterOptions = {},
+): DeadLetters & { close(): Promise<void> } {
+  return new DeadLetterStore(storage, join(dir, DEAD_LETTERS_FILE), options)
 }
 
 export interface DeadLetterFilter {
@@ -68,29 +94,54 @@ export function readDeadLetter(file: string, id: number): StoredDeadLetter | und
 class DeadLetterStore implements DeadLetters {
   readonly #storage: Storage
   readonly #file: string
-  #opening: Promise<OpenStore> | undefined = undefined
+  readonly #timing: RetryTiming
+  readonly #closing = new AbortController()
+  /** Ends every wait. */
+  readonly #signal: AbortSignal
+  #opening: Promise<Database> | undefined = undefined
 
-  constructor(storage: Storage, file: string) {
+  constructor(storage: Storage, file: string, { signal, timing = realTiming }: DeadLetterOptions) {
     this.#storage = storage
     this.#file = file
+    this.#timing = timing
+    this.#signal = signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal])
   }
 
   async add(message: Message, error: SluiceError, step: string): Promise<number> {
-    const store = await this.#open()
-    const id = ++store.lastId
-    const [failure] = await store.database.write(INSERT, [toRow(id, message, error, step)])
-    if (failure !== undefined) throw failure
-    return id
+    const row = toRow(message, error, step)
+    const timing = this.#timing
+    const backoff = createBackoff({ first: FIRST_WAIT, max: LONGEST_WAIT, random: timing.random })
+    let giveUpAt = Number.POSITIVE_INFINITY
+    for (;;) {
+      const result = await this.#insert(row)
+      if (typeof result === 'number') return result
+      giveUpAt = Math.min(giveUpAt, timing.now() + RETRY_FOR)
+      const left = giveUpAt - timing.now()
+      if (!result.retryable || left <= 0 || this.#signal.aborted) throw result
+      await timing.wait(Math.min(backoff.next(), Math.ceil(left)), this.#signal)
+      if (this.#signal.aborted) throw result
+    }
   }
 
   async close(): Promise<void> {
+    this.#closing.abort()
     const opening = this.#opening
     this.#opening = undefined
-    const store = await opening?.catch(() => undefined)
-    await store?.database.close()
+    const database = await opening?.catch(() => undefined)
+    await database?.close()
   }
 
-  #open(): Promise<OpenStore> {
+  async #insert(row: SqlRow): Promise<number | SluiceError> {
+    try {
+      const database = await this.#open()
+      const [result] = await database.insert(INSERT, [row])
+      return result!
+    } catch (thrown) {
+      return toSluiceError(thrown, 'storage_failed')
+    }
+  }
+
+  #open(): Promise<Database> {
     if (this.#opening === undefined) {
       const opening = openStore(this.#storage, this.#file)
       this.#opening = opening
@@ -103,22 +154,14 @@ class DeadLetterStore implements DeadLetters {
   }
 }
 
-interface OpenStore {
-  readonly database: Database
-  /** Ids are given out here, as a write tells no more than whether it worked. The data folder belongs to one instance. */
-  lastId: number
-}
-
-async function openStore(storage: Storage, file: string): Promise<OpenStore> {
+async function openStore(storage: Storage, file: string): Promise<Database> {
   const database = await storage.open(file)
   try {
     const [pragma] = await database.all('PRAGMA user_version')
     const version = Number(pragma?.['user_version'])
     if (version > DEAD_LETTERS_VERSION) throw newerVersion(file, version)
     if (version < DEAD_LETTERS_VERSION) await database.exec(CREATE)
-    // The sequence remembers the highest id even when its row has been deleted, so no id is ever given twice.
-    const [sequence] = await database.all(`SELECT seq FROM sqlite_sequence WHERE name = 'dead_letters'`)
-    return { database, lastId: Number(sequence?.['seq'] ?? 0) }
+    return database
   } catch (error) {
     await database.close()
     throw error

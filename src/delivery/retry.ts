@@ -134,7 +134,8 @@ function unavailable(cause: SluiceError, attempts: number, spent: number, { step
   })
 }
 
-const realTiming: RetryTiming = {
+/** The clock and the chance of the machine. */
+export const realTiming: RetryTiming = {
   now: () => performance.now(),
   wait: (milliseconds, signal) => delay(milliseconds, undefined, { signal }).catch(() => {}),
   random: Math.random,

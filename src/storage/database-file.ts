@@ -3,7 +3,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { SqlRow, SqlValue } from '../contracts/storage.ts'
 import { makeFolder } from '../util/folder.ts'
 import { isRowError, toFailure } from './failure.ts'
-import type { Failure, Write } from './protocol.ts'
+import type { Write, Written } from './protocol.ts'
 
 /** How long SQLite waits for another program's lock, in milliseconds. */
 const BUSY_TIMEOUT = 5000
@@ -44,19 +44,19 @@ export class DatabaseFile {
 
   /**
    * Runs all writes in one transaction.
-   * @returns for each write the rows that failed alone; all others are committed
+   * @returns for each write what became of its rows: those that failed alone, and all others are committed
    * @throws when the transaction itself failed; then no row of any write is stored
    */
-  commit(writes: readonly Write[]): ReadonlyMap<number, Failure>[] {
-    const failures = writes.map(() => new Map<number, Failure>())
+  commit(writes: readonly Write[]): readonly Written[] {
+    const written = writes.map((): Written => ({ failed: new Map(), ids: [] }))
     try {
       // A table may be declared so that a refused row ends the whole transaction (ON CONFLICT ROLLBACK). Then all is
       // done again without that row; each round leaves one out, so there is an end.
       do {
         this.#database.exec('BEGIN IMMEDIATE')
-      } while (!this.#runAll(writes, failures))
+      } while (!this.#runAll(writes, written))
       this.#database.exec('COMMIT')
-      return failures
+      return written
     } catch (thrown) {
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
       throw thrown
@@ -68,13 +68,14 @@ export class DatabaseFile {
   }
 
   /** @returns false when a row has ended the transaction */
-  #runAll(writes: readonly Write[], failures: readonly Map<number, Failure>[]): boolean {
+  #runAll(writes: readonly Write[], written: readonly Written[]): boolean {
     for (const [w, write] of writes.entries()) {
-      const failed = failures[w]!
+      const { failed, ids } = written[w]!
       for (let i = 0; i < write.rows.length; i++) {
         if (failed.has(i)) continue
         try {
-          this.#prepare(write.sql).run(...write.rows[i]!.map(toBound))
+          const { lastInsertRowid } = this.#prepare(write.sql).run(...write.rows[i]!.map(toBound))
+          if (write.wantsIds) ids[i] = Number(lastInsertRowid)
         } catch (thrown) {
           if (!isRowError(thrown)) throw thrown
           failed.set(i, toFailure(thrown, this.#file))

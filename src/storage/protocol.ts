@@ -20,14 +20,23 @@ export type Action =
 export interface Write {
   readonly sql: string
   readonly rows: readonly SqlRow[]
+  /** True when the ids of the rows are wanted. */
+  readonly wantsIds: boolean
+}
+
+/** What became of the rows of one write. */
+export interface Written {
+  /** The rows that failed, by their position. Usually empty, and then nothing per row travels back. */
+  readonly failed: Map<number, Failure>
+  /** The id of each row that did not fail, by its position; empty unless it was wanted. */
+  readonly ids: number[]
 }
 
 /** What an action gives when it succeeds. */
 export interface Results {
   open: null
   exec: null
-  /** The rows that failed, by their position. Usually empty, and then nothing per row travels back. */
-  write: ReadonlyMap<number, Failure>
+  write: Written
   all: readonly Record<string, SqlValue>[]
   close: null
   end: null

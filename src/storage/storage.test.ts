@@ -127,6 +127,20 @@ describe('write', () => {
     expect(await database.write(INSERT, [['small']])).toEqual([undefined])
   })
 
+  test('insert tells the id of each row, or why it failed', async () => {
+    const { database } = await openTable()
+    await database.exec('CREATE TABLE numbered (id INTEGER PRIMARY KEY AUTOINCREMENT, v TEXT NOT NULL)')
+    const insert = (...values: (string | null)[]) =>
+      database.insert(
+        'INSERT INTO numbered (v) VALUES (?)',
+        values.map((v) => [v]),
+      )
+    const [first, second] = await Promise.all([insert('a', null, 'b'), insert('c')])
+    expect(first).toEqual([1, expect.objectContaining({ code: 'storage_failed' }), 2])
+    expect(second).toEqual([3])
+    expect(await database.insert('INSERT INTO numbered (v) VALUES (?)', [])).toEqual([])
+  })
+
   test('gives nothing for nothing', async () => {
     const { database } = await openTable()
     expect(await database.write(INSERT, [])).toEqual([])

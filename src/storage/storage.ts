@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Database, SqlRow, SqlValue, Storage } from '../contracts/storage.ts'
 import { toStorageError } from './failure.ts'
-import type { Action, Answer, Results } from './protocol.ts'
+import type { Action, Answer, Results, Written } from './protocol.ts'
 
 /**
  * The embedded database engine. Its thread is started by the first `open` and keeps the process alive only while a
@@ -165,9 +165,18 @@ class SharedDatabase implements Database {
   async write(sql: string, rows: readonly SqlRow[]): Promise<readonly (SluiceError | undefined)[]> {
     const outcomes = new Array<SluiceError | undefined>(rows.length).fill(undefined)
     if (rows.length === 0) return outcomes
-    const failed = await this.#request({ kind: 'write', file: this.#file, sql, rows: rows.map(detach) })
+    const { failed } = await this.#write(sql, rows, false)
     for (const [i, failure] of failed) outcomes[i] = toStorageError(failure)
     return outcomes
+  }
+
+  async insert(sql: string, rows: readonly SqlRow[]): Promise<readonly (number | SluiceError)[]> {
+    if (rows.length === 0) return []
+    const { failed, ids } = await this.#write(sql, rows, true)
+    return rows.map((_, i) => {
+      const failure = failed.get(i)
+      return failure === undefined ? ids[i]! : toStorageError(failure)
+    })
   }
 
   async all(sql: string, parameters: SqlRow = []): Promise<readonly Readonly<Record<string, SqlValue>>[]> {
@@ -177,6 +186,10 @@ class SharedDatabase implements Database {
   async close(): Promise<void> {
     if (this.#users === 0 || --this.#users > 0) return
     await this.#owner.release()
+  }
+
+  #write(sql: string, rows: readonly SqlRow[], wantsIds: boolean): Promise<Written> {
+    return this.#request({ kind: 'write', file: this.#file, sql, rows: rows.map(detach), wantsIds })
   }
 
   #request<A extends Action>(action: A): Promise<Results[A['kind']]> {

@@ -92,8 +92,8 @@ class StorageWorker {
     if (collected.length === 0) return
     open.collected = []
     try {
-      const failures = open.file.commit(collected.map(({ write }) => write))
-      this.#answer(collected.map(({ id }, i) => ({ id, result: failures[i]! })))
+      const written = open.file.commit(collected.map(({ write }) => write))
+      this.#answer(collected.map(({ id }, i) => ({ id, result: written[i]! })))
     } catch (thrown) {
       const failure = toFailure(thrown, path)
       this.#answer(collected.map(({ id }) => ({ id, failure })))
