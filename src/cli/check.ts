@@ -1,5 +1,4 @@
 import { Command } from 'commander'
-import { describePlan } from '../config/promise.ts'
 import { chooseFile, FILE_HELP, planFile } from './plan-file.ts'
 import { paint, print } from './terminal.ts'
 
@@ -12,6 +11,7 @@ export function checkCommand(): Command {
       const file = chooseFile(named)
       const plan = await planFile(file)
       if (plan === undefined || quiet) return
+      const { describePlan } = await import('../config/promise.ts')
       for (const line of describePlan(plan)) print(line)
       print(paint('green', `${file} is valid`))
     })

@@ -1,6 +1,5 @@
-import { Argument, Command } from 'commander'
+import { Argument, Command, InvalidArgumentError } from 'commander'
 import type { PartDefinition } from '../contracts/define.ts'
-import { createRegistry } from '../registry/builtins.ts'
 import { paint, print } from './terminal.ts'
 
 const kinds = ['framing', 'format', 'step', 'sink'] as const satisfies readonly PartDefinition['kind'][]
@@ -8,8 +7,9 @@ const kinds = ['framing', 'format', 'step', 'sink'] as const satisfies readonly 
 export function listCommand(): Command {
   return new Command('list')
     .description('list the framings, formats, steps and sinks that there are')
-    .addArgument(new Argument('[kind]', 'only these').choices(kinds))
-    .action((kind: PartDefinition['kind'] | undefined) => {
+    .addArgument(new Argument('[kind]', 'only these').choices(kinds).argParser(parseKind))
+    .action(async (kind: PartDefinition['kind'] | undefined) => {
+      const { createRegistry } = await import('../registry/builtins.ts')
       const registry = createRegistry()
       for (const each of kind === undefined ? kinds : [kind]) {
         const definitions = registry.list(each)
@@ -19,4 +19,11 @@ export function listCommand(): Command {
         print()
       }
     })
+}
+
+/** The plural is what the list is headed with. */
+function parseKind(text: string): PartDefinition['kind'] {
+  const found = kinds.find((kind) => text === kind || text === `${kind}s`)
+  if (found === undefined) throw new InvalidArgumentError(`Allowed choices are ${kinds.join(', ')}.`)
+  return found
 }

@@ -1,5 +1,4 @@
 import { Command } from 'commander'
-import { createEditorSchema } from '../config/editor-schema.ts'
 import { print } from './terminal.ts'
 
 export function schemaCommand(): Command {
@@ -9,5 +8,8 @@ export function schemaCommand(): Command {
       'after',
       '\nSave it, and name it in the first line of your file:\n  # yaml-language-server: $schema=./sluice.schema.json\n',
     )
-    .action(() => print(JSON.stringify(createEditorSchema(), null, 2)))
+    .action(async () => {
+      const { createEditorSchema } = await import('../config/editor-schema.ts')
+      print(JSON.stringify(createEditorSchema(), null, 2))
+    })
 }

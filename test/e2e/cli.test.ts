@@ -103,6 +103,9 @@ listen:
 
   it('serves metrics', async () => {
     await using running = await RunningSluice.start(`${echo}admin: { port: 0 }\n`)
+    expect((await running.logged('admin.opened')).text).toMatch(
+      /^admin: http:\/\/127\.0\.0\.1:\d+ \(\/metrics, \/health\/live, \/health\/ready\)$/,
+    )
     await using client = await Peer.connect(running.port('echo'))
     await client.send('hello\n').hear('hello\n')
     const { status, body } = await running.get('/metrics')
@@ -137,7 +140,7 @@ listen:
     const { code, stdout, stderr } = await runSluice(['run', taken])
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     expect(sentencesOf(stderr)).toEqual([
-      expect.stringMatching(new RegExp(`^another program uses port ${port}\\. .+\\.$`)),
+      expect.stringMatching(new RegExp(`^echo: something else listens on port ${port}\\. .+\\.$`)),
     ])
   })
 
@@ -147,7 +150,7 @@ listen:
     const { code, stderr } = await runSluice(['run', taken])
     expect(code).toBe(1)
     expect(sentencesOf(stderr)).toEqual([
-      expect.stringMatching(/^admin: 127\.0\.0\.1:\d+ is used by another program\. .+\.$/),
+      expect.stringMatching(/^admin: something else listens on 127\.0\.0\.1:\d+\. .+\.$/),
     ])
   })
 
@@ -209,8 +212,9 @@ describe('sluice test', () => {
     write('cases.test.yaml', 'tests: [ { name: wrong, endpoint: echo, sends: "a\\n", replies: "b\\n" } ]\n')
     const { code, stdout } = await runSluice(['test', config])
     expect(code).toBe(1)
-    expect(stdout).toContain('replies: expected "b\\n", "a\\n" came')
-    expect(stdout).toMatch(/^0 passed, 1 failed$/m)
+    expect(stdout).toBe(
+      '✗ echo: wrong\n    sent in one piece: replies: expected "b\\n", "a\\n" came\n0 passed, 1 failed\n',
+    )
   })
 
   it('says where the cases belong when there are none', async () => {
@@ -226,6 +230,7 @@ describe('sluice list and sluice schema', () => {
     expect(framings.code).toBe(0)
     expect(framings.stdout).toMatch(/^framings\n {2}/)
     expect(framings.stdout).not.toContain('sinks')
+    expect(await runSluice(['list', 'framings'])).toEqual(framings)
     const { stdout } = await runSluice(['list'])
     for (const word of ['framings', 'formats', 'steps', 'sinks', 'mllp', 'json', 'reply', 'sqlite']) {
       expect(stdout).toContain(word)
@@ -258,10 +263,15 @@ describe('sluice dead', () => {
     const data = join(running.folder, 'sluice-data')
     const list = await runSluice(['dead', 'list', '--data', data])
     expect(list.code).toBe(0)
+    // The same by the configuration, the one that is named and the one that lies here.
+    expect(await runSluice(['dead', 'list', join(running.folder, 'sluice.yaml')])).toEqual(list)
+    expect(await runSluice(['dead', 'list', '--since', '1h'], { cwd: running.folder })).toEqual(list)
+    expect((await runSluice(['dead', 'list', '--since', '0s', '--data', data])).stdout).toBe('')
     expect(list.stdout).toMatch(/^1 {2}\S+ {2}numbers {2}format_invalid {2}.*\n {4}no json\n$/)
     const show = await runSluice(['dead', 'show', '1', '--data', data])
     expect(show.code).toBe(0)
     expect(show.stdout).toContain('000000  6e 6f 20 6a 73 6f 6e')
+    expect(show.stdout).toMatch(/^step {6}framing or format$/m)
     const none = await runSluice(['dead', 'show', '2', '--data', data])
     expect(none).toMatchObject({ code: 1, stderr: 'there is no dead letter 2\n' })
   })
@@ -271,11 +281,14 @@ describe('sluice dead', () => {
     mkdirSync(data)
     const { code, stderr } = await runSluice(['dead', 'list', '--data', data])
     expect(code).toBe(1)
-    expect(stderr).toContain('no dead letters yet')
+    expect(stderr).toBe(
+      `no dead letters yet in ${data}; if the server keeps them elsewhere, name its configuration, or --data\n`,
+    )
   })
 
   it('refuses a wrong count as wrong usage', async () => {
     expect(await runSluice(['dead', 'list', '--limit', 'x'])).toMatchObject({ code: 2 })
+    expect(await runSluice(['dead', 'list', '--since', '5'])).toMatchObject({ code: 2 })
   })
 })
 
@@ -297,7 +310,7 @@ describe('the command line', () => {
   it.each([
     [['rn'], 'Did you mean run?'],
     [['run', '--hnts'], 'Did you mean --hints?'],
-    [['list', 'framings'], 'framing, format, step, sink'],
+    [['list', 'frames'], 'framing, format, step, sink'],
   ])('ends with 2 and a suggestion for %j', async (args, suggestion) => {
     const { code, stdout, stderr } = await runSluice(args)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
