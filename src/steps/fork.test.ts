@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { SluiceError } from '../contracts/errors.ts'
 import { Batch, type Dataflow, type Message } from '../contracts/message.ts'
-import type { StepResult } from '../contracts/step.ts'
+import type { Step, StepResult } from '../contracts/step.ts'
 import { createDataflow } from '../engine/dataflow.ts'
 import { createMessages, createTestContext, testSource } from '../testing/part-context.ts'
 import { runStep, runStepNow } from '../testing/run-step.ts'
@@ -89,6 +89,58 @@ test('of messages that an earlier step made of one, none passes when a changed o
   expect(run.failures.map(({ message }) => message.msg)).toEqual(['a', 'b'])
   const alone = runStepNow(await fork.create({ branches: { plain: failing('b') } }, createTestContext()), parts)
   expect(alone.gives).toEqual(['a', 'other'])
+})
+
+test('a message that an onError of its branch has had fails with its chance used', async () => {
+  const refuse = (what: string): Step => ({
+    run() {
+      throw new SluiceError('sink_failed', what)
+    },
+  })
+  const branch = createDataflow(
+    [
+      {
+        id: 'first',
+        step: refuse('first'),
+        onError: createDataflow([{ id: 'second', step: refuse('second') }], { dropped() {}, handled() {} }),
+      },
+    ],
+    { dropped() {}, handled() {} },
+  )
+  const step = await fork.create({ branches: { branch } }, createTestContext())
+  const [original] = createMessages(['x'])
+  const { failures } = runStepNow(step, [original!])
+  expect(failures).toMatchObject([
+    { error: { message: 'second' }, step: 'second', message: { msg: 'x', error: { message: 'first', step: 'first' } } },
+  ])
+})
+
+test('many messages that fail at once take no longer each than few', async () => {
+  const branch = flow((message) => {
+    if (message.msg !== null) throw new SluiceError('sink_failed', 'no')
+    return message
+  })
+  const renamed = createDataflow(
+    [
+      { id: 'rename', step: { run: (message) => message.with(`${message.msg}!`) } },
+      {
+        id: 'check',
+        step: {
+          run() {
+            throw new SluiceError('sink_failed', 'no')
+          },
+        },
+      },
+    ],
+    { dropped() {}, handled() {} },
+  )
+  const step = await fork.create({ branches: { branch, renamed } }, createTestContext())
+  const messages = createMessages(Array.from({ length: 65_536 }, (_, i) => i))
+  const begun = performance.now()
+  const { failures, gives } = runStepNow(step, messages)
+  expect([failures.length, gives]).toEqual([65_536, []])
+  // A search through the batch for each of them takes far longer than this.
+  expect(performance.now() - begun).toBeLessThan(5000)
 })
 
 test('waits for the branches of finishedWhen alone, and close waits for the others', async () => {

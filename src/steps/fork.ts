@@ -1,6 +1,6 @@
 import { defineStep } from '../contracts/define.ts'
 import type { SluiceError } from '../contracts/errors.ts'
-import { Batch, type Dataflow, type Failures, type Message } from '../contracts/message.ts'
+import { Batch, type Dataflow, type ErrorInfo, type Failures, type Message } from '../contracts/message.ts'
 import { dataflow, withoutProto, z } from '../contracts/schema.ts'
 import { suggest } from '../util/suggest.ts'
 import { DetachedBranch } from './fork-detached.ts'
@@ -74,7 +74,10 @@ export const fork = defineStep({
 /** Finds, for the messages that failed in branches, the originals that must not go on. */
 class FailedOriginals implements Failures {
   readonly #batch: Batch
-  readonly #failed = new Map<Message, { readonly error: SluiceError; readonly step: string | undefined }>()
+  readonly #failed = new Map<Message, BranchFailure>()
+  /** Made for the first failure: a search through the batch for each would be quadratic. */
+  #members: ReadonlySet<Message> | undefined = undefined
+  #bySequence: Map<number, readonly Message[]> | undefined = undefined
 
   constructor(batch: Batch) {
     this.#batch = batch
@@ -85,13 +88,16 @@ class FailedOriginals implements Failures {
    * several messages of one, they share it and all of them fail: none must pass as delivered that was not.
    */
   add(message: Message, error: SluiceError, step?: string): void {
-    const { messages } = this.#batch
-    const originals = messages.includes(message)
-      ? [message]
-      : messages.filter(({ sequence }) => sequence === message.sequence)
-    for (const original of originals) {
-      if (!this.#failed.has(original)) this.#failed.set(original, { error, step })
+    const failure = { error, step, handled: message.error }
+    this.#members ??= new Set(this.#batch.messages)
+    if (this.#members.has(message)) {
+      this.#fail(message, failure)
+      return
     }
+    this.#bySequence ??= Map.groupBy(this.#batch.messages, ({ sequence }) => sequence)
+    for (const original of this.#bySequence.get(message.sequence) ?? []) this.#fail(original, failure)
+    // They all have failed now, so the others of the branch that came of them need no look at each again.
+    this.#bySequence.delete(message.sequence)
   }
 
   /** Reports each original once, with its first error. @returns those that go on */
@@ -101,8 +107,25 @@ class FailedOriginals implements Failures {
     for (const message of this.#batch.messages) {
       const failure = this.#failed.get(message)
       if (failure === undefined) passed.push(message)
-      else failures.add(message, failure.error, failure.step)
+      else failures.add(withChanceUsed(message, failure), failure.error, failure.step)
     }
     return Batch.of(passed)
   }
+
+  #fail(original: Message, failure: BranchFailure): void {
+    if (!this.#failed.has(original)) this.#failed.set(original, failure)
+  }
+}
+
+/** Why an original must not go on. */
+interface BranchFailure {
+  readonly error: SluiceError
+  readonly step: string | undefined
+  /** Set when an `onError` of the branch has had the message already. */
+  readonly handled: ErrorInfo | undefined
+}
+
+/** A message gets one chance in an `onError`: one that a branch has given it counts for the original. */
+function withChanceUsed(original: Message, { handled }: BranchFailure): Message {
+  return handled === undefined ? original : original.withError(handled)
 }

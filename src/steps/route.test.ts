@@ -72,6 +72,47 @@ test('cases may drop, split, fail and wait; order and outcomes hold', async () =
   expect(run.failures).toMatchObject([{ error: inner, step: 'inner' }])
 })
 
+test('parts run one after the other in the order of the messages, whichever case they take', async () => {
+  const written: unknown[] = []
+  let running = 0
+  const writing = flow(async (message) => {
+    expect(running++).toBe(0)
+    await Promise.resolve()
+    written.push(message.msg)
+    running--
+    return message
+  })
+  const atOnce = flow((message) => {
+    written.push(message.msg)
+    return message
+  })
+  const step = await route.create(
+    [
+      { if: isNumber((n) => n % 3 === 0), dataflow: writing },
+      { if: isNumber((n) => n % 3 === 1), dataflow: atOnce },
+      { else: writing },
+    ],
+    context,
+  )
+  const numbers = [1, 0, 2, 4, 7, 3, 5, 8]
+  const run = await runStep(step, createMessages(numbers))
+  expect(written).toEqual(numbers)
+  expect(run.gives).toEqual(numbers)
+})
+
+test('neighbours that take the same case run as one batch', async () => {
+  const sizes: number[] = []
+  const counting = (): Dataflow => ({
+    run(batch) {
+      sizes.push(batch.length)
+      return batch
+    },
+  })
+  const step = await route.create([{ if: isNumber((n) => n > 9), dataflow: counting() }, { else: counting() }], context)
+  expect(runStepNow(step, createMessages([1, 2, 3, 10, 11, 4])).gives).toEqual([1, 2, 3, 10, 11, 4])
+  expect(sizes).toEqual([3, 2, 1])
+})
+
 test('a condition that throws fails that message alone', async () => {
   const step = await route.create(
     [

@@ -1,6 +1,6 @@
 import { defineStep } from '../contracts/define.ts'
 import { toSluiceError } from '../contracts/errors.ts'
-import { Batch, type Dataflow, type Message } from '../contracts/message.ts'
+import { Batch, type Dataflow, type Failures, type Message } from '../contracts/message.ts'
 import { condition, dataflow, type Expression, z } from '../contracts/schema.ts'
 
 const routeCase = z
@@ -20,7 +20,9 @@ export const route = defineStep({
   summary: 'Takes each message through the dataflow of the first case that fits.',
   details:
     'What comes out of the cases goes on to the next step, in the order in which the messages came. A message that no ' +
-    'case takes goes on unchanged, unless there is an `else`.',
+    'case takes goes on unchanged, unless there is an `else`. Messages of one connection run in the order in which they ' +
+    'came, also where they take different cases: neighbours that take the same case run together, and the next case ' +
+    'begins when they have finished. So two cases may write to one file.',
   options: z
     .array(routeCase)
     .min(1)
@@ -62,30 +64,32 @@ export const route = defineStep({
     }
     return {
       runBatch(batch, failures) {
-        // One list for each flow; the last is for those that pass, and stays empty when there is an else.
-        const parts: Message[][] = Array.from({ length: flows.length + 1 }, () => [])
-        let failed = false
+        const parts: Part[] = []
         for (const message of batch.messages) {
           try {
-            parts[firstMatch(conditions, message)]!.push(message)
+            const flow = flows[firstMatch(conditions, message)]
+            const part = parts.at(-1)
+            if (part !== undefined && part.flow === flow) part.messages.push(message)
+            else parts.push({ flow, messages: [message] })
           } catch (thrown) {
-            failed = true
             failures.add(message, toSluiceError(thrown, 'expression_failed'))
           }
         }
-        const results: (Batch | Promise<Batch>)[] = []
-        for (const [i, part] of parts.entries()) {
-          if (part.length === 0) continue
-          // When all go one way, the batch goes there as it is, with its frames.
-          const one = part.length === batch.length && !failed ? batch : Batch.of(part)
-          const flow = flows[i]
-          results.push(flow === undefined ? one : flow.run(one, failures))
-        }
-        return mergeResults(results)
+        // When all go one way, the batch goes there as it is, with its frames.
+        const [first] = parts
+        if (first?.messages.length === batch.length) return first.flow?.run(batch, failures) ?? batch
+        return runParts(parts, [], failures)
       },
     }
   },
 })
+
+/** Neighbouring messages that go the same way. */
+interface Part {
+  /** Undefined for those that no case takes. */
+  readonly flow: Dataflow | undefined
+  readonly messages: Message[]
+}
 
 interface Case {
   readonly if?: unknown
@@ -110,7 +114,22 @@ function firstMatch(conditions: readonly Expression<boolean>[], message: Message
   return i
 }
 
-function mergeResults(results: readonly (Batch | Promise<Batch>)[]): Batch | Promise<Batch> {
-  const ready = results.filter((result): result is Batch => !(result instanceof Promise))
-  return ready.length === results.length ? Batch.merge(ready) : Promise.all(results).then(Batch.merge)
+/**
+ * Runs parts one after the other, at once for as long as none has to wait.
+ * @param done what the parts before them gave
+ */
+function runParts(parts: readonly Part[], done: Batch[], failures: Failures): Batch | Promise<Batch> {
+  while (done.length < parts.length) {
+    const { flow, messages } = parts[done.length]!
+    const batch = Batch.of(messages)
+    const result = flow === undefined ? batch : flow.run(batch, failures)
+    if (result instanceof Promise) {
+      return result.then((ended) => {
+        done.push(ended)
+        return runParts(parts, done, failures)
+      })
+    }
+    done.push(result)
+  }
+  return Batch.of(done.flatMap(({ messages }) => messages))
 }
