@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
+import { generate } from 'selfsigned'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { createProgram } from '../src/cli/main.ts'
@@ -26,11 +27,17 @@ describe('every configuration of the docs is true', () => {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-guide-'))
   const configurations = blocks.filter(({ language }) => language === 'yaml')
 
-  beforeAll(() => {
+  beforeAll(async () => {
     mkdirSync(join(folder, 'certs'))
-    for (const name of ['server.pem', 'server.key', 'our-authority.pem']) {
-      writeFileSync(join(folder, 'certs', name), 'only its presence counts here')
+    const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }])
+    for (const [name, pem] of [
+      ['server.pem', cert],
+      ['server.key', key],
+      ['our-authority.pem', cert],
+    ] as const) {
+      writeFileSync(join(folder, 'certs', name), pem)
     }
+    writeFileSync(join(folder, 'convert.ts'), 'export default (msg: unknown) => msg')
   })
   afterAll(() => rmSync(folder, { recursive: true }))
 

@@ -3,6 +3,7 @@ import type { Codec } from '../contracts/codec.ts'
 import type { PartContext, Shared } from '../contracts/context.ts'
 import type { EndpointCounters } from '../contracts/counters.ts'
 import type { SinkDefinition } from '../contracts/define.ts'
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
 import type { Framing } from '../contracts/framing.ts'
 import type { Dataflow } from '../contracts/message.ts'
@@ -12,8 +13,8 @@ import { createDataflow, oneByOne, type StageSpec } from '../engine/dataflow.ts'
 import { countDeadLetters, createHooks } from '../engine/endpoint.ts'
 import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
 import { createClientTls, createServerTls } from '../transports/tls.ts'
-import { ByteWriter } from '../util/byte-writer.ts'
 import { type EndpointPlan, type Plan, PlannedDataflow, type StepPlan } from './plan.ts'
+import { formatPath } from './problems.ts'
 
 /** What parts share beyond their endpoint; made once for a server. */
 export interface World extends Omit<PartContext, 'id' | 'endpoint' | 'codec' | 'share' | 'resolvePath' | 'log'> {
@@ -85,16 +86,11 @@ class Builder {
       counters,
     }
     if (plan.kind === 'listen') {
-      const tls = plan.tls && createServerTls(plan.tls)
+      const tls = plan.tls && (await placed(plan, 'tls', () => createServerTls(plan.tls!)))
       return { ...spec, kind: 'listen', tls, addresses: plan.addresses }
     }
-    const tls = plan.tls && createClientTls(plan.tls)
-    const { dial, reconnect } = plan
-    const poll = plan.poll && {
-      every: plan.poll.every,
-      timeout: plan.poll.timeout,
-      bytes: frame(plan.poll.send, codec),
-    }
+    const tls = plan.tls && (await placed(plan, 'tls', () => createClientTls(plan.tls!)))
+    const { dial, reconnect, poll } = plan
     return { ...spec, kind: 'connect', tls, dial, reconnect, poll }
   }
 
@@ -115,7 +111,7 @@ class Builder {
     }
     if (definition.kind === 'sink') return { ...around, sink: await this.#sink(plan, definition, scope) }
     const options = await this.#resolve(plan.options, scope)
-    const step = await definition.create(options, this.#context(plan, scope))
+    const step = await placed(plan, plan.name, () => definition.create(options, this.#context(plan, scope)))
     this.#closers.push(() => step.close?.())
     return { ...around, step }
   }
@@ -124,7 +120,8 @@ class Builder {
     const replaced = this.#world.replaceSink?.(plan)
     if (replaced !== undefined) return replaced
     const { events, signal } = this.#world
-    const sink = await definition.create(await this.#resolve(plan.options, scope), this.#context(plan, scope))
+    const options = await this.#resolve(plan.options, scope)
+    const sink = await placed(plan, plan.name, () => definition.create(options, this.#context(plan, scope)))
     this.#closers.push(() => sink.close())
     return withRetry(sink, {
       ...plan.retry,
@@ -163,6 +160,29 @@ class Builder {
   }
 }
 
+/**
+ * Creates something, and says in an error where it stands: `sluice.yaml:12: listen.scales.dataflow[2] (sqlite): …`.
+ * @param part what of the place it is
+ */
+async function placed<T>(
+  { path, position }: Pick<StepPlan, 'path' | 'position'>,
+  part: string,
+  create: () => T | Promise<T>,
+): Promise<T> {
+  try {
+    return await create()
+  } catch (thrown) {
+    const { code, message, hint, retryable } = toSluiceError(thrown)
+    const line = position === undefined ? '' : `${position.file}:${position.line}: `
+    const place = `${line}${formatPath(path)} (${part})`
+    throw new SluiceError(code, `${place}: ${message}`, {
+      cause: thrown,
+      retryable,
+      ...(hint !== undefined && { hint }),
+    })
+  }
+}
+
 /** What a dataflow needs to know of the endpoint that it belongs to. */
 interface Scope {
   readonly plan: EndpointPlan
@@ -181,12 +201,6 @@ function heldBy(options: unknown): readonly (readonly StepPlan[])[] {
   if (options instanceof PlannedDataflow) return [options.steps]
   if (options === null || typeof options !== 'object') return []
   return Object.values(options).flatMap(heldBy)
-}
-
-function frame(payload: Buffer, { framing }: Codec): Buffer {
-  const writer = new ByteWriter()
-  framing.encode(payload, writer)
-  return writer.take()
 }
 
 /** One value for each key for as long as it has users. */

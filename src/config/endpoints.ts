@@ -1,8 +1,10 @@
-import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { EndpointCounters } from '../contracts/counters.ts'
+import { SluiceError } from '../contracts/errors.ts'
+import type { Framing } from '../contracts/framing.ts'
 import type { DialOptions, SocketOptions } from '../contracts/transport.ts'
+import { ByteWriter } from '../util/byte-writer.ts'
 import { addressesOf } from './addresses.ts'
 import type { Environment } from './environment.ts'
 import type { ConnectPlan, ListenPlan, StepPlan } from './planned.ts'
@@ -11,6 +13,7 @@ import type { ConfigPath } from './problems.ts'
 import type { Report } from './report.ts'
 import type { ConnectOutput, ListenOutput } from './schema.ts'
 import { isMapping } from './shape.ts'
+import { readTlsFiles } from './tls-files.ts'
 
 /** Plans an entry of `listen:`. @returns undefined when there is a mistake that leaves nothing to plan */
 export function planListen(
@@ -23,13 +26,14 @@ export function planListen(
   const path = ['listen', name]
   const common = planCommon(name, entry, path, planner, report)
   const { tls, ipv6Only, backlog, limits } = entry
-  if (!ambiguous(entry, path, report) && entry.port === undefined && entry.socket === undefined) {
+  const hasAddress = entry.port !== undefined || entry.socket !== undefined || isWrong(path, ['port', 'socket'], report)
+  if (!ambiguous(entry, path, report) && !hasAddress) {
     const hint = 'add port: 9100, or socket: with a path'
     report.add({ code: 'ADDRESS_MISSING', path, at: 'key', message: `listen.${name} has no port`, hint })
   }
   const ends = { ipv6Only, backlog, socket: socketOptions(entry) }
   const addresses = addressesOf(entry, environment.baseDir).map((address) => ({ ...address, ...ends }))
-  const secured = tls && readPem(tls, [...path, 'tls'], environment, report)
+  const secured = tls && readTlsFiles(tls, [...path, 'tls'], environment.baseDir, report)
   if (common === undefined) return undefined
   return {
     ...common,
@@ -52,8 +56,10 @@ export function planConnect(
   const common = planCommon(name, entry, path, planner, report)
   const { tls, timeout, reconnect, poll, limits, host } = entry
   const [address] = targetOf(entry, path, environment, report)
-  const secured = tls && readPem(tls, [...path, 'tls'], environment, report)
-  if (common === undefined || address === undefined) return undefined
+  const secured = tls && readTlsFiles(tls, [...path, 'tls'], environment.baseDir, report)
+  if (common === undefined) return undefined
+  const send = poll && framed(poll.send, common.framingOut, [...path, 'poll', 'send'], report)
+  if (address === undefined) return undefined
   const servername = tls?.servername ?? (host !== undefined && isIP(host) === 0 ? host : undefined)
   return {
     ...common,
@@ -61,7 +67,7 @@ export function planConnect(
     limits: { maxConnections: 1, ...limits },
     dial: { ...address, timeout, socket: socketOptions(entry) },
     reconnect,
-    poll,
+    poll: poll && send && { every: poll.every, timeout: poll.timeout, bytes: send },
     tls: secured && {
       ...secured,
       ...handshake(tls),
@@ -83,7 +89,7 @@ function planCommon(name: string, entry: Entry, path: ConfigPath, planner: Plann
     const planned = planner.resolve(entry[key], [...path, key], here) as { steps: readonly StepPlan[] } | undefined
     if (planned !== undefined) steps[key] = planned.steps
   }
-  if (steps.dataflow === undefined) {
+  if (steps.dataflow === undefined && !isWrong(path, ['dataflow'], report)) {
     const message = `${name} does nothing with its messages`
     const hint = 'add dataflow: with at least one step'
     report.add({ code: 'DATAFLOW_MISSING', severity: 'warning', path, at: 'key', message, hint })
@@ -94,12 +100,13 @@ function planCommon(name: string, entry: Entry, path: ConfigPath, planner: Plann
   return {
     name,
     path,
+    position: report.positionOf(path),
     framingIn: framing.in.part,
     framingOut: framing.out.part,
     formatIn: format.in.part,
     formatOut: format.out.part,
-    framingNames: { in: framing.in.name, out: framing.out.name },
-    formatNames: { in: format.in.name, out: format.out.name },
+    framingWords: { in: framing.in.words, out: framing.out.words },
+    formatWords: { in: format.in.words, out: format.out.words },
     runOnConnect: entry.runOnConnect,
     dataflow: steps.dataflow,
     onConnect: steps.onConnect,
@@ -136,6 +143,7 @@ function targetOf(entry: ConnectOutput, path: ConfigPath, { baseDir }: Environme
   if (ambiguous(entry, path, report)) return []
   if (socket !== undefined) return [{ path: resolve(baseDir, socket) }]
   if (port !== undefined && host !== undefined) return [{ host, port }]
+  if (isWrong(path, ['host', 'port', 'socket'], report)) return []
   const missing = [host === undefined && 'host', port === undefined && 'port'].filter((one) => one !== false)
   const message = `connect.${path[1]} has no ${missing.join(' and no ')}`
   const hint = 'write host: 10.0.0.7 and port: 2112, or socket: with a path'
@@ -143,42 +151,30 @@ function targetOf(entry: ConnectOutput, path: ConfigPath, { baseDir }: Environme
   return []
 }
 
+/** One of the options is there, and something is wrong with it. */
+function isWrong(path: ConfigPath, keys: readonly string[], report: Report): boolean {
+  return keys.some((key) => report.isWrong([...path, key]))
+}
+
+/** The bytes of a poll. @returns undefined when the framing refuses them, which is then reported */
+function framed(payload: Buffer, framing: Framing, path: ConfigPath, report: Report): Buffer | undefined {
+  const writer = new ByteWriter()
+  try {
+    framing.encode(payload, writer)
+    return writer.take()
+  } catch (error) {
+    if (!(error instanceof SluiceError)) throw error
+    const { message, hint } = error
+    report.add({ code: 'VALUE_INVALID', path, message: `poll.send cannot be framed: ${message}`, hint })
+    return undefined
+  }
+}
+
 function ambiguous({ port, socket }: Entry, path: ConfigPath, report: Report): boolean {
   if (port === undefined || socket === undefined) return false
   const message = `${path.join('.')} has both a port and a socket`
   report.add({ code: 'ADDRESS_AMBIGUOUS', path: [...path, 'socket'], at: 'key', message, hint: 'keep one of them' })
   return true
-}
-
-interface PemFiles {
-  readonly cert?: string | undefined
-  readonly key?: string | undefined
-  readonly ca?: string | undefined
-  readonly passphrase?: string | undefined
-}
-
-/** Replaces the names of PEM files by what is in them. */
-function readPem({ cert, key, ca, passphrase }: PemFiles, path: ConfigPath, environment: Environment, report: Report) {
-  const read = (option: 'cert' | 'key' | 'ca', file: string | undefined): string | undefined => {
-    if (file === undefined) return undefined
-    const absolute = resolve(environment.baseDir, file)
-    try {
-      return readFileSync(absolute, 'utf8')
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? 'unknown error'
-      const reason = code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`
-      const message = `the file ${file} ${reason}`
-      report.add({ code: 'REFERENCE_FAILED', path: [...path, option], message, hint: `looked for ${absolute}` })
-      return undefined
-    }
-  }
-  const contents = { cert: read('cert', cert), key: read('key', key), ca: read('ca', ca) }
-  return {
-    ...(contents.cert !== undefined && { cert: contents.cert }),
-    ...(contents.key !== undefined && { key: contents.key }),
-    ...(contents.ca !== undefined && { ca: contents.ca }),
-    ...(passphrase !== undefined && { passphrase }),
-  }
 }
 
 function handshake(tls: { readonly handshakeTimeout: number; readonly minVersion: 'TLSv1.2' | 'TLSv1.3' } | undefined) {

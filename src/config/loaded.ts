@@ -15,6 +15,8 @@ export interface LoadedConfig {
   locate(path: ConfigPath): Position | undefined
   /** Where the key at the end of a path stands. */
   locateKey(path: ConfigPath): Position | undefined
+  /** The number, truth value or text at a path as it is written, quotes included; undefined where that is not known. */
+  sourceOf(path: ConfigPath): string | undefined
   /** Where a character of the text at a path stands. The offset counts UTF-16 units of the value. */
   locateText(path: ConfigPath, offset: number): Position | undefined
 }
@@ -28,6 +30,7 @@ export function configOfValue(value: unknown, baseDir: string, file = ''): Loade
     problems: [],
     locate: nowhere,
     locateKey: nowhere,
+    sourceOf: nowhere,
     locateText: nowhere,
   }
 }

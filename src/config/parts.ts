@@ -1,13 +1,15 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { PartDefinition, StepDefinition } from '../contracts/define.ts'
 import { defineStep } from '../contracts/define.ts'
 import type { Message } from '../contracts/message.ts'
 import { type UserFunction, z } from '../contracts/schema.ts'
 import type { StepResult } from '../contracts/step.ts'
 import { type Registry, siblingKeys } from '../registry/registry.ts'
+import { formatBytes } from '../util/escapes.ts'
 import { suggest } from '../util/suggest.ts'
 import type { ConfigPath } from './problems.ts'
 import type { Finding } from './report.ts'
-import { isMapping, rawAlternatives } from './shape.ts'
+import { isMapping, rawAlternatives, valueAt } from './shape.ts'
 
 /** How a part is written: its name, and what stands under it. */
 export interface Written {
@@ -51,13 +53,38 @@ export function unknownPart(kind: 'framing' | 'format', name: string, path: Conf
   const code = kind === 'framing' ? 'FRAMING_UNKNOWN' : 'FORMAT_UNKNOWN'
   const other = kind === 'framing' ? 'format' : 'framing'
   const known = registry.names(kind)
-  const near = suggest(name, known)
+  const near = nearestPart(name, registry.list(kind))
   const hint = registry.get(other, name)
     ? `${name} is a ${other}: write ${other}: ${name}`
     : near !== undefined
       ? `did you mean ${near}?`
       : undefined
   return { code, path, message: `there is no ${kind} ${name}`, expected: `one of ${known.join(', ')}`, hint }
+}
+
+/** The name of a part and what its options mean: `delimiter "\\r"`, `length-prefix 2 bytes, big endian`. */
+export function partInWords(definition: PartDefinition, options: unknown): string {
+  const words = definition.inWords?.(options) ?? givenInWords(definition, options)
+  return words === '' ? definition.name : `${definition.name} ${words}`
+}
+
+/** The options that differ from their defaults; of the short form only the value. */
+function givenInWords(definition: PartDefinition, options: unknown): string {
+  if (!isMapping(options)) return ''
+  const defaults = definition.options.safeParse({})
+  const usual: unknown = defaults.success ? defaults.data : {}
+  const differs = ([key, value]: [string, unknown]) =>
+    value !== undefined && !isDeepStrictEqual(value, valueAt(usual, [key]))
+  return Object.entries(options)
+    .filter(differs)
+    .map(([key, value]) => (key === definition.short ? showOption(value) : `${key} ${showOption(value)}`))
+    .join(', ')
+}
+
+function showOption(value: unknown): string {
+  if (value instanceof Uint8Array) return `"${formatBytes(value)}"`
+  if (Array.isArray(value)) return value.map(showOption).join(' or ')
+  return typeof value === 'object' ? JSON.stringify(value) : String(value)
 }
 
 /** A step with what stands beside it, or what is wrong with how it is written. */
@@ -117,6 +144,16 @@ function resultOf(message: Message, value: unknown): StepResult {
   return value === undefined ? undefined : message.with(value)
 }
 
+/** Parts that are also called so, else the one whose name looks alike: `stdout or log`. */
+function nearestPart(name: string, definitions: readonly PartDefinition[]): string | undefined {
+  const called = definitions.filter(({ alsoCalled }) => alsoCalled?.includes(name.toLowerCase()))
+  if (called.length > 0) return called.map((definition) => definition.name).join(' or ')
+  return suggest(
+    name,
+    definitions.map((definition) => definition.name),
+  )
+}
+
 function badNames(names: readonly string[], known: readonly string[], path: ConfigPath, registry: Registry): Finding[] {
   if (names.length === 0) {
     const message = 'no key names the step here'
@@ -162,8 +199,9 @@ function badNames(names: readonly string[], known: readonly string[], path: Conf
 }
 
 function unknownStepHint(name: string, registry: Registry): string {
-  const known = [...registry.names('step'), ...registry.names('sink')]
-  const near = suggest(name, known)
+  const definitions = [...registry.list('step'), ...registry.list('sink')]
+  const known = definitions.map((definition) => definition.name)
+  const near = nearestPart(name, definitions)
   if (near !== undefined) return `did you mean ${near}?`
   if (registry.get('framing', name)) return `${name} is a framing: write framing: ${name} at the endpoint`
   if (registry.get('format', name)) return `${name} is a format: write format: ${name} at the endpoint`

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
+import { generate } from 'selfsigned'
 import { afterAll, describe, expect, test } from 'vitest'
 import { defineStep } from '../contracts/define.ts'
 import { dataflow, framingOption, secret, z } from '../contracts/schema.ts'
@@ -12,8 +13,9 @@ import { formatPath, formatProblems, type MistakeCode } from './problems.ts'
 import { readYaml } from './yaml-source.ts'
 
 const baseDir = mkdtempSync(join(tmpdir(), 'sluice-plan-'))
-writeFileSync(join(baseDir, 'cert.pem'), 'CERT')
-writeFileSync(join(baseDir, 'key.pem'), 'KEY')
+const pair = await generate([{ name: 'commonName', value: 'localhost' }])
+writeFileSync(join(baseDir, 'cert.pem'), pair.cert)
+writeFileSync(join(baseDir, 'key.pem'), pair.private)
 afterAll(() => rmSync(baseDir, { recursive: true }))
 
 const planText = (text: string, env: Record<string, string> = {}, registry = createRegistry()) =>
@@ -36,8 +38,8 @@ describe('a configuration without mistakes', () => {
     expect(echo).toMatchObject({
       kind: 'listen',
       name: 'echo',
-      framingNames: { in: 'line', out: 'line' },
-      formatNames: { in: 'text', out: 'text' },
+      framingWords: { in: 'line', out: 'line' },
+      formatWords: { in: 'text', out: 'text' },
       runOnConnect: false,
       tls: undefined,
       limits: {
@@ -85,8 +87,8 @@ dataflows:
     const [a] = plan!.endpoints as [ListenPlan]
     expect(a.addresses.map(({ host }) => host)).toEqual(['127.0.0.1', '::1'])
     expect(a).toMatchObject({
-      framingNames: { in: 'delimiter', out: 'line' },
-      formatNames: { in: 'json', out: 'text' },
+      framingWords: { in: 'delimiter "|"', out: 'line' },
+      formatWords: { in: 'json', out: 'text' },
     })
     const [filter, route, sqlite] = a.dataflow!
     expect(filter).toMatchObject({ id: 'hot', otherwise: [{ id: 'listen.a.dataflow[0].else[0]', name: 'reply' }] })
@@ -119,7 +121,7 @@ connect:
         kind: 'connect',
         dial: { host: 'plc.example', port: 2112, timeout: 10_000 },
         reconnect: { first: 1000, max: 30_000 },
-        poll: { every: 1000, timeout: 5000, send: Buffer.from('\x02R') },
+        poll: { every: 1000, timeout: 5000, bytes: Buffer.from('\x02R\n') },
         tls: { servername: 'plc.example', verify: false, handshakeTimeout: 5000, minVersion: 'TLSv1.2' },
       },
     ])
@@ -132,7 +134,7 @@ connect:
     expect(formatProblems(problems)).toBe('')
     expect(plan!.admin).toEqual({ host: '127.0.0.1', port: 8081 })
     expect(plan!.endpoints).toMatchObject([
-      { addresses: [{ path: join(baseDir, 'a.sock') }], tls: { cert: 'CERT', key: 'KEY' } },
+      { addresses: [{ path: join(baseDir, 'a.sock') }], tls: { cert: pair.cert, key: pair.private } },
     ])
   })
 
@@ -249,7 +251,7 @@ test.each([
     'NAME_TAKEN connect.a 2:12',
   ],
   ['connect: { a: { port: 1, dataflow: [] } }', 'ADDRESS_MISSING connect.a 1:12'],
-  ['listn: {}', 'KEY_UNKNOWN listn 1:1|NO_ENDPOINT  1:1'],
+  ['listn: {}', 'KEY_UNKNOWN listn 1:1'],
   ['listen: { a: { port: 1, dataflow: [] } }\nadmin: { port: 1 }', 'ADDRESS_TAKEN admin.port 2:16'],
   [
     'listen: { a: { port: 1, dataflow: [] } }\ndataflows: { b: [ clos: ] }',
@@ -321,7 +323,6 @@ listen:
     dataflow: [ filter: "msg.y &" ]
 `
   expect(told(text).map((line) => line.replace(/ \d+:\d+$/, ''))).toEqual([
-    'ADDRESS_MISSING listen.a',
     'KEY_UNKNOWN listen.a.prt',
     'VALUE_INVALID listen.a.limits.maxQueued',
     'VALUE_INVALID listen.a.limits.idleTimeout',

@@ -4,6 +4,7 @@ import { planConnect, planListen } from './endpoints.ts'
 import type { Environment } from './environment.ts'
 import { substitute } from './environment.ts'
 import type { LoadedConfig } from './loaded.ts'
+import { warnOfLookAlikes } from './look-alikes.ts'
 import type { EndpointPlan, Plan } from './planned.ts'
 import { Planner } from './planner.ts'
 import type { Problem } from './problems.ts'
@@ -60,6 +61,7 @@ function planValue(
 ): Plan | undefined {
   const value = substitute(loaded.value, configSchema, [], environment, report)
   const config = validate(configSchema, value, [], report)?.output
+  warnOfLookAlikes(value, configSchema, [], report)
   if (config === undefined) return undefined
   checkNames(loaded.value, report)
   const planner = new Planner(registry, report, environment, config.dataflows ?? {})
@@ -107,7 +109,7 @@ function checkNames(value: unknown, report: Report): void {
       hint: 'give each endpoint a name of its own',
     })
   }
-  if (listening.length + dialling.length > 0) return
+  if (listening.length + dialling.length > 0 || report.isWrong(['listen']) || report.isWrong(['connect'])) return
   const message = 'there is no endpoint, so there is nothing to do'
   const hint = 'write listen: { NAME: { port: 9100, dataflow: [ … ] } }, or connect: to reach a device'
   report.add({ code: 'NO_ENDPOINT', path: [], message, hint })

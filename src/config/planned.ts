@@ -6,7 +6,7 @@ import type { Expression } from '../contracts/schema.ts'
 import type { DialOptions, ListenOptions } from '../contracts/transport.ts'
 import type { Limits } from '../engine/spec.ts'
 import type { ClientTlsOptions, ServerTlsOptions } from '../transports/tls.ts'
-import type { ConfigPath } from './problems.ts'
+import type { ConfigPath, Position } from './problems.ts'
 import type { ConfigOutput } from './schema.ts'
 
 /**
@@ -33,13 +33,15 @@ interface EndpointBase {
   readonly name: string
   /** Where it stands in the configuration. */
   readonly path: ConfigPath
+  /** Where that is in a file. */
+  readonly position: Position | undefined
   readonly framingIn: Framing
   readonly framingOut: Framing
   readonly formatIn: Format
   readonly formatOut: Format
-  /** As they are called in the configuration, for `sluice check`. */
-  readonly framingNames: DirectionNames
-  readonly formatNames: DirectionNames
+  /** Their names and what their options mean, for `sluice check`: `delimiter "\\r"`. */
+  readonly framingWords: DirectionWords
+  readonly formatWords: DirectionWords
   readonly limits: Limits
   readonly runOnConnect: boolean
   readonly dataflow: readonly StepPlan[] | undefined
@@ -50,7 +52,7 @@ interface EndpointBase {
   readonly counters: EndpointCounters
 }
 
-export interface DirectionNames {
+export interface DirectionWords {
   readonly in: string
   readonly out: string
 }
@@ -66,8 +68,8 @@ export interface ConnectPlan extends EndpointBase {
   readonly kind: 'connect'
   readonly dial: Omit<DialOptions, 'signal'>
   readonly reconnect: { readonly first: number; readonly max: number }
-  /** `send` is not framed yet. */
-  readonly poll: { readonly every: number; readonly send: Buffer; readonly timeout: number } | undefined
+  /** `bytes` are framed. */
+  readonly poll: { readonly every: number; readonly bytes: Buffer; readonly timeout: number } | undefined
   readonly tls: ClientTlsOptions | undefined
 }
 
@@ -77,6 +79,8 @@ export interface StepPlan {
   readonly id: string
   /** Where it is written; for a shared dataflow this is under `dataflows`. */
   readonly path: ConfigPath
+  /** Where that is in a file. */
+  readonly position: Position | undefined
   readonly name: string
   readonly definition: StepDefinition | SinkDefinition
   /** Resolved, but for each {@link PlannedDataflow} that is left in it. */

@@ -1,22 +1,24 @@
+import { resolve } from 'node:path'
 import { EndpointCounters } from '../contracts/counters.ts'
 import type { PartDefinition } from '../contracts/define.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
 import type { Framing } from '../contracts/framing.ts'
 import { type Expression, Unresolved, type UserFunction, type z } from '../contracts/schema.ts'
-import { compileCondition, compileExpression, fromFunction } from '../expression/compile.ts'
 import { ExpressionError } from '../expression/expression-error.ts'
-import { compileBytesTemplate, compileTemplate } from '../expression/template.ts'
 import type { Registry } from '../registry/registry.ts'
 import { suggest } from '../util/suggest.ts'
+import { compile } from './compile.ts'
 import { type Environment, substitute } from './environment.ts'
-import { functionStep, readNamed, readStep, unknownPart, type Written, withoutShortForm } from './parts.ts'
+import { warnOfLookAlikes } from './look-alikes.ts'
+import { functionStep, partInWords, readNamed, readStep, unknownPart, type Written, withoutShortForm } from './parts.ts'
 import { PlannedDataflow, type StepPlan } from './planned.ts'
 import { type ConfigPath, formatPath } from './problems.ts'
 import type { Report } from './report.ts'
 import { siblingsSchema } from './schema.ts'
 import { isMapping } from './shape.ts'
 import { validate } from './validate.ts'
+import { truthHint } from './words.ts'
 
 /** Where a dataflow is used, as far as it decides what may stand in it. */
 export interface Place {
@@ -32,7 +34,8 @@ export interface Place {
 
 /** A framing or format, made. */
 export interface Made<Part> {
-  readonly name: string
+  /** Its name and what its options mean. */
+  readonly words: string
   readonly part: Part
 }
 
@@ -79,13 +82,13 @@ export class Planner {
   /** @returns undefined when there is a mistake, which has been reported */
   framing(value: unknown, path: ConfigPath): Made<Framing> | undefined {
     const found = this.#named('framing', value, path)
-    return found && this.#made(found.name, path, () => found.definition.create(found.options))
+    return found && this.#made(found, path, () => found.definition.create(found.options))
   }
 
   /** @returns undefined when there is a mistake, which has been reported */
   format(value: unknown, path: ConfigPath): Made<Format> | undefined {
     const found = this.#named('format', value, path)
-    return found && this.#made(found.name, path, () => found.definition.create(found.options))
+    return found && this.#made(found, path, () => found.definition.create(found.options))
   }
 
   /** Replaces all that waits to be resolved, wherever it is in a value. */
@@ -118,7 +121,9 @@ export class Planner {
   }
 
   #step(element: unknown, path: ConfigPath, place: Place): StepPlan | undefined {
-    const defaults = { id: formatPath(idPath(path, place)), path, retry: { forMs: 0 } } as const
+    const position = this.#report.positionOf(path)
+    const defaults = { id: formatPath(idPath(path, place)), path, position, retry: { forMs: 0 } } as const
+    const errors = this.#report.errors
     const none = { condition: undefined, otherwise: undefined, onError: undefined, timeout: undefined }
     if (typeof element === 'function') {
       const definition = functionStep(element as UserFunction)
@@ -136,17 +141,28 @@ export class Planner {
     const options = this.#options(definition, step, optionsPath)
     if (options === undefined || around === undefined) return undefined
     const retry = definition.kind === 'sink' ? retryOf(around) : defaults.retry
+    const resolved = this.resolve(options.output, optionsPath, place)
+    if (this.#report.errors === errors) this.#check(definition, resolved, optionsPath)
     return {
       ...defaults,
       id,
       name: step.name,
       definition,
-      options: this.resolve(options.output, optionsPath, place),
+      options: resolved,
       condition: around.if,
       otherwise: around.else?.steps,
       onError: around.onError?.steps,
       timeout: around.timeout,
       retry,
+    }
+  }
+
+  /** Reports what the part itself has against its options. */
+  #check(definition: PartDefinition, options: unknown, path: ConfigPath): void {
+    const { baseDir } = this.#environment
+    const problems = definition.check?.(options, { resolvePath: (file) => resolve(baseDir, file) }) ?? []
+    for (const problem of problems) {
+      this.#report.add({ code: 'VALUE_INVALID', ...problem, path: [...path, ...problem.path] })
     }
   }
 
@@ -200,7 +216,9 @@ export class Planner {
     }
     const at = typeof value === 'string' ? path : [...path, written.name]
     const options = this.#options(definition, written, at)
-    return options && { name: written.name, definition, options: options.output }
+    if (options === undefined) return undefined
+    this.#check(definition, options.output, at)
+    return { definition, options: options.output }
   }
 
   /** @returns undefined when they cannot be used; the output itself may be anything */
@@ -210,12 +228,13 @@ export class Planner {
 
   #validated<Schema extends z.ZodType>(schema: Schema, value: unknown, path: ConfigPath) {
     const substituted = substitute(value, schema, path, this.#environment, this.#report)
+    warnOfLookAlikes(substituted, schema, path, this.#report)
     return validate(schema, substituted, path, this.#report)
   }
 
-  #made<Part>(name: string, path: ConfigPath, create: () => Part): Made<Part> | undefined {
+  #made<Part>({ definition, options }: Named, path: ConfigPath, create: () => Part): Made<Part> | undefined {
     try {
-      return { name, part: create() }
+      return { words: partInWords(definition, options), part: create() }
     } catch (error) {
       if (!(error instanceof SluiceError)) throw error
       this.#report.add({ code: 'VALUE_INVALID', path, message: error.message, hint: error.hint })
@@ -232,11 +251,18 @@ export class Planner {
       return compile(waiting, this.#environment.env, place.counters)
     } catch (error) {
       if (!(error instanceof ExpressionError)) throw error
-      const { message, hint, start } = error
+      const { message, start } = error
+      const hint = (kind === 'condition' ? truthHint(String(value)) : undefined) ?? error.hint
       this.#report.add({ code: 'EXPRESSION_INVALID', path, message, hint, at: start })
       return undefined
     }
   }
+}
+
+/** A framing or format that was looked up. */
+interface Named {
+  readonly definition: PartDefinition
+  readonly options: unknown
 }
 
 /** What stands beside a step, resolved. */
@@ -258,20 +284,4 @@ function retryOf({ retry }: Siblings): StepPlan['retry'] {
 /** The path that an id is made of: that of the use, for a step of a shared dataflow. */
 function idPath(path: ConfigPath, { usedAt }: Place): ConfigPath {
   return usedAt === undefined ? path : [...usedAt, ...path.slice(2)]
-}
-
-function compile(
-  { kind, value, escapes, showBytes }: Unresolved,
-  env: Environment['env'],
-  counters: EndpointCounters,
-): Expression {
-  if (typeof value === 'function') return fromFunction(value as UserFunction)
-  const source = String(value)
-  const onMissing = () => {
-    counters.missingValues++
-  }
-  if (kind === 'condition') return compileCondition(source, { env, onMissing })
-  if (kind === 'template') return compileTemplate(source, { env, escapes, showBytes, onMissing })
-  if (kind === 'bytesTemplate') return compileBytesTemplate(source, { env, onMissing })
-  return compileExpression(source, { env, onMissing })
 }

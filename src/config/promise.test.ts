@@ -1,5 +1,7 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { describe, expect, it } from 'vitest'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
 import { defineSink, defineStep } from '../contracts/define.ts'
 import { bytesTemplate, secret, z } from '../contracts/schema.ts'
 import { createRegistry } from '../registry/builtins.ts'
@@ -42,12 +44,16 @@ function describeValue(value: unknown): string[] {
 /** The lines that are about the dataflow, without those that every endpoint has. */
 function describeSteps(dataflow: unknown, others: Record<string, unknown> = {}): string[] {
   const lines = describeValue({ listen: { a: { port: 9100, dataflow, ...others } } })
-  const common = /^ {2}(framing|messages of|on failure: nothing|a message that is sent again)/
+  const common = /^(dead letters| {2}(framing|messages of|on failure: nothing|a message that is sent again))/
   return lines
     .slice(1)
     .filter((line) => !common.test(line))
     .map((line) => line.slice(2))
 }
+
+const folder = mkdtempSync(join(tmpdir(), 'sluice-promise-'))
+for (const name of ['a.ts', 'b.ts']) writeFileSync(join(folder, name), 'export default (msg: unknown) => msg')
+afterAll(() => rmSync(folder, { recursive: true }))
 
 describe('describePlan', () => {
   it('says everything of the first example', () => {
@@ -70,13 +76,14 @@ listen:
     expect(describePlan(plan!)).toEqual([
       'scales: listens on port 9100 of all addresses',
       '  framing line, format json',
-      '  messages of a connection are worked on in the order received, one run at a time, and answered in that order',
       '  what filter (msg.temp > 30) drops, and ends there:',
       '    answers "SKIP ${msg.device}"',
       '  delivers to sqlite readings.db readings: finished when the row is committed, durable (committed or fsynced: it survives a power cut); tries again for 10s',
       '  answers "OK ${msg.device}" after the row is committed (sqlite readings.db readings, durable)',
       '  on failure: nothing more is sent for the message, and it goes to the dead letters; so do unreadable frames',
+      '  messages of a connection are worked on in the order received, one run at a time, and answered in that order',
       '  a message that is sent again is a new message',
+      `dead letters are kept in ${join(tmpdir(), 'sluice-data')}`,
     ])
   })
 
@@ -196,20 +203,41 @@ listen:
         c: { port: 0, dataflow },
       },
       connect: { d: { host: '10.0.0.7', port: 2112, dataflow, poll: { every: '2s', send: 'R' } } },
+      admin: 8081,
     })
     expect(lines.filter((line) => !line.startsWith(' '))).toEqual([
       'a: listens on 127.0.0.1:9100 and [::1]:9100',
       'b: listens on /run/b.sock',
       'c: listens on a free port of all addresses',
       'd: connects to 10.0.0.7:2112, again when the connection is lost, asks every 2s',
+      'each of them:',
+      `dead letters are kept in ${join(tmpdir(), 'sluice-data')}`,
+      'health and metrics are served on 127.0.0.1:8081',
     ])
     expect(lines[1]).toBe('  framing line (out: raw), format text')
-    expect(lines.filter((line) => line === '  a message that is sent again is a new message')).toHaveLength(4)
+    expect(lines.filter((line) => line === '  a message that is sent again is a new message')).toHaveLength(1)
+  })
+
+  it('shows the options of framings and formats', () => {
+    const shown = (framing: unknown) => describeValue({ listen: { a: { port: 1, framing, dataflow: [] } } })[1]
+    expect(shown({ delimiter: '\\r' })).toBe('  framing delimiter "\\r", format text')
+    expect(shown({ delimiter: ['\\x03', '|'] })).toBe('  framing delimiter "\\x03" or "|", format text')
+    expect(shown({ 'length-prefix': 2 })).toBe('  framing length-prefix 2 bytes, big endian, format text')
+    expect(shown({ 'start-end': { start: 'STX', end: '\\x03' } })).toBe(
+      '  framing start-end "STX" … "\\x03", format text',
+    )
+    expect(shown({ in: { fixed: { length: 8 } }, out: { line: 'crlf' } })).toContain('fixed 8 (out: line crlf)')
   })
 
   it('warns of code that runs unprotected', () => {
     const functions = [(msg: unknown) => msg, { map: (msg: unknown) => msg, id: 'mine' }, { map: 'msg' }]
-    expect(describeSteps([...functions, { script: { file: './a.ts', inline: true } }, { script: './b.ts' }])).toContain(
+    expect(
+      describeSteps([
+        ...functions,
+        { script: { file: join(folder, 'a.ts'), inline: true } },
+        { script: join(folder, 'b.ts') },
+      ]),
+    ).toContain(
       "warning: your own code runs unprotected on the server's thread, where a slow call delays everybody: " +
         'listen.a.dataflow[0], mine, listen.a.dataflow[3]',
     )

@@ -1,19 +1,22 @@
+import { resolve } from 'node:path'
 import { formatAddress } from '../contracts/client.ts'
 import type { SinkDefinition, StepDefinition } from '../contracts/define.ts'
 import { confirmations } from '../contracts/sink.ts'
 import type { ListenOptions } from '../contracts/transport.ts'
 import { formatDuration } from '../util/units.ts'
-import type { DirectionNames, EndpointPlan, Plan, StepPlan } from './planned.ts'
+import type { DirectionWords, EndpointPlan, Plan, StepPlan } from './planned.ts'
 import { contentOf, isFunctionIn, type NestedSteps, nestedIn, sourceOf, targetOf } from './step-words.ts'
 
 /**
  * What a configuration promises to those who connect, in words: for each endpoint where it listens or dials, what
  * becomes of a message, what an answer means, and what happens on failure. All of it follows from the order of the steps
  * and from what their definitions say.
- * @returns lines without line ends; those of one endpoint are indented below its first
+ * @returns lines without line ends; those of one endpoint are indented below its first, and what holds for all stands last
  */
 export function describePlan(plan: Plan): string[] {
-  const lines = plan.endpoints.flatMap(describeEndpoint)
+  const { endpoints } = plan
+  const common = endpoints.length > 1 ? ['each of them:', ...indent(COMMON)] : indent(COMMON)
+  const lines = [...endpoints.flatMap(describeEndpoint), ...common, ...describeServer(plan)]
   return lines.map((line) => {
     let shown = line
     for (const secret of plan.secrets) shown = shown.replaceAll(secret, '…')
@@ -34,21 +37,32 @@ interface Place {
 const MAIN: Place = { after: [], before: undefined, isAside: false }
 const ASIDE: Place = { ...MAIN, isAside: true }
 
+/** What holds for every endpoint. */
+const COMMON = [
+  'messages of a connection are worked on in the order received, one run at a time, and answered in that order',
+  'a message that is sent again is a new message',
+]
+
+function describeServer({ admin, data, baseDir }: Plan): string[] {
+  return [
+    `dead letters are kept in ${resolve(baseDir, data.dir)}`,
+    ...(admin === undefined ? [] : [`health and metrics are served on ${showAddress(admin)}`]),
+  ]
+}
+
 function describeEndpoint(endpoint: EndpointPlan): string[] {
   const { dataflow = [], onConnect = [], onDisconnect = [], onError, runOnConnect } = endpoint
   const all = [...dataflow, ...onConnect, ...onDisconnect, ...(onError ?? [])]
   return [
     `${endpoint.name}: ${whereTo(endpoint)}`,
     ...indent([
-      `framing ${bothWays(endpoint.framingNames)}, format ${bothWays(endpoint.formatNames)}`,
-      'messages of a connection are worked on in the order received, one run at a time, and answered in that order',
+      `framing ${bothWays(endpoint.framingWords)}, format ${bothWays(endpoint.formatWords)}`,
       ...pathLines('when a client connects, before its first message', onConnect, ASIDE),
       ...(runOnConnect ? ['the dataflow also runs once when a client connects, with event == "connect"'] : []),
       ...stepsLines(dataflow, MAIN),
       ...(flatten(all).some(isAnswer) ? [] : ['sends nothing back']),
       ...failureLines(onError),
       ...pathLines('when a client is gone', onDisconnect, ASIDE),
-      'a message that is sent again is a new message',
       ...userCodeLines(all),
     ]),
   ]
@@ -69,7 +83,7 @@ function showAddress({ host, port = 0, path }: Pick<ListenOptions, 'host' | 'por
   return port === 0 ? `${shown} of ${host}` : formatAddress({ ip: host, port })
 }
 
-function bothWays({ in: incoming, out }: DirectionNames): string {
+function bothWays({ in: incoming, out }: DirectionWords): string {
   return incoming === out ? incoming : `${incoming} (out: ${out})`
 }
 

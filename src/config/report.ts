@@ -1,5 +1,5 @@
 import type { LoadedConfig } from './loaded.ts'
-import type { ConfigPath, MistakeCode, Position, Problem } from './problems.ts'
+import { type ConfigPath, formatPath, type MistakeCode, type Position, type Problem } from './problems.ts'
 
 /** A problem before its place in the file is known. */
 export interface Finding {
@@ -9,6 +9,8 @@ export interface Finding {
   readonly expected?: string | undefined
   readonly hint?: string | undefined
   readonly severity?: 'error' | 'warning'
+  /** The option that was probably meant: it is then not reported as missing. */
+  readonly means?: ConfigPath | undefined
   /** What to point at: the value (default), its key, or a character of a text. */
   readonly at?: 'value' | 'key' | number
   /** There is a secret in the line, so it is not shown. */
@@ -25,6 +27,8 @@ export class Report {
   /** Lines whose YAML is already wrong: what else is found in them follows from that. */
   readonly #wrongLines: ReadonlySet<number>
   readonly #secrets = new Set<string>()
+  /** Options that were probably meant where another stands. */
+  readonly #meant: ConfigPath[] = []
   /** Lines that are not shown, whatever is wrong in them. */
   readonly #hiddenLines = new Set<number>()
 
@@ -44,7 +48,8 @@ export class Report {
     if (text.length >= 4) this.#secrets.add(text)
   }
 
-  add({ code, path, message, expected, hint, severity = 'error', at = 'value', hideLine }: Finding): void {
+  add({ code, path, message, expected, hint, severity = 'error', at = 'value', hideLine, means }: Finding): void {
+    if (means !== undefined) this.#meant.push(means)
     const position = this.#locate(path, at)
     if (position !== undefined && this.#wrongLines.has(position.line)) return
     if (position !== undefined && hideLine) this.#hiddenLines.add(position.line)
@@ -61,7 +66,35 @@ export class Report {
   }
 
   get failed(): boolean {
-    return this.#problems.values().some(({ severity }) => severity === 'error')
+    return this.errors > 0
+  }
+
+  /** How many errors there are so far. */
+  get errors(): number {
+    return [...this.#problems.values()].filter(({ severity }) => severity === 'error').length
+  }
+
+  /** True when a mistake has been reported of what stands at a path, in it or around it: more would only follow from that. */
+  isWrong(path: ConfigPath): boolean {
+    const touches = (other: ConfigPath) =>
+      other.length > 0 && path.slice(0, other.length).every((key, i) => String(key) === String(other[i]))
+    const errors = this.#problems.values().filter(({ severity }) => severity === 'error')
+    return [...errors.map((problem) => problem.path), ...this.#meant].some(touches)
+  }
+
+  /** True when a key of the mapping at a path was reported as another one that was meant. */
+  isMisspelt(path: ConfigPath): boolean {
+    return this.#meant.some((meant) => formatPath(meant.slice(0, -1)) === formatPath(path))
+  }
+
+  /** The number, truth value or text at a path as it is written. */
+  sourceOf(path: ConfigPath): string | undefined {
+    return this.#loaded.sourceOf(path)
+  }
+
+  /** Where the key at the end of a path stands. */
+  positionOf(path: ConfigPath): Position | undefined {
+    return this.#loaded.locateKey(path)
   }
 
   /** All problems in the order of the file. */
@@ -96,8 +129,8 @@ export class Report {
   }
 }
 
-function identity({ code, path, message }: Problem): string {
-  return JSON.stringify([code, path, message])
+function identity({ code, path, message, position }: Problem): string {
+  return JSON.stringify([code, path, message, position?.line, position?.column])
 }
 
 function byPlace(a: Problem, b: Problem): number {

@@ -16,12 +16,16 @@ import {
  * made from it. What stands inside a step or a sink is described by the part itself.
  */
 
+/** Said of every path. */
+const RELATIVE = "A relative path starts at the configuration's folder."
+
 const NAME = /^[A-Za-z][\w-]*$/
 
 const endpointName = z
   .string()
   .regex(NAME, 'expected a name of letters, digits, - and _ that begins with a letter')
   .describe('Name of the endpoint, as logs, metrics and client.endpoint show it.')
+  .meta({ entry: 'endpoint' })
 
 const port = () => z.int().min(0).max(65_535)
 
@@ -52,7 +56,7 @@ const limits = {
 }
 
 const endpoint = {
-  socket: z.string().min(1).optional().describe('Path of a Unix socket, instead of a port.'),
+  socket: z.string().min(1).optional().describe(`Path of a Unix socket, instead of a port. ${RELATIVE}`),
   framing: directions(framingOption, 'Framing')
     .prefault('line')
     .describe('How bytes become frames: a framing, or { in, out }.'),
@@ -85,14 +89,14 @@ const tlsCommon = {
 }
 
 const listenTls = z.strictObject({
-  cert: z.string().min(1).describe('File with the certificate chain, PEM.'),
-  key: z.string().min(1).describe('File with the private key, PEM.'),
+  cert: z.string().min(1).describe(`File with the certificate chain, PEM. ${RELATIVE}`),
+  key: z.string().min(1).describe(`File with the private key, PEM. ${RELATIVE}`),
   passphrase: secret().optional().describe('Passphrase of the private key.'),
   ca: z
     .string()
     .min(1)
     .optional()
-    .describe('File with the authorities that must have signed the certificate of a client, PEM.'),
+    .describe(`File with the authorities that must have signed the certificate of a client, PEM. ${RELATIVE}`),
   ...tlsCommon,
 })
 
@@ -101,9 +105,9 @@ const connectTls = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe('File with the authorities that are trusted instead of the usual ones, PEM.'),
-  cert: z.string().min(1).optional().describe('File with our own certificate chain, PEM.'),
-  key: z.string().min(1).optional().describe('File with our own private key, PEM.'),
+    .describe(`File with the authorities that are trusted instead of the usual ones, PEM. ${RELATIVE}`),
+  cert: z.string().min(1).optional().describe(`File with our own certificate chain, PEM. ${RELATIVE}`),
+  key: z.string().min(1).optional().describe(`File with our own private key, PEM. ${RELATIVE}`),
   passphrase: secret().optional().describe('Passphrase of the private key.'),
   servername: z.string().min(1).optional().describe('Name that the certificate must have. Default: host.'),
   insecure: z.boolean().prefault(false).describe('Accept any certificate. For tests only.'),
@@ -176,7 +180,7 @@ export const configSchema = z.strictObject({
   dataflows: withoutProto(dataflows).optional().describe('Dataflows that several endpoints use by name.'),
   data: z
     .strictObject({
-      dir: z.string().min(1).prefault('./sluice-data').describe('Folder for what must outlive a restart.'),
+      dir: z.string().min(1).prefault('./sluice-data').describe(`Folder for what must outlive a restart. ${RELATIVE}`),
     })
     .prefault({})
     .describe('What is kept on disk.'),

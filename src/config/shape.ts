@@ -71,6 +71,14 @@ export function keysOf(schema: z.ZodType): string[] {
     .flatMap((branch) => (branch instanceof z.ZodObject ? Object.keys(branch.shape) : []))
 }
 
+/** The schemas of a key and a value of a mapping whose keys the user chooses; undefined when it is none. */
+export function entriesOf(schema: z.ZodType): { readonly key: z.ZodType; readonly value: z.ZodType } | undefined {
+  const record = alternatives(schema)
+    .map(unwrap)
+    .find((branch) => branch instanceof z.ZodRecord)
+  return record && { key: record.keyType as z.ZodType, value: record.valueType as z.ZodType }
+}
+
 /** What stands at a path of a value; undefined when nothing does. */
 export function valueAt(value: unknown, path: ConfigPath): unknown {
   let found = value

@@ -1,8 +1,8 @@
 import type { z } from '../contracts/schema.ts'
-import { suggest } from '../util/suggest.ts'
+import { asMapping, entryWithoutName, unknownKey } from './cures.ts'
 import { type ConfigPath, formatPath } from './problems.ts'
 import type { Finding, Report } from './report.ts'
-import { childOf, isMapping, keysOf, markerOf, schemaAt, valueAt } from './shape.ts'
+import { isMapping, markerOf, schemaAt, valueAt } from './shape.ts'
 import { inWords, show, whatToWrite } from './words.ts'
 
 /**
@@ -21,8 +21,10 @@ export function validate<Schema extends z.ZodType>(
 ): { readonly output: z.output<Schema> } | undefined {
   const first = schema.safeParse(value)
   if (first.success) return { output: first.data }
-  const context: Context = { schema, value, path }
-  for (const issue of first.error.issues) for (const finding of explain(issue, context)) report.add(finding)
+  const context: Context = { schema, value, path, report }
+  // What is wrong already, a variable that is not set say, is not wrong a second time.
+  const news = first.error.issues.filter((issue) => isRoot(issue) || !report.isWrong([...path, ...pathOf(issue)]))
+  for (const issue of unknownFirst(news)) for (const finding of explain(issue, context)) report.add(finding)
   let rest = value
   let issues: readonly Issue[] = first.error.issues
   while (issues.every(({ path: at, code }) => at.length > 0 || code === 'unrecognized_keys')) {
@@ -43,11 +45,26 @@ interface Context {
   readonly schema: z.ZodType
   readonly value: unknown
   readonly path: ConfigPath
+  readonly report: Report
+}
+
+function pathOf(issue: Issue): ConfigPath {
+  return issue.path as ConfigPath
+}
+
+function isRoot(issue: Issue): boolean {
+  return issue.path.length === 0
+}
+
+/** Unknown keys before missing ones: what was misspelt is not missing. */
+function unknownFirst(issues: readonly Issue[]): Issue[] {
+  const isUnknown = ({ code }: Issue) => code === 'unrecognized_keys'
+  return [...issues.filter(isUnknown), ...issues.filter((issue) => !isUnknown(issue))]
 }
 
 /** What to leave out because of an issue; of a mapping that lacks a key, all of it. */
 function wrongPaths(issue: Issue, value: unknown): ConfigPath[] {
-  const path = issue.path as ConfigPath
+  const path = pathOf(issue)
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => [...path, key])
   return [valueAt(value, path) === undefined ? path.slice(0, -1) : path]
 }
@@ -66,36 +83,52 @@ function without(value: unknown, [key, ...rest]: ConfigPath): unknown {
 }
 
 function explain(issue: Issue, context: Context): Finding[] {
-  const at = issue.path as ConfigPath
+  const at = pathOf(issue)
   const path = [...context.path, ...at]
+  const { report } = context
   const input = valueAt(context.value, at)
   const schema = schemaAt(context.schema, at)
+  const nameless = entryWithoutName(context.schema, context.value, at, context.path)
+  if (nameless !== undefined) return [nameless]
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(key, path, schema))
   if (issue.code === 'invalid_key') {
     const expected = issue.issues[0]?.message.replace(/^expected /, '')
     return [{ code: 'VALUE_INVALID', path, at: 'key', message: `${String(at.at(-1))} cannot be a name`, expected }]
   }
-  if (input === undefined && at.length > 0) return [missingKey(path, schema)]
-  if (at.at(-1) === 'hex' && typeof input === 'number') return [hexNotQuoted(path)]
+  if (input === undefined && at.length > 0) return report.isWrong(path) ? [] : [missingKey(path, schema)]
+  const source = typeof input === 'number' ? (report.sourceOf(path) ?? String(input)) : undefined
+  if (at.at(-1) === 'hex' && source !== undefined) return [hexNotQuoted(path, source)]
   const marker = schema && markerOf(schema)
   if (issue.code === 'invalid_union' && (marker === undefined || isMapping(input))) {
     const entered = enteredBranch(issue)
     if (entered !== undefined) {
-      return entered.flatMap((inner) => explain({ ...inner, path: [...at, ...inner.path] } as Issue, context))
+      return unknownFirst(entered).flatMap((inner) => {
+        return explain({ ...inner, path: [...at, ...inner.path] } as Issue, context)
+      })
     }
   }
   const isSecret = marker === 'secret'
-  const shown = isSecret ? 'a value that it cannot have' : show(input)
-  const said = issue.code === 'custom' ? issue.message : undefined
-  if (said !== undefined && !said.startsWith('expected '))
-    return [{ code: 'VALUE_INVALID', path, message: `${nameOf(path)}: ${said}` }]
+  const isEmpty = issue.code === 'too_small' && Array.isArray(input) && input.length === 0
+  const shown = isSecret ? 'a value that it cannot have' : isEmpty ? 'empty' : (source ?? show(input))
+  const said = issue.code === 'custom' || issue.message.startsWith('expected ') ? issue.message : undefined
+  // An option that is missing only because its name is misspelt, perhaps.
+  if (issue.code === 'custom' && isMapping(input) && report.isMisspelt(path)) return []
+  if (issue.code === 'custom' && !issue.message.startsWith('expected ')) {
+    const hint: unknown = issue.params?.['hint']
+    const cure = typeof hint === 'string' ? hint : undefined
+    return [{ code: 'VALUE_INVALID', path, message: `${nameOf(path)}: ${issue.message}`, hint: cure }]
+  }
+  if (isEmpty) {
+    const what = said?.replace(/^expected /, '') ?? 'at least one entry'
+    return [{ code: 'VALUE_INVALID', path, message: `${nameOf(path)} is empty`, hint: `write ${what}` }]
+  }
   return [
     {
       code: 'VALUE_INVALID',
       path,
       message: `${nameOf(path)} is ${shown}`,
       expected: said?.slice('expected '.length) ?? (schema && inWords(schema)),
-      hint: schema && !isSecret ? whatToWrite(schema, input) : undefined,
+      hint: schema && !isSecret ? (whatToWrite(schema, input, source) ?? asMapping(schema, input)) : undefined,
       hideLine: isSecret,
     },
   ]
@@ -115,29 +148,6 @@ function enteredBranch(union: z.core.$ZodIssueInvalidUnion): Issue[] | undefined
 
 const WRONG_TYPE: ReadonlySet<string> = new Set(['invalid_type', 'invalid_union', 'custom', 'invalid_value'])
 
-function unknownKey(key: string, path: ConfigPath, schema: z.ZodType | undefined): Finding {
-  const known = schema === undefined ? [] : keysOf(schema)
-  const deeper = schema && known.find((name) => keysOf(childOf(schema, name)!).includes(key))
-  const near = suggest(key, known)
-  const hint =
-    deeper !== undefined
-      ? `write it under ${deeper}: ${deeper}: { ${key}: … }`
-      : near !== undefined
-        ? `did you mean ${near}?`
-        : known.length > 0
-          ? `there are ${known.join(', ')}`
-          : 'there are no options here'
-  const meant = near === undefined ? undefined : schema && childOf(schema, near)
-  return {
-    code: 'KEY_UNKNOWN',
-    path: [...path, key],
-    at: 'key',
-    message: `${nameOf(path)} has no option ${key}`,
-    hint,
-    hideLine: meant !== undefined && markerOf(meant) === 'secret',
-  }
-}
-
 function missingKey(path: ConfigPath, schema: z.ZodType | undefined): Finding {
   const key = String(path.at(-1))
   return {
@@ -149,13 +159,14 @@ function missingKey(path: ConfigPath, schema: z.ZodType | undefined): Finding {
   }
 }
 
-function hexNotQuoted(path: ConfigPath): Finding {
+function hexNotQuoted(path: ConfigPath, source: string): Finding {
+  const digits = /^(?:[0-9a-f]{2})+$/i.test(source) ? source : '0d0a'
   return {
     code: 'HEX_NOT_QUOTED',
     path,
     message: 'without quotes these digits are read as a number, which loses zeros',
     expected: 'pairs of hexadecimal digits in quotes',
-    hint: 'put the digits in quotes: hex: "0d0a"',
+    hint: `put the digits in quotes: hex: "${digits}"`,
   }
 }
 

@@ -1,7 +1,7 @@
 import { z } from '../contracts/schema.ts'
-import { suggest } from '../util/suggest.ts'
 import { parseDuration, parseSize } from '../util/units.ts'
-import { alternatives, markerOf, metaOf, rawAlternatives } from './shape.ts'
+import { nearest } from './cures.ts'
+import { alternatives, isMapping, markerOf, metaOf, rawAlternatives } from './shape.ts'
 
 const MARKER_WORDS: Readonly<Record<string, string>> = {
   expression: 'an expression, such as msg.temp * 2',
@@ -71,32 +71,69 @@ export function show(value: unknown): string {
 const YES: ReadonlySet<string> = new Set(['yes', 'on', 'y'])
 const NO: ReadonlySet<string> = new Set(['no', 'off', 'n'])
 
-/** The cure for the usual slips; undefined when the right value cannot be guessed. */
-export function whatToWrite(schema: z.ZodType, input: unknown): string | undefined {
+/**
+ * The cure for the usual slips; undefined when the right value cannot be guessed.
+ * @param source a number as it is written, `06` say
+ */
+export function whatToWrite(schema: z.ZodType, input: unknown, source = String(input)): string | undefined {
   const marker = markerOf(schema)
+  if (typeof input === 'number') {
+    const markers = alternatives(schema).map(markerOf)
+    if (markers.includes('bytes')) return byteHint(source, true)
+    if (markers.includes('bytesTemplate')) return byteHint(source, false)
+  }
+  if (marker === 'dataflow' && isMapping(input)) return `write a list: ${stepsOf(input)}`
   if (marker === 'duration') return unitHint(input, DURATION_UNITS, ['s', 'ms'], parseDuration)
   if (marker === 'size') return unitHint(input, SIZE_UNITS, ['KiB', 'B'], parseSize)
   const types = rawAlternatives(schema)
   const takes = (test: (branch: z.ZodType) => boolean) => types.some(test)
   if (typeof input === 'string') {
     const word = input.toLowerCase()
-    if (takes((branch) => branch instanceof z.ZodBoolean) && (YES.has(word) || NO.has(word))) {
-      return `write ${YES.has(word)} (YAML 1.2 knows only true and false)`
-    }
+    const truth = takes((branch) => branch instanceof z.ZodBoolean) ? truthHint(word) : undefined
+    if (truth !== undefined) return truth
     if (takes((branch) => branch instanceof z.ZodBoolean) && /^(true|false)$/i.test(word))
       return `write ${word}, without quotes`
     if (takes((branch) => branch instanceof z.ZodNumber) && /^-?\d+(\.\d+)?$/.test(input))
       return `write ${input}, without quotes`
-    const near = suggest(
+    const near = nearest(
       input,
       types.flatMap((branch) => (branch instanceof z.ZodEnum ? branch.options.map(String) : [])),
     )
     return near && `did you mean ${near}?`
   }
   if ((typeof input === 'number' || typeof input === 'boolean') && takes((branch) => branch instanceof z.ZodString)) {
-    return `put it in quotes: "${input}"`
+    return `put it in quotes: "${source}"`
   }
   return undefined
+}
+
+/** The cure for `yes` and its like, where true or false is meant. */
+export function truthHint(word: string): string | undefined {
+  const lower = word.toLowerCase()
+  return YES.has(lower) || NO.has(lower) ? `write ${YES.has(lower)} (YAML 1.2 knows only true and false)` : undefined
+}
+
+/** Steps that were written as one mapping, as a list. */
+function stepsOf(mapping: Readonly<Record<string, unknown>>): string {
+  const shown = (value: unknown) => (typeof value === 'string' && !value.includes('\n') ? value : '…')
+  return Object.entries(mapping)
+    .map(([key, value]) => `- ${key}: ${shown(value)}`)
+    .join(', ')
+}
+
+/** How bytes are written that somebody wrote as a number: `06` and `0x06` are hexadecimal, `13` is decimal. */
+function byteHint(source: string, takesHex: boolean): string {
+  const hex = hexOf(source)
+  if (hex === undefined) return `put the characters in quotes: "${source}"; a byte is written as "\\x06"`
+  const escaped = hex.replaceAll(/../g, '\\x$&')
+  return `write "${escaped}"${takesHex ? ` or { hex: "${hex}" }` : ''}`
+}
+
+function hexOf(source: string): string | undefined {
+  const digits = /^0x([0-9a-f]+)$/i.exec(source)?.[1] ?? /^0[0-9]+$/.exec(source)?.[0]
+  if (digits !== undefined) return (digits.length % 2 === 0 ? digits : `0${digits}`).toLowerCase()
+  const value = /^\d{1,3}$/.test(source) ? Number(source) : 256
+  return value < 256 ? value.toString(16).padStart(2, '0') : undefined
 }
 
 /** Units as people write them, and as they are written here. */

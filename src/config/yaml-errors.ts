@@ -1,12 +1,29 @@
 import { type Document, isCollection, isPair, isScalar, type Node, visit, type YAMLError } from 'yaml'
-import { cure, HALF_EXPRESSION, type Line, lineAt, quote, valueOfLine, type YamlFinding } from './yaml-text.ts'
+import {
+  cure,
+  HALF_EXPRESSION,
+  type Line,
+  lineAt,
+  quote,
+  quotedWhole,
+  valueOfLine,
+  type YamlFinding,
+} from './yaml-text.ts'
 
 /** Says in our words what the parser could not read. */
 export function explainYamlErrors(document: Document, text: string): YamlFinding[] {
-  return document.errors.flatMap((error) => {
-    const explained = explain(error, document, text)
-    return explained === undefined ? [] : [{ structural: true, ...explained }]
+  const lost = document.errors.findIndex(isLost)
+  return document.errors.flatMap((error, i) => {
+    const explained = lost === -1 || i <= lost ? explain(error, document, text) : endsTooEarlyInLine(error.pos[0], text)
+    // It has lost its way because of what it said before.
+    if (explained === undefined || (i === lost && i > 0 && explained.code === 'YAML_INVALID')) return []
+    return [{ structural: true, ...explained }]
   })
+}
+
+/** The parser does not know any more where it is: what it says from here on is of no use. */
+function isLost({ code, message }: YAMLError): boolean {
+  return code === 'UNEXPECTED_TOKEN' && message.includes('in YAML stream')
 }
 
 type Explained = Omit<YamlFinding, 'structural'> & { readonly structural?: boolean }
@@ -48,14 +65,13 @@ function explain({ code, pos: [at], message }: YAMLError, document: Document, te
       return indent(at, 'this line stands in no column of the lines above it')
     default:
   }
+  const tooEarly = endsTooEarlyInFlow(at, document, text) ?? endsTooEarlyInLine(at, text)
+  if (tooEarly !== undefined) return tooEarly
   const value = valueOfLine(text, at)
   if (code === 'UNEXPECTED_TOKEN' && value !== undefined && /^["'[{>|]/.test(value.text)) {
     const structural = !/^["'[]/.test(value.text)
-    const inner = /^(["'])(.+)\1$/.exec(value.text)
     const message = `a text that begins with ${value.text[0]} must be in quotes as a whole`
-    const found = { ...needsQuotes(value.start, message, text), structural }
-    if (inner === null || /["']\s*(?:[=!<>+&|?]|in\b)/.test(inner[2]!)) return found
-    return { ...found, message: 'this text ends at its second quote', hint: `write ${quote(inner[2]!)}` }
+    return { ...needsQuotes(value.start, message, text), structural }
   }
   // What the parser quotes might be a secret; the line is shown anyway.
   return {
@@ -65,8 +81,30 @@ function explain({ code, pos: [at], message }: YAMLError, document: Document, te
   }
 }
 
+/** A quoted text that is all of the value of its line, and that YAML ends at a quote inside it. */
+function endsTooEarlyInLine(at: number, text: string): Explained | undefined {
+  const value = valueOfLine(text, at)
+  const found = value && tooEarly(value.start, quotedWhole(text, value.start, false))
+  return found && { ...found, certain: true }
+}
+
+/** The same for an element of [ ] or { }: the text that ends where the parser expected something else. */
+function endsTooEarlyInFlow(at: number, document: Document, text: string): Explained | undefined {
+  const start = lastNode(document, at, (node) => isScalar(node) && node.range?.[1] === at)
+  if (start === undefined || !/["']/.test(text[start] ?? '')) return undefined
+  return tooEarly(start, quotedWhole(text, start, true))
+}
+
+function tooEarly(offset: number, inner: string | undefined): Explained | undefined {
+  if (inner === undefined || !/["']/.test(inner)) return undefined
+  const message = 'this text ends at its second quote'
+  return { code: 'YAML_NEEDS_QUOTES', offset, message, hint: `write ${quote(inner)}`, structural: false }
+}
+
 /** A mapping where none can be: an unquoted `a ? b : c` or `a: b`, or a line that is indented too far. */
 function nested(at: number, line: Line, document: Document, text: string): Explained {
+  const tooEarly = endsTooEarlyInLine(at, text)
+  if (tooEarly !== undefined) return tooEarly
   const value = valueOfLine(text, at)
   const colon = value && /: |:$| \? /.test(value.text)
   if (value && colon) {

@@ -47,6 +47,10 @@ export function readYaml(text: string, file: string, baseDir: string): LoadedCon
     problems: findings.map((found) => toProblem(found, place)),
     locate: (path) => start(valueNode(find(document, path))),
     locateKey: (path) => start(find(document, path).key),
+    sourceOf(path) {
+      const { value } = find(document, path)
+      return isScalar(value) && value.range ? text.slice(value.range[0], value.range[1]) : undefined
+    },
     locateText(path, offset) {
       // A short form stands one level above the option that it stands for, so the path may go further than the file.
       const { value } = find(document, path)
@@ -131,7 +135,7 @@ function causes(
   const lineOf = ({ offset }: YamlFinding) => lineCounter.linePos(offset).line
   const lost = Math.min(...[...traps, ...errors].filter(({ derails }) => derails).map(lineOf))
   const lines = new Map<number, YamlFinding>()
-  for (const found of [...traps, ...errors.filter((error) => lineOf(error) <= lost)]) {
+  for (const found of [...traps, ...errors.filter((error) => error.certain || lineOf(error) <= lost)]) {
     const first = lines.get(lineOf(found))
     lines.set(lineOf(found), { ...(first ?? found), structural: found.structural || first?.structural === true })
   }

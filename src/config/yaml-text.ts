@@ -12,6 +12,8 @@ export interface YamlFinding {
   readonly structural: boolean
   /** What the parser finds wrong in later lines is a consequence. */
   readonly derails?: boolean
+  /** Seen in the line itself, and so wrong in any case. */
+  readonly certain?: boolean
 }
 
 export const HALF_EXPRESSION = 'YAML reads a part of this expression as a key, because of a ? or a colon and a space'
@@ -41,8 +43,31 @@ function flowText(rest: string): string {
   return rest
 }
 
+/** A text in quotes for YAML, in the kind of quotes that need no change inside; it means the same as `value`. */
 export function quote(value: string): string {
-  return value.includes("'") && !/["\\]/.test(value) ? `"${value}"` : `'${value.replaceAll("'", "''")}'`
+  if (!value.includes("'")) return `'${value}'`
+  const alike = value.includes('"') ? withSingleQuotes(value) : value
+  return /["\\]/.test(alike) ? `'${value.replaceAll("'", "''")}'` : `"${alike}"`
+}
+
+/** Texts within `${…}` in single quotes, which mean the same there. */
+function withSingleQuotes(value: string): string {
+  return value.replaceAll(/\$\{[^}]*\}/g, (code) => code.replaceAll(/"([^"'\\]*)"/g, "'$1'"))
+}
+
+/**
+ * What stands within the outer quotes of a text that YAML ends too early, at a quote inside: `"msg.name == "x""`.
+ * Undefined when its first quote does not belong to its last, as in `"x" == "y"`.
+ * @param start where the first quote stands
+ * @param flow it is an element of [ ] or { }
+ */
+export function quotedWhole(text: string, start: number, flow: boolean): string | undefined {
+  const { start: lineStart, text: line } = lineAt(text, start)
+  const whole = flow ? /^(["'])(.*?)\1(?=\s*[,\]}])/ : /^(["'])(.+)\1\s*(?:#.*)?$/
+  const inner = whole.exec(line.slice(start - lineStart))?.[2]
+  if (inner === undefined) return undefined
+  const joinsTexts = /["']\s*(?:[=!<>+&|?]|in\b)/.test(inner)
+  return joinsTexts && /^[^"']*[^"'\s(,=!<>+&|?:[]["']/.test(inner) ? undefined : inner
 }
 
 export interface Line {

@@ -20,6 +20,31 @@ interface Definition<Name extends string, Options extends z.ZodType, Short exten
   readonly options: Options
   /** The option that a bare scalar or list stands for: `delimiter: "|"` is `delimiter: { any: "|" }` with `short: 'any'`. */
   readonly short?: Short
+  /** Other words under which people look for it, for "did you mean": `['console', 'print']`. */
+  readonly alsoCalled?: readonly string[]
+  /** What these options mean, for `sluice check`: "2 bytes, big endian". Default: those that differ from their defaults. */
+  inWords?(options: z.output<Options>): string
+  /**
+   * Looks for mistakes that the schema cannot see, such as a file that does not exist. Called when a configuration is
+   * planned, before anything is opened, and only for options without a mistake. Dataflows in them do not run yet.
+   */
+  check?(options: z.output<Options>, context: CheckContext): readonly OptionProblem[]
+}
+
+/** What a definition may use to look at options. */
+export interface CheckContext {
+  /** A path of the configuration, made absolute: relative ones start at the configuration file's folder. */
+  resolvePath(path: string): string
+}
+
+/** A mistake in options. */
+export interface OptionProblem {
+  /** The option that is wrong: its keys and indexes; empty for the options as a whole. */
+  readonly path: readonly (string | number)[]
+  /** One clause, without a full stop. */
+  readonly message: string
+  /** What to do. */
+  readonly hint?: string
 }
 
 /** An example of a framing: it is shown on the reference page and run by the conformance suite. */

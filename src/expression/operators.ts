@@ -172,7 +172,7 @@ function calculate(op: Arithmetic, a: unknown, b: unknown, left: Operand, right:
     if (b instanceof Date) return a.getTime() - b.getTime()
     if (typeof b === 'number') return later(a, -b)
   }
-  if (b === 0 && typeof a === 'number') throw failed(`division by zero: ${right.text} is 0`)
+  if (b === 0 && typeof a === 'number') throw failed(`division by zero in ${left.text} ${op} ${right.text}`)
   const [wrong, operand] = typeof a === 'number' ? [b, right] : [a, left]
   throw failed(
     `${operand.text} is ${typeName(wrong)}, and ${op} takes numbers`,

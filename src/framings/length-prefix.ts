@@ -53,6 +53,8 @@ export const lengthPrefix = defineFraming({
     'the field are not known.',
   options,
   short: 'bytes',
+  alsoCalled: ['length', 'length-prefixed', 'lengthprefix'],
+  inWords: layoutInWords,
   examples: [
     { title: 'Four bytes, big endian', bytes: '\\x00\\x00\\x00\\x02hi\\0\\0\\0\\0', frames: ['hi', ''] },
     {
@@ -178,6 +180,15 @@ class LengthPrefixDecoder implements Decoder {
 }
 
 const HINT = { hint: 'Check bytes, endian, adjust and includesHeader against what the device sends.' }
+
+function layoutInWords({ bytes, endian, offset, adjust, includesHeader, keepHeader }: Layout): string {
+  const words = [bytes === 1 ? '1 byte' : `${bytes} bytes, ${endian} endian`]
+  if (offset > 0) words.push(`behind ${offset}`)
+  if (adjust !== 0) words.push(`adjusted by ${adjust}`)
+  if (includesHeader) words.push('which count themselves')
+  if (keepHeader) words.push('kept in the frame')
+  return words.join(', ')
+}
 
 /** What is added to the value of the length field to get the length of what follows it. */
 function correction({ adjust, includesHeader, offset, bytes }: Layout): number {

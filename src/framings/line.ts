@@ -25,6 +25,7 @@ export const line = defineFraming({
     'devices that end a line with CR alone use `delimiter: "\\r"`.',
   options,
   short: 'ending',
+  alsoCalled: ['newline', 'lf', 'crlf'],
   examples: [
     { title: 'LF and CR LF', bytes: 'one\\r\\ntwo\\n', frames: ['one', 'two'] },
     { title: 'An empty line is an empty frame', bytes: 'a\\n\\nb\\n', frames: ['a', '', 'b'] },

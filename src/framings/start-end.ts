@@ -3,6 +3,7 @@ import { SluiceError } from '../contracts/errors.ts'
 import { type Decoder, type Found, type Framing, NEED_MORE } from '../contracts/framing.ts'
 import { bytes, z } from '../contracts/schema.ts'
 import type { ByteWriter } from '../util/byte-writer.ts'
+import { formatBytes } from '../util/escapes.ts'
 import { maxLengthOption, withMaxLength } from './max-length.ts'
 
 const options = z
@@ -47,6 +48,11 @@ export const startEnd = defineFraming({
       frames: ['a\\x10b'],
     },
   ],
+  alsoCalled: ['stx-etx', 'stxetx', 'markers'],
+  inWords({ start, end, escape: escapeBytes }) {
+    const escaped = escapeBytes === undefined ? '' : `, escape "${formatBytes(escapeBytes)}"`
+    return `"${formatBytes(start)}" … "${formatBytes(end)}"${escaped}`
+  },
   create: ({ escape: escapeBytes, maxLength, ...markers }) =>
     withMaxLength(createStartEnd({ ...markers, escapeByte: escapeBytes?.[0] }), maxLength),
 })

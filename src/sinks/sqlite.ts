@@ -15,7 +15,12 @@ const columns = withoutProto(
 )
 
 const options = z.strictObject({
-  file: z.string().min(1).describe('Path of the database file. It and its folder are created when missing.'),
+  file: z
+    .string()
+    .min(1)
+    .describe(
+      "Path of the database file. It and its folder are created when missing. A relative path starts at the configuration's folder.",
+    ),
   table: columnName().describe('Name of the table.'),
   columns: columns
     .optional()

@@ -7,6 +7,7 @@ import { ByteSink, byteOptions } from './byte-sink.ts'
 /** Writes messages to the standard output of the process. */
 export const stdout = defineSink({
   name: 'stdout',
+  alsoCalled: ['console', 'print'],
   summary: 'Writes each message to standard output.',
   details:
     'What is written here can be piped into another program. While that program does not read, the sink waits, and so do ' +

@@ -18,13 +18,17 @@ export const tcp = defineSink({
     .strictObject({
       host: z.string().min(1).optional().describe('Name or address of the other side.'),
       port: z.int().min(1).max(65_535).optional().describe('Port of the other side.'),
-      socket: z.string().min(1).optional().describe('Path of a Unix socket, instead of host and port.'),
+      socket: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          "Path of a Unix socket, instead of host and port. A relative path starts at the configuration's folder.",
+        ),
       ...byteOptions,
       timeout: duration().prefault('10s').describe('How long an attempt to connect may take. Default: 10s.'),
     })
-    .refine(isOneTarget, {
-      message: 'expected host and port, or socket',
-    }),
+    .superRefine(requireOneTarget),
   examples: [
     { title: 'Lines to another server', config: { tcp: { host: '10.0.0.7', port: 9100 } } },
     {
@@ -47,7 +51,21 @@ export const tcp = defineSink({
   },
 })
 
-function isOneTarget({ host, port, socket }: { host?: unknown; port?: unknown; socket?: unknown }): boolean {
-  if (socket !== undefined) return host === undefined && port === undefined
-  return host !== undefined && port !== undefined
+/** Reports what is missing or too much of host and port, or socket. */
+function requireOneTarget({ host, port, socket }: Target, context: z.core.$RefinementCtx): void {
+  if (socket !== undefined) {
+    if (host === undefined && port === undefined) return
+    context.addIssue({ code: 'custom', message: 'give host and port, or socket, and not both' })
+  } else if (host === undefined && port === undefined) {
+    context.addIssue({ code: 'custom', message: 'host and port are missing, or socket' })
+  } else {
+    const missing = host === undefined ? 'host' : port === undefined ? 'port' : undefined
+    if (missing !== undefined) context.addIssue({ code: 'custom', message: `${missing} is missing`, path: [missing] })
+  }
+}
+
+interface Target {
+  readonly host?: unknown
+  readonly port?: unknown
+  readonly socket?: unknown
 }

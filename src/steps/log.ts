@@ -6,6 +6,7 @@ import { formatBytes } from '../util/escapes.ts'
 /** Writes a line to the log. */
 export const log = defineStep({
   name: 'log',
+  alsoCalled: ['console', 'print'],
   summary: "Writes a line to the server's log.",
   details: 'Bytes are shown with escapes, such as `\\x02`. The message goes on unchanged.',
   options: z.strictObject({

@@ -68,6 +68,6 @@ test('only state and tags can be set', () => {
   expect(set.options.safeParse({ 'state.a': null }).success).toBe(true)
   expect(set.options.safeParse({ 'msg.a': '1' }).error?.issues[0]).toMatchObject({
     path: ['msg.a'],
-    message: 'msg.a: only state.NAME and client.tags.NAME can be set; to change the message, use map',
+    message: 'only state.NAME and client.tags.NAME can be set',
   })
 })

@@ -17,8 +17,11 @@ export const set = defineStep({
       if (keys.length === 0) context.addIssue({ code: 'custom', message: 'name something to set, such as state.count' })
       for (const key of keys) {
         if (parseKey(key) !== undefined) continue
-        const message = `${key}: only state.NAME and client.tags.NAME can be set; to change the message, use map`
-        context.addIssue({ code: 'custom', message, path: [key] })
+        const message = 'only state.NAME and client.tags.NAME can be set'
+        const hint = /^\w+$/.test(key)
+          ? `write state.${key}; to change the message, use map`
+          : 'to change the message, use map'
+        context.addIssue({ code: 'custom', message, path: [key], params: { hint } })
       }
     })
     .describe('`state.NAME` or `client.tags.NAME`, with an expression each.'),

@@ -38,7 +38,7 @@ export const caseFileSchema = z.strictObject({
     .min(1)
     .optional()
     .describe('Configuration, relative to this file. Default: the file it is named after.'),
-  tests: z.array(caseSchema).min(1).describe('The cases.'),
+  tests: z.array(caseSchema).min(1, 'expected at least one case').describe('The cases.'),
 })
 
 export type DataflowCase = z.output<typeof caseSchema>
