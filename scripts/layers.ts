@@ -87,8 +87,8 @@ const packages: readonly PackageRule[] = [
   {
     name: /^node:(?:fs|http|https|child_process)(?:\/|$)|^yaml$/,
     notIn: ['engine', 'framings', 'formats', 'steps', 'contracts', 'util'],
-    // A script is the user's own file, run in a thread.
-    except: /^steps\/script/,
+    // A script is the user's own file, run in a thread; making a folder is what storage and sinks have in common.
+    except: /^steps\/script|^util\/folder\./,
   },
   {
     name: /^node:(?:net|tls|dgram|worker_threads|cluster|sqlite)$/,

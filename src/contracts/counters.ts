@@ -25,6 +25,10 @@ export class EndpointCounters {
   dropped = 0
   /** Tests in conditions that were false because a key was missing. */
   missingValues = 0
+  /** Sends that a client did not get because too much waited for it. */
+  sendsSkipped = 0
+  /** How often a sender was held back because limits.maxQueued was reached. */
+  readsPaused = 0
   /** Answers that could not be sent because their connection had closed. */
   repliesLost = 0
   /** Bytes in memory now: read and not yet run. */

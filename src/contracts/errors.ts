@@ -103,3 +103,11 @@ export const closeReasons = {
 
 /** A key of {@link closeReasons}. */
 export type CloseReason = keyof typeof closeReasons
+
+/** Why the other side ended a connection. @param error what its socket reported; undefined for a clean close */
+export function closeReasonOf(error: Error | undefined): CloseReason {
+  if (error === undefined) return 'client_closed'
+  const { code } = toSluiceError(error, 'connection_reset')
+  if (code === 'tls_failed') return 'tls_failed'
+  return code === 'connection_timeout' ? 'keepalive_failed' : 'client_reset'
+}

@@ -1,30 +1,15 @@
 import type { Client, PayloadKind } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
 import { countReason } from '../contracts/counters.ts'
-import { type CloseReason, SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { type CloseReason, closeReasonOf, SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Frames } from '../contracts/framing.ts'
 import { Batch, type Dataflow, Message, type MessageEvent, type Read, type Source } from '../contracts/message.ts'
 import type { Socket, SocketHandler } from '../contracts/transport.ts'
-import { type Deadlines, type Timed, toTicks } from '../util/deadlines.ts'
-import { type Failure, FailureList } from './failures.ts'
-import { Framer } from './framer.ts'
+import { type Timed, toTicks } from '../util/deadlines.ts'
+import { FailureList } from './failures.ts'
+import { Framer, MAX_FRAMES } from './framer.ts'
 import { Replies } from './replies.ts'
-import type { EndpointSpec, Surroundings } from './spec.ts'
-
-/** What a connection needs of its endpoint. */
-export interface Host {
-  readonly spec: EndpointSpec
-  readonly surroundings: Surroundings
-  readonly deadlines: Deadlines
-  /** The socket has closed; work may be left. */
-  closed(client: Client, reason: CloseReason, detail: string): void
-  /** Nothing is left to do. */
-  ended(connection: Connection): void
-  /** Takes care of what failed in a run: `onError`, else dead letters. Never rejects. */
-  settle(failed: readonly Failure[]): Promise<void>
-  /** Answers could not be sent because their client has gone. */
-  lost(client: Client, count: number): void
-}
+import type { Host } from './spec.ts'
 
 /**
  * One live connection: its lane, its answers, its end.
@@ -82,6 +67,11 @@ export class Connection implements Source, SocketHandler, Timed {
     return this.client.endpoint
   }
 
+  /** Frames that have arrived. */
+  get received(): number {
+    return this.#sequence
+  }
+
   get clock(): Clock {
     return this.#host.surroundings.clock
   }
@@ -131,7 +121,7 @@ export class Connection implements Source, SocketHandler, Timed {
   onClose(error: Error | undefined): void {
     if (this.#phase === 'open') this.#take(this.#framer.end(), this.clock.now())
     if (this.#reason === undefined) {
-      this.#reason = error === undefined ? 'client_closed' : resetReason(error)
+      this.#reason = closeReasonOf(error)
       this.#detail = error?.message ?? ''
     }
     this.#phase = 'closed'
@@ -148,7 +138,7 @@ export class Connection implements Source, SocketHandler, Timed {
 
   reply(sequence: number, kind: PayloadKind, content: unknown): void {
     if (!this.#replies.add(sequence, kind, content)) this.#host.lost(this.client, 1)
-    else if (this.#lane === 'waiting') queueMicrotask(() => this.#sendFirst())
+    else if (this.#lane === 'waiting') queueMicrotask(() => this.#guard(() => this.#sendFirst()))
   }
 
   echo(frames: readonly Frames[]): boolean {
@@ -167,7 +157,11 @@ export class Connection implements Source, SocketHandler, Timed {
    */
   send(bytes: Buffer): boolean {
     if (this.#phase === 'closing' || this.#phase === 'closed') return false
-    if (this.#socket.queued + bytes.length > this.#host.spec.limits.maxQueued) return false
+    const { limits, counters } = this.#host.spec
+    if (this.#socket.queued > 0 && this.#socket.queued + bytes.length > limits.maxQueued) {
+      counters.sendsSkipped++
+      return false
+    }
     this.#write(bytes, 1)
     return true
   }
@@ -199,7 +193,7 @@ export class Connection implements Source, SocketHandler, Timed {
       return true
     }
     if (this.#writeSince > 0 && overdue(this.#writeSince, limits.writeTimeout)) {
-      this.terminate('write_timeout', `the client did not read its answers for ${limits.writeTimeout} ms`)
+      this.terminate('write_timeout', `the other side did not read what it was sent for ${limits.writeTimeout} ms`)
       return true
     }
     if (this.#phase !== 'open') return this.#writeSince > 0
@@ -232,32 +226,46 @@ export class Connection implements Source, SocketHandler, Timed {
     this.#jobs.push({ frames, time, sequence: this.#sequence + 1 })
     this.#sequence += frames.count
     if (this.#lane === 'idle') return
-    this.#queued += frames.bytes.length
-    spec.counters.queuedBytes += frames.bytes.length
+    const bytes = sizeOf(frames)
+    this.#queued += bytes
+    spec.counters.queuedBytes += bytes
     if (this.#queued + this.#jobs.length * READ_COST > spec.limits.maxQueued && !this.#paused) {
       this.#paused = true
+      spec.counters.readsPaused++
       this.#socket.pause()
     }
   }
 
   /** Runs jobs until one has to wait or none is left. */
   #pump(): void {
-    while (this.#lane === 'idle' && this.#jobs.length > 0) {
+    if (this.#lane === 'idle' && this.#jobs.length > 0) {
       this.#lane = 'running'
-      const pending = this.#runNext()
-      if (pending === undefined) {
-        this.#lane = 'idle'
-        continue
-      }
-      this.#lane = 'waiting'
-      void pending.then(() => {
-        this.#lane = 'idle'
-        this.#pump()
-      })
+      const run = this.#guard(() => this.#runNext())
+      const waits = run !== undefined || this.#jobs.length > 0
+      this.#lane = waits ? 'waiting' : 'idle'
+      if (waits) void this.#pumpAfter(run)
     }
     if (this.#lane !== 'idle') return
     if (this.#phase === 'finishing') this.#closeOutput()
     else if (this.#phase === 'closed') this.#host.ended(this)
+  }
+
+  /** Between two runs the other connections get their turn, whether the runs waited for anything or not. */
+  async #pumpAfter(run: Promise<void> | void): Promise<void> {
+    await run
+    if (this.#jobs.length > 0) await nextTurn()
+    this.#lane = 'idle'
+    this.#pump()
+  }
+
+  /** What throws here is a defect, of Sluice or of a part. It ends this connection and no other. */
+  #guard(work: () => Promise<void> | void): Promise<void> | void {
+    const fail = (thrown: unknown) => void this.terminate('internal', toSluiceError(thrown, 'internal').message)
+    try {
+      return work()?.catch(fail)
+    } catch (thrown) {
+      return fail(thrown)
+    }
   }
 
   #runNext(): Promise<void> | undefined {
@@ -290,11 +298,11 @@ export class Connection implements Source, SocketHandler, Timed {
     const reads: Read[] = []
     let count = 0
     let bytes = 0
-    for (let job = this.#jobs[0]; count < LARGE_BATCH && job !== undefined && 'frames' in job; job = this.#jobs[0]) {
+    for (let job = this.#jobs[0]; count < MAX_FRAMES && job !== undefined && 'frames' in job; job = this.#jobs[0]) {
       reads.push(job)
       this.#jobs.shift()
       count += job.frames.count
-      bytes += job.frames.bytes.length
+      bytes += sizeOf(job.frames)
     }
     this.#replies.begin(reads[0]!.sequence)
     // What found the lane idle has not been counted as waiting.
@@ -374,16 +382,16 @@ export class Connection implements Source, SocketHandler, Timed {
     if (bytes !== undefined) this.#write(bytes, 1)
   }
 
-  /** Sends the answers of a run in one write. Gives a promise when the client must first read some of them. */
+  /** Sends the answers of a run in one write. Gives a promise when the client must first read what was written to it. */
   #sendAll(): Promise<void> | undefined {
     const { count } = this.#replies
     const bytes = this.#replies.takeAll()
-    if (bytes === undefined) return undefined
     if (this.#phase === 'closed' || this.#phase === 'closing') {
-      this.#host.lost(this.client, count)
+      if (count > 0) this.#host.lost(this.client, count)
       return undefined
     }
-    if (this.#write(bytes, count)) return undefined
+    if (bytes !== undefined) this.#write(bytes, count)
+    if (this.#writeSince === 0) return undefined
     return new Promise((resolve) => {
       this.#onWritable = () => {
         this.#onWritable = undefined
@@ -392,18 +400,15 @@ export class Connection implements Source, SocketHandler, Timed {
     })
   }
 
-  #write(bytes: Buffer, count: number): boolean {
+  #write(bytes: Buffer, count: number): void {
     const { spec, deadlines } = this.#host
     this.client.bytesOut += bytes.length
     this.client.messagesOut += count
     spec.counters.bytesOut += bytes.length
     spec.counters.messagesOut += count
-    if (this.#socket.write(bytes)) return true
-    if (this.#writeSince === 0) {
-      this.#writeSince = deadlines.tick
-      deadlines.watch(this)
-    }
-    return false
+    if (this.#socket.write(bytes) || this.#writeSince > 0) return
+    this.#writeSince = deadlines.tick
+    deadlines.watch(this)
   }
 
   /** Half-closes, then discards input until FIN or the linger time, so that the last answer arrives (RFC 1122, 4.2.2.13). */
@@ -426,16 +431,16 @@ interface EventJob {
 
 type Job = Read | EventJob
 
-/** So many frames are enough for a batch: more would only be held longer. */
-const LARGE_BATCH = 1024
-
 /** Bytes of memory that a read takes besides its own: a sender of tiny packets must not fill the memory with objects. */
 const READ_COST = 512
 
 const LINGER_MS = 2000
 
-function resetReason(error: Error): CloseReason {
-  const { code } = toSluiceError(error, 'connection_reset')
-  if (code === 'tls_failed') return 'tls_failed'
-  return code === 'connection_timeout' ? 'keepalive_failed' : 'client_reset'
+/** Bytes from the first frame to the last. */
+function sizeOf({ starts, ends }: Frames): number {
+  return ends[ends.length - 1]! - starts[0]!
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }

@@ -3,7 +3,7 @@ import { Batch, type Dataflow, type Failures, Message } from '../contracts/messa
 import type { Expression } from '../contracts/schema.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import type { Step, StepResult } from '../contracts/step.ts'
-import { type DataflowHooks, FailureList, runOnError } from './failures.ts'
+import { type DataflowHooks, FailureList, runOnError, Told } from './failures.ts'
 
 /** One step of a dataflow with what stands around it. */
 export interface StageSpec {
@@ -70,9 +70,9 @@ function runFrom(stages: readonly Stage[], next: number, batch: Batch, failures:
 
 function createStage(spec: StageSpec, hooks: DataflowHooks): Stage {
   const { id, step, sink, otherwise, timeout, onError, condition } = spec
-  let stage =
-    sink === undefined ? withDrops(stepStage(step!, id), otherwise, hooks) : batchStage(asStep(sink), id, 'sink_failed')
+  let stage = sink === undefined ? stepStage(step!, id) : batchStage(asStep(sink), id, 'sink_failed')
   if (timeout !== undefined) stage = withTimeout(stage, timeout, id)
+  if (step !== undefined) stage = withDrops(stage, otherwise, hooks)
   if (onError !== undefined) stage = withOnError(stage, onError, id, hooks)
   if (condition !== undefined) stage = withCondition(stage, condition, id)
   return stage
@@ -85,8 +85,8 @@ function stepStage(step: Step, id: string): Stage {
 /** @param code of what is thrown without one */
 function batchStage(step: Step, id: string, code: FailureCode): Stage {
   return (batch, failures) => {
-    const own: Failures = { ...failures, add: (message, error, at) => failures.add(message, error, at ?? id) }
-    const fail = (thrown: unknown) => failAll(batch, toSluiceError(thrown, code), id, failures)
+    const own = new Told(failures, id)
+    const fail = (thrown: unknown) => own.failRest(batch, toSluiceError(thrown, code))
     try {
       const result = step.runBatch!(batch, own)
       return result instanceof Promise ? result.catch(fail) : result
@@ -179,31 +179,21 @@ function delivered(batch: Batch, outcomes: Outcomes, failures: Failures): Batch 
   return passed.length === batch.length ? batch : Batch.of(passed)
 }
 
-function failAll(batch: Batch, error: SluiceError, id: string, failures: Failures): Batch {
-  for (const message of batch.messages) failures.add(message, error, id)
-  return Batch.of([])
-}
-
-/** After the deadline the batch has failed, whatever the stage still does; what it reports later is ignored. */
+/** After the deadline the batch has failed, whatever the stage still does; what it tells later is ignored. */
 function withTimeout(stage: Stage, milliseconds: number, id: string): Stage {
   return (batch, failures) => {
-    let over = false
-    const whileOpen: Failures = {
-      add(message, error, step) {
-        if (!over) failures.add(message, error, step)
-      },
-    }
-    const pending = stage(batch, whileOpen)
+    const told = new Told(failures, id)
+    const pending = stage(batch, told)
     if (!(pending instanceof Promise)) return pending
     return new Promise((resolve) => {
       const settle = (result: Batch) => {
-        over = true
+        told.over = true
         clearTimeout(timer)
         resolve(result)
       }
       const timer = setTimeout(() => {
         const error = new SluiceError('step_timeout', `${id} did not finish within ${milliseconds} ms`)
-        settle(failAll(batch, error, id, failures))
+        settle(told.failRest(batch, error))
       }, milliseconds)
       void pending.then(settle)
     })

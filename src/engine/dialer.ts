@@ -61,10 +61,7 @@ export class Dialer {
     }
     if (signal.aborted) return socket.destroy()
     const connection = await this.#endpoint.accept(socket)
-    if (connection === undefined) {
-      this.#retryLater()
-      return
-    }
+    if (connection === undefined) return this.#again()
     this.#backoff.reset()
     if (poll !== undefined) this.#poller = new Poller(connection, poll, this.#endpoint)
   }
@@ -88,8 +85,8 @@ class Poller {
   readonly #poll: PollSpec
   readonly #endpoint: Endpoint
   readonly #interval: NodeJS.Timeout
-  /** How many messages had arrived when the open poll was sent; undefined when none is open. */
-  #askedAt: { readonly messages: number; readonly time: number } | undefined = undefined
+  /** How many frames had arrived when the open poll was sent; undefined when none is open. */
+  #askedAt: { readonly frames: number; readonly time: number } | undefined = undefined
 
   constructor(connection: Connection, poll: PollSpec, endpoint: Endpoint) {
     this.#connection = connection
@@ -106,11 +103,11 @@ class Poller {
   #ask(): void {
     const { client } = this.#connection
     const asked = this.#askedAt
-    if (asked !== undefined && client.messagesIn === asked.messages) {
+    if (asked !== undefined && this.#connection.received === asked.frames) {
       if (performance.now() - asked.time < this.#poll.timeout) return
       this.#endpoint.surroundings.events.emit('poll.timedOut', { client })
     }
     const sent = this.#connection.send(this.#poll.bytes)
-    this.#askedAt = sent ? { messages: client.messagesIn, time: performance.now() } : undefined
+    this.#askedAt = sent ? { frames: this.#connection.received, time: performance.now() } : undefined
   }
 }

@@ -5,10 +5,10 @@ import { type CloseReason, SluiceError, toSluiceError } from '../contracts/error
 import type { Events } from '../contracts/events.ts'
 import type { Listener, Socket } from '../contracts/transport.ts'
 import { Deadlines } from '../util/deadlines.ts'
-import { Connection, type Host } from './connection.ts'
+import { Connection } from './connection.ts'
 import type { Directory } from './directory.ts'
 import { type DataflowHooks, type Failure, settleFailures } from './failures.ts'
-import type { EndpointSpec, ListenSpec, Surroundings } from './spec.ts'
+import type { EndpointSpec, Host, ListenSpec, Surroundings } from './spec.ts'
 
 /**
  * What all connections of one entry of `listen:` or `connect:` share. It makes connections of sockets and keeps account
@@ -62,7 +62,8 @@ export class Endpoint implements Host {
       socket = await spec.tls.secure(raw)
     } catch (thrown) {
       if (this.#draining) return this.#refuse(raw, remote, 'drained', STOPPING)
-      return this.#refuse(raw, remote, 'tls_failed', toSluiceError(thrown, 'tls_failed').message)
+      const { message, hint } = toSluiceError(thrown, 'tls_failed')
+      return this.#refuse(raw, remote, 'tls_failed', message, hint)
     } finally {
       this.#handshakes.delete(raw)
     }
@@ -76,8 +77,8 @@ export class Endpoint implements Host {
     this.surroundings.events.emit('connection.closed', { client, reason, detail })
   }
 
-  ended(connection: Connection): void {
-    this.#connections.delete(connection)
+  ended(connection: object): void {
+    this.#connections.delete(connection as Connection)
     if (this.#connections.size === 0) this.#onEmpty?.()
   }
 
@@ -133,9 +134,10 @@ export class Endpoint implements Host {
     }
   }
 
-  #refuse(socket: Socket, remote: Address, reason: CloseReason, detail: string): undefined {
+  #refuse(socket: Socket, remote: Address, reason: CloseReason, detail: string, hint?: string): undefined {
     countReason(this.spec.counters.refused, reason)
-    this.surroundings.events.emit('connection.refused', { endpoint: this.spec.name, remote, reason, detail })
+    const { name: endpoint } = this.spec
+    this.surroundings.events.emit('connection.refused', { endpoint, remote, reason, detail, ...(hint && { hint }) })
     socket.destroy()
     return undefined
   }

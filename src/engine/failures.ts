@@ -31,6 +31,40 @@ export class FailureList implements Failures {
   }
 }
 
+/** Passes on what a stage tells of its messages, and remembers of which: none may fail twice. */
+export class Told implements Failures {
+  /** What is told from now on is ignored. */
+  over = false
+  readonly #failures: Failures
+  readonly #id: string
+  #sequences: Set<number> | undefined = undefined
+
+  constructor(failures: Failures, id: string) {
+    this.#failures = failures
+    this.#id = id
+  }
+
+  add(message: Message, error: SluiceError, step = this.#id): void {
+    if (this.#remember(message)) this.#failures.add(message, error, step)
+  }
+
+  drop(message: Message): void {
+    if (this.#remember(message)) this.#failures.drop?.(message)
+  }
+
+  /** Fails the messages of which nothing was told. */
+  failRest(batch: Batch, error: SluiceError): Batch {
+    const rest = batch.messages.filter(({ sequence }) => !this.#sequences?.has(sequence))
+    for (const message of rest) this.add(message, error)
+    return Batch.of([])
+  }
+
+  #remember({ sequence }: Message): boolean {
+    if (!this.over) this.#sequences = (this.#sequences ?? new Set()).add(sequence)
+    return !this.over
+  }
+}
+
 /** Runs an `onError` dataflow for what failed; what fails in it in turn is given to `failures`. */
 export function runOnError(
   onError: Dataflow,
@@ -55,9 +89,12 @@ export async function settleFailures(
   hooks: DataflowHooks,
   bury: (failure: Failure) => Promise<void>,
 ): Promise<void> {
-  const first = onError === undefined ? [] : failed.filter(({ message }) => message.error === undefined)
+  const first: Failure[] = []
   const last = new FailureList()
-  for (const failure of failed) if (!first.includes(failure)) last.entries.push(failure)
+  for (const failure of failed) {
+    const list = onError !== undefined && failure.message.error === undefined ? first : last.entries
+    list.push(failure)
+  }
   if (onError !== undefined && first.length > 0) {
     try {
       await runOnError(onError, first, last, hooks)

@@ -44,9 +44,9 @@ export class Framer {
   }
 
   /**
-   * Takes bytes that were read and gives the frames that they completed. They must not be changed afterwards. Of a large
-   * chunk behind an unfinished frame it may take only what ends that frame, as `taken` tells; push the others again:
-   * so they need not be copied.
+   * Takes bytes that were read and gives the frames that they completed. They must not be changed afterwards. It may take
+   * only the first part, as `taken` tells; push the others again. So a large chunk behind an unfinished frame need not be
+   * copied, and a chunk of very many tiny frames comes in portions.
    */
   push(chunk: Buffer): Frames {
     const head = this.#length > 0 && chunk.length >= 8 * HEAD ? chunk.subarray(0, HEAD) : chunk
@@ -85,7 +85,7 @@ export class Framer {
     let built: Map<number, Buffer> | undefined
     let from = 0
     try {
-      while (from < until || ended) {
+      while (ended || (from < until && starts.length < MAX_FRAMES)) {
         const next = ended ? (decoder.end?.(bytes, from, to, found) ?? NEED_MORE) : decoder.next(bytes, from, to, found)
         if (next <= from) {
           if (next === NEED_MORE) break
@@ -112,7 +112,7 @@ export class Framer {
       this.#giveUp(frames, from, Math.min(to, from + maxLength), toSluiceError(thrown, 'frame_invalid'))
       return layOut(frames, built)
     }
-    if (from >= until) to = from
+    if (from >= until || starts.length === MAX_FRAMES) to = from
     this.taken -= bytes.length - to
     this.#keep(bytes, from, to)
     if (this.#length > this.#maxUnread) {
@@ -155,6 +155,9 @@ export class Framer {
     this.#length = 0
   }
 }
+
+/** So many frames are enough at once: work on them must not hold up other connections. */
+export const MAX_FRAMES = 1024
 
 /** So much of a large chunk is copied for the sake of the frame that it ends. */
 const HEAD = 2048

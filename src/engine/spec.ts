@@ -1,12 +1,16 @@
+import type { Client } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { Codec } from '../contracts/codec.ts'
 import type { DeadLetters } from '../contracts/context.ts'
 import type { EndpointCounters } from '../contracts/counters.ts'
+import type { CloseReason } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
 import type { Format } from '../contracts/format.ts'
 import type { Framing } from '../contracts/framing.ts'
 import type { Dataflow } from '../contracts/message.ts'
 import type { DialOptions, ListenOptions, TlsLayer, Transport } from '../contracts/transport.ts'
+import type { Deadlines } from '../util/deadlines.ts'
+import type { Failure } from './failures.ts'
 
 /** The bounds of an endpoint. Times in milliseconds, sizes in bytes; a time of 0 means no bound. */
 export interface Limits {
@@ -68,4 +72,19 @@ export interface Surroundings {
   readonly events: Events
   readonly clock: Clock
   readonly deadLetters: DeadLetters
+}
+
+/** What a connection needs of its endpoint. */
+export interface Host {
+  readonly spec: EndpointSpec
+  readonly surroundings: Surroundings
+  readonly deadlines: Deadlines
+  /** The socket has closed; work may be left. */
+  closed(client: Client, reason: CloseReason, detail: string): void
+  /** Nothing of a connection is left to do. */
+  ended(connection: object): void
+  /** Takes care of what failed in a run: `onError`, else dead letters. Never rejects. */
+  settle(failed: readonly Failure[]): Promise<void>
+  /** Answers could not be sent because their client has gone. */
+  lost(client: Client, count: number): void
 }

@@ -23,6 +23,14 @@ export const metricTable = {
     'Messages that could not even be kept as dead letters.',
   ),
   sluice_missing_values_total: counter(['endpoint'], 'Tests in conditions that were false because a key was missing.'),
+  sluice_sends_skipped_total: counter(
+    ['endpoint'],
+    'Sends that a client did not get because more than limits.maxQueued waited for it.',
+  ),
+  sluice_reads_paused_total: counter(
+    ['endpoint'],
+    'How often a sender was held back because limits.maxQueued was reached.',
+  ),
   sluice_replies_lost_total: counter(['endpoint'], 'Answers whose connection had closed before they could be sent.'),
   sluice_queued_bytes: gauge(['endpoint'], 'Bytes in memory: read and not yet run, and answers not yet sent.'),
   sluice_dials_failed_total: counter(['endpoint', 'reason'], 'Attempts of a connect: endpoint to connect that failed.'),

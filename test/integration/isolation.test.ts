@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest'
+import { createRegistry, defineFormat, SluiceError, z } from '../../src/index.ts'
+import { eventually } from '../support/parts.ts'
+import { Peer } from '../support/peer.ts'
+import { start } from '../support/server.ts'
+
+/** A format of a user that breaks the contract: it throws where it may not. */
+function brokenFormat() {
+  return createRegistry().add(
+    defineFormat({
+      name: 'broken',
+      summary: 'Throws where no format may.',
+      options: z.strictObject({}),
+      examples: [],
+      rejects: [],
+      create: () => ({
+        parse: (bytes, from, to) => bytes.toString('utf8', from, to),
+        print: String,
+        acceptsAll(frames) {
+          if (frames.at(0).includes('boom')) throw new Error('a defect')
+          return true
+        },
+      }),
+    }),
+  )
+}
+
+describe('one connection', () => {
+  it('whose part breaks its contract is closed as internal, and the others do not notice', async () => {
+    const registry = brokenFormat()
+    await using running = await start(
+      { listen: { a: { port: 0, format: 'broken' as never, dataflow: [{ reply: '${msg}' }] } } },
+      { registry },
+    )
+    await using good = await Peer.connect(running.port())
+    await using bad = await Peer.connect(running.port())
+    await bad.send('boom\n').end()
+    expect(await running.event('connection.closed')).toMatchObject({ reason: 'internal', detail: 'a defect' })
+    expect(await good.send('fine\n').hear('fine\n')).toBe('fine\n')
+  })
+
+  it('that sends very many tiny frames lets others have their turn', async () => {
+    await using running = await start({
+      listen: { a: { port: 0, format: 'json', onError: [{ reply: '${error.code}' }], dataflow: [{ reply: 'ok' }] } },
+    })
+    await using flood = await Peer.connect(running.port())
+    await using other = await Peer.connect(running.port())
+    await other.send('1\n').hear('ok\n')
+    flood.send('\n'.repeat(65_536))
+    await eventually(() => running.all('frame.rejected').length > 0)
+    // While the flood is being worked on, another client is served.
+    await other.send('2\n').hear('ok\nok\n')
+    expect(running.all('frame.rejected').length).toBeLessThan(65_536)
+    await flood.until(({ text }) => text.length === 65_536 * 'format_invalid\n'.length)
+  })
+
+  it('that does not read what it is answered is held, also when each answer leaves on its own', async () => {
+    const dataflow = [async (msg: string) => msg, { reply: '${msg}' }] as never
+    await using running = await start({ listen: { a: { port: 0, dataflow } } })
+    await using peer = await Peer.connect(running.port())
+    peer.socket.pause()
+    const line = Buffer.from(`${'x'.repeat(256 * 1024)}\n`)
+    const [client] = running.server.clients.list()
+    for (let i = 0; i < 200; i++) peer.send(line)
+    // Once held, nothing more is answered, whatever arrives: the kernel's buffers and one answer are all that left.
+    await eventually(() => peer.socket.writableLength > 0 && client!.bytesOut > 0)
+    let before = -1
+    await eventually(() => {
+      const still = client!.bytesOut === before
+      before = client!.bytesOut
+      return still
+    })
+    expect(client!.bytesOut).toBeLessThan(100 * line.length)
+  })
+})
+
+describe('a message', () => {
+  it('fails once, when it has failed before the time of its step is over', async () => {
+    const { promise: never } = Promise.withResolvers<void>()
+    const inner = async (msg: string) => {
+      if (msg === 'bad') throw new SluiceError('step_failed', 'bad')
+      await never
+    }
+    const dataflow = [{ dataflow: [inner], timeout: '50ms' }, { reply: 'OK' }] as never
+    const onError = [{ reply: '${msg} ${error.code}' }]
+    await using running = await start({ listen: { a: { port: 0, onError, dataflow } } })
+    await using peer = await Peer.connect(running.port())
+    expect(await peer.send('bad\nslow\n').finish().end()).toBe('bad step_failed\nslow step_timeout\n')
+  })
+})
