@@ -26,7 +26,8 @@ export interface Source {
   /**
    * Queues an answer to the message with this sequence. Answers leave in the order of the messages that caused them; one
    * that comes after the run of its message has ended (a step that timed out, say) is lost, and counted.
-   * @throws SluiceError `client_gone`, `no_connection`, or what the format or framing says of the content
+   * @throws SluiceError `no_connection`, or what the format or framing says of the content. That the client has gone is
+   *   no error here: its answers are lost, and counted
    */
   reply(sequence: number, kind: PayloadKind, content: unknown): void
   /**
@@ -210,7 +211,11 @@ export class Batch<T = unknown> {
     })
   }
 
-  /** Joins what came out of several branches of one run, in the order of the messages that went in. */
+  /**
+   * Joins what came out of several branches of one run, in the order of the messages that went in. Messages that a step
+   * made of one frame share its sequence: they keep their order within a part, and where they are spread over several
+   * parts, those of an earlier part come first.
+   */
   static merge(parts: readonly Batch[]): Batch {
     const filled = parts.filter((part) => part.length > 0)
     if (filled.length === 1) return filled[0]!

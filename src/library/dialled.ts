@@ -23,7 +23,9 @@ export interface Dialled<In, Out = In> extends AsyncIterable<In>, AsyncDisposabl
   /** Sends bytes as they are. */
   sendRaw(bytes: string | Buffer): Promise<void>
   /**
-   * Sends a value and waits for the next message that is not the answer to an earlier request.
+   * Sends a value and waits for the next message that is not the answer to an earlier request. A request that was given
+   * up still has its answer to come: the message that would have been it is dropped. Where the other side may leave a
+   * request unanswered altogether, close the connection after a timeout, for nothing tells its answers apart.
    * @param options.timeout milliseconds, default 10,000
    * @throws SluiceError `connection_timeout` when no answer comes in time, `client_gone` when the connection closes first
    */
@@ -34,8 +36,11 @@ export interface Dialled<In, Out = In> extends AsyncIterable<In>, AsyncDisposabl
   close(): Promise<void>
 }
 
-/** Messages that wait for a reader before the socket is paused. */
-const HIGH_WATER = 1024
+/** Messages that wait for a reader before the socket is paused; it reads on when half of them are left. */
+const MAX_WAITING = 1024
+
+/** The same, as bytes of their frames. */
+const MAX_WAITING_BYTES = 1024 * 1024
 
 /** Milliseconds that the other side has to answer our FIN. */
 const CLOSE_MS = 2000
@@ -69,7 +74,10 @@ class DialledSocket<In, Out> implements Dialled<In, Out>, SocketHandler {
   readonly #incoming: Codec
   readonly #outgoing: Codec
   readonly #framer: Framer
-  readonly #messages: In[] = []
+  readonly #messages: { readonly message: In; readonly bytes: number }[] = []
+  /** Length of the frames of the messages that wait for a reader. */
+  #waitingBytes = 0
+  #paused = false
   readonly #waiters: Waiter<In>[] = []
   readonly #whenClosed: Promise<void>
   #markClosed!: () => void
@@ -104,29 +112,34 @@ class DialledSocket<In, Out> implements Dialled<In, Out>, SocketHandler {
 
   async request(value: Out, { timeout = 10_000 }: { readonly timeout?: number } = {}): Promise<In> {
     const { promise, waiter } = this.#wait(true)
-    const forget = () => {
-      const index = this.#waiters.indexOf(waiter)
-      if (index >= 0) this.#waiters.splice(index, 1)
-    }
+    // It stays in line, so that its answer, when it comes, is not given to the next request.
     const timer = setTimeout(() => {
-      forget()
       waiter.reject(new SluiceError('connection_timeout', `no answer came within ${timeout} ms`, { retryable: true }))
     }, timeout)
+    const sent = this.send(value).catch((thrown: unknown) => {
+      // Nothing was asked, so nothing will be answered.
+      const index = this.#waiters.indexOf(waiter)
+      if (index >= 0) this.#waiters.splice(index, 1)
+      throw thrown
+    })
     try {
-      const [message] = await Promise.all([promise, this.send(value)])
+      const [message] = await Promise.all([promise, sent])
       if (message === undefined) throw this.#gone()
       return message
     } finally {
-      forget()
       clearTimeout(timer)
     }
   }
 
   receive(): Promise<In | undefined> {
-    const message = this.#messages.shift()
-    if (message !== undefined) {
-      if (this.#messages.length === HIGH_WATER / 2) this.#socket.resume()
-      return Promise.resolve(message)
+    const next = this.#messages.shift()
+    if (next !== undefined) {
+      this.#waitingBytes -= next.bytes
+      if (this.#paused && this.#messages.length <= MAX_WAITING / 2 && this.#waitingBytes <= MAX_WAITING_BYTES / 2) {
+        this.#paused = false
+        this.#socket.resume()
+      }
+      return Promise.resolve(next.message)
     }
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     return this.#ended ? Promise.resolve(undefined) : this.#wait(false).promise
@@ -149,7 +162,9 @@ class DialledSocket<In, Out> implements Dialled<In, Out>, SocketHandler {
   }
 
   onData(chunk: Buffer): void {
-    this.#take(this.#framer.push(chunk))
+    for (let at = 0; at < chunk.length && this.#failure === undefined; at += this.#framer.taken) {
+      this.#take(this.#framer.push(chunk.subarray(at)))
+    }
   }
 
   onEnd(): void {
@@ -193,20 +208,29 @@ class DialledSocket<In, Out> implements Dialled<In, Out>, SocketHandler {
         continue
       }
       try {
-        this.#deliver(this.#incoming.format.parse(bytes, starts[i]!, ends[i]!) as In)
+        const message = this.#incoming.format.parse(bytes, starts[i]!, ends[i]!) as In
+        this.#deliver(message, ends[i]! - starts[i]!)
       } catch (thrown) {
         this.#failure ??= toSluiceError(thrown, 'format_invalid')
       }
     }
-    if (this.#failure !== undefined) this.#socket.destroy()
-    else if (this.#messages.length > HIGH_WATER) this.#socket.pause()
+    if (this.#failure !== undefined) {
+      this.#socket.destroy()
+    } else if (this.#messages.length > MAX_WAITING || this.#waitingBytes > MAX_WAITING_BYTES) {
+      this.#paused = true
+      this.#socket.pause()
+    }
   }
 
-  #deliver(message: In): void {
+  #deliver(message: In, bytes: number): void {
     const request = this.#waiters.findIndex((waiter) => waiter.request)
     const [waiter] = this.#waiters.splice(Math.max(request, 0), 1)
-    if (waiter === undefined) this.#messages.push(message)
-    else waiter.resolve(message)
+    if (waiter !== undefined) {
+      waiter.resolve(message)
+      return
+    }
+    this.#messages.push({ message, bytes })
+    this.#waitingBytes += bytes
   }
 
   #wait(request: boolean): { readonly promise: Promise<In | undefined>; readonly waiter: Waiter<In> } {

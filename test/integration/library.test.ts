@@ -160,15 +160,50 @@ describe('connect', () => {
     await expect(connection.send({ id: 4 })).rejects.toMatchObject({ code: 'client_gone' })
   })
 
-  it('gives up a request in time, and the connection goes on', async () => {
+  it('gives up a request in time, and its late answer is not given to the next', async () => {
+    let late = ''
     await using server = await plainServer((socket) => {
       socket.on('data', (chunk) => {
-        if (chunk.toString() !== '{"id":1}\n') socket.write(chunk)
+        if (late === '') late = chunk.toString()
+        else socket.write(late + chunk.toString())
       })
     })
     await using connection = await connect({ ...server, ...json })
     await expect(connection.request({ id: 1 }, { timeout: 20 })).rejects.toMatchObject({ code: 'connection_timeout' })
     expect(await connection.request({ id: 2 })).toEqual({ id: 2 })
+  })
+
+  it('a request that could not be sent takes no answer from another', async () => {
+    await using server = await plainServer((socket) => void socket.pipe(socket))
+    await using connection = await connect<unknown>({ ...server, format: format.json() })
+    await expect(connection.request(1n)).rejects.toMatchObject({ code: 'format_not_printable' })
+    expect(await connection.request({ id: 2 })).toEqual({ id: 2 })
+  })
+
+  it('reads no more than a mebibyte ahead of its reader, and all of it when it reads', async () => {
+    const line = `"${'x'.repeat(100_000)}"\n`
+    const count = 300
+    const stuck = Promise.withResolvers<Socket>()
+    await using server = await plainServer((socket) => {
+      for (let i = 0; i < count; i++) socket.write(line)
+      socket.end()
+      stuck.resolve(socket)
+    })
+    await using connection = await connect<string>({ ...server, format: format.json<string>() })
+    const socket = await stuck.promise
+    let left = -1
+    // What the kernel takes is bounded too, so at last nothing moves any more.
+    while (left !== socket.writableLength) {
+      left = socket.writableLength
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+    expect(left).toBeGreaterThan(5_000_000)
+    let read = 0
+    for await (const message of connection) {
+      expect(message.length).toBe(100_000)
+      read++
+    }
+    expect(read).toBe(count)
   })
 
   it('gives up in time also while the other side takes nothing', async () => {
