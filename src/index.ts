@@ -17,6 +17,7 @@ export { type Codec, contentText, encodeBatch, encodeContent, encodeEach } from 
 export type { DeadLetters, PartContext, Shared } from './contracts/context.ts'
 export type { EndpointCounters, Observed, ObservedEndpoint } from './contracts/counters.ts'
 export {
+  type CheckContext,
   defineFormat,
   defineFraming,
   defineSink,
@@ -25,6 +26,7 @@ export {
   type FormatExample,
   type FramingDefinition,
   type FramingExample,
+  type OptionProblem,
   type PartDefinition,
   type SinkDefinition,
   type SinkExample,
