@@ -101,7 +101,10 @@ export function formatOption(): z.ZodType<Format, string | Record<string, unknow
   return marker(z.union([z.string(), z.record(z.string(), z.unknown())]), 'format')
 }
 
-/** A time with its unit; the part receives milliseconds. `off` (0) only with `off: true`. */
+/** Milliseconds in 24 days. A timer of Node.js that is longer than 2^31-1 ms (24.8 days) ends after 1 ms. */
+const LONGEST_DURATION = 24 * 24 * 3_600_000
+
+/** A time with its unit, at most 24 days; the part receives milliseconds. `off` (0) only with `off: true`. */
 export function duration(options: { off?: boolean } = {}): z.ZodType<number, string | false> {
   const expected = `expected a duration with a unit, such as 30s${options.off ? ', or off' : ''}`
   return z
@@ -109,8 +112,9 @@ export function duration(options: { off?: boolean } = {}): z.ZodType<number, str
     .transform((value, context) => {
       if (options.off && (value === false || value === 'off')) return 0
       const milliseconds = value === false ? undefined : parseDuration(value)
-      if (milliseconds !== undefined) return milliseconds
-      context.addIssue({ code: 'custom', message: expected })
+      if (milliseconds !== undefined && milliseconds <= LONGEST_DURATION) return milliseconds
+      const message = milliseconds === undefined ? expected : 'a duration can be at most 24 days (24d)'
+      context.addIssue({ code: 'custom', message })
       return z.NEVER
     })
     .meta({ marker: 'duration', ...(options.off ? { off: true } : {}) })

@@ -1,5 +1,4 @@
 import type { Address } from './client.ts'
-import type { SluiceError } from './errors.ts'
 
 /** A connection of bytes, whatever carries them: TCP, a Unix socket, TLS over either, or memory. */
 export interface Socket {
@@ -13,6 +12,11 @@ export interface Socket {
    * @returns false when the caller should wait for `onDrain`
    */
   write(bytes: Buffer | string): boolean
+  /**
+   * False once nothing that is written leaves any more: after `end` or `destroy`, or when the connection broke. It may be
+   * false before `onClose` tells of it; what is written then is dropped.
+   */
+  readonly writable: boolean
   /** Bytes queued and not yet taken by the operating system. */
   readonly queued: number
   pause(): void
@@ -96,6 +100,3 @@ export interface TlsLayer {
    */
   secure(socket: Socket): Promise<Socket>
 }
-
-/** What a transport reports when an attempt failed. */
-export type TransportError = SluiceError

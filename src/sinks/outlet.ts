@@ -29,7 +29,6 @@ export class Outlet {
   async send(bytes: Buffer): Promise<void> {
     this.#dialling ??= this.#dial()
     const link = await this.#dialling
-    if (!link.open) throw unavailable(link.error)
     await link.write(bytes)
   }
 
@@ -86,7 +85,11 @@ class Link implements SocketHandler {
   }
 
   async write(bytes: Buffer): Promise<void> {
-    if (this.socket.write(bytes)) return
+    // A socket drops what it is given between the moment at which it breaks and the turn in which it tells.
+    const took = this.open && this.socket.writable && this.socket.write(bytes)
+    if (!this.socket.writable) this.#lose()
+    if (!this.open) throw unavailable(this.error)
+    if (took) return
     this.#drain ??= Promise.withResolvers()
     await this.#drain.promise
   }

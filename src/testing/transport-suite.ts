@@ -62,6 +62,17 @@ export function transportSuite({ transport, where }: TransportSubject): Check[] 
       assert.equal(server.text, 'late')
       assert.deepEqual(await Promise.all([client.closed, server.closed]), [undefined, undefined])
     }),
+    check('a socket says whether anything leaves it any more', async ({ client, server }) => {
+      assert.ok(client.socket.writable && server.socket.writable)
+      client.socket.end()
+      assert.equal(client.socket.writable, false)
+      await server.ended
+      assert.ok(server.socket.writable, 'the end of one side is not the end of the other')
+      server.socket.destroy()
+      assert.equal(server.socket.writable, false)
+      await client.closed
+      assert.equal(client.socket.writable, false)
+    }),
     check('what was queued is sent before the end', async ({ client, server }) => {
       const bytes = pattern(2_000_000)
       client.socket.write(bytes)

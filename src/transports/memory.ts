@@ -99,6 +99,10 @@ class MemorySocket implements Socket {
     return this.peer.#unreadBytes
   }
 
+  get writable(): boolean {
+    return !this.#ended && !this.#closed
+  }
+
   start(handler: SocketHandler): void {
     this.#handler = handler
     this.#schedule()

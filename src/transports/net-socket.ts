@@ -64,6 +64,10 @@ export class SocketAdapter implements Socket {
     return this.stream.writableLength
   }
 
+  get writable(): boolean {
+    return this.stream.writable
+  }
+
   start(handler: SocketHandler): void {
     const stream = this.stream
     this.#handler = handler

@@ -29,7 +29,9 @@ export class SocketStream extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    if (this.#socket.write(chunk)) done()
+    // Bytes for a socket that broke are never called sent; its close, which is about to come, ends this stream.
+    const took = this.#socket.writable && this.#socket.write(chunk)
+    if (took && this.#socket.writable) done()
     else this.#waiting = done
   }
 
