@@ -13,6 +13,13 @@ export function checkCommand(): Command {
       if (plan === undefined || quiet) return
       const { describePlan } = await import('../config/promise.ts')
       for (const line of describePlan(plan)) print(line)
+      const { rehearseConnect } = await import('../testing/run-case.ts')
+      for (const { name } of plan.endpoints) {
+        for (const failure of await rehearseConnect(plan, name)) {
+          print(paint('yellow', `warning: runOnConnect of ${name}, where msg is null: ${failure}`))
+          print('  → put if: event == "message" beside that step, or give it a default')
+        }
+      }
       print(paint('green', `${file} is valid`))
     })
 }

@@ -15,6 +15,7 @@ import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
 import { createClientTls, createServerTls } from '../transports/tls.ts'
 import { type EndpointPlan, type Plan, PlannedDataflow, type StepPlan } from './plan.ts'
 import { formatPath } from './problems.ts'
+import { nestedIn } from './step-words.ts'
 
 /** What parts share beyond their endpoint; made once for a server. */
 export interface World extends Omit<PartContext, 'id' | 'endpoint' | 'codec' | 'share' | 'resolvePath' | 'log'> {
@@ -193,14 +194,7 @@ interface Scope {
 /** A step that writes what later steps read, here or in a dataflow that it holds. */
 function isOneByOne({ definition, options, otherwise, onError }: StepPlan): boolean {
   if (definition.kind === 'step' && definition.oneByOne) return true
-  return [otherwise, onError, ...heldBy(options)].some((steps) => steps?.some(isOneByOne))
-}
-
-/** The dataflows that a plan left inside options, wherever they are. */
-function heldBy(options: unknown): readonly (readonly StepPlan[])[] {
-  if (options instanceof PlannedDataflow) return [options.steps]
-  if (options === null || typeof options !== 'object') return []
-  return Object.values(options).flatMap(heldBy)
+  return [otherwise, onError, ...nestedIn(options).map(({ steps }) => steps)].some((steps) => steps?.some(isOneByOne))
 }
 
 /** One value for each key for as long as it has users. */

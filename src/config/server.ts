@@ -82,7 +82,7 @@ class PlannedServer implements Server {
     this.#plan = plan
     this.#wiring = wiring
     // A listener's own mistake must not stop the server, and must not pass in silence either.
-    this.events = createEvents((error) => process.emitWarning(error instanceof Error ? error : String(error)))
+    this.events = createEvents(warn)
     this.#deadLetters = wiring.deadLetters ?? createDeadLetters(this.#storage, this.#dataDir)
   }
 
@@ -136,7 +136,7 @@ class PlannedServer implements Server {
   }
 
   stop({ deadline = DEFAULT_DRAIN_MS }: { readonly deadline?: number } = {}): Promise<void> {
-    const timer = setTimeout(() => this.#late.abort(), deadline)
+    const timer = setTimeout(() => this.#late.abort(), Math.min(deadline, LONGEST_TIMER_MS))
     this.#stopping ??= this.#stop(deadline)
     return this.#stopping.finally(() => clearTimeout(timer))
   }
@@ -171,8 +171,8 @@ class PlannedServer implements Server {
 
   async #close(): Promise<void> {
     const { signal } = this.#late
-    if (this.#built !== undefined) await endedOrLate(this.#built.close(), signal)
-    await endedOrLate(this.#closeStorage(), signal)
+    if (this.#built !== undefined) await endedOrLate(this.#built.close().catch(warn), signal)
+    await endedOrLate(this.#closeStorage().catch(warn), signal)
     this.#closed = true
   }
 
@@ -180,6 +180,14 @@ class PlannedServer implements Server {
     await this.#deadLetters.close?.()
     await this.#storage.close()
   }
+}
+
+/** Node's timers cannot wait longer; a longer time would be over at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
+/** For mistakes of others, such as a listener or a part that cannot be closed: they stop nothing, and are not hidden. */
+function warn(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : String(error))
 }
 
 function createClock(): Clock {

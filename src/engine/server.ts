@@ -56,6 +56,9 @@ export class Engine implements Observed {
       }
     } catch (thrown) {
       await this.#unbind()
+      const ended = Promise.all(this.#endpoints.map(({ endpoint }) => endpoint.drain()))
+      for (const { endpoint } of this.#endpoints) endpoint.terminate()
+      await endedOrLate(ended, AbortSignal.timeout(GRACE_MS))
       this.state = 'stopped'
       throw thrown
     }

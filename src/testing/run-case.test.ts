@@ -2,10 +2,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Plan } from '../config/plan.ts'
+import { configOfValue } from '../config/loaded.ts'
+import { type Plan, planConfig } from '../config/plan.ts'
 import { readPlan } from '../config/read-plan.ts'
+import { createRegistry } from '../registry/builtins.ts'
 import { caseSchema } from './case-schema.ts'
-import { runCase } from './run-case.ts'
+import { rehearseConnect, runCase } from './run-case.ts'
 
 let folder: string
 let plan: Plan
@@ -54,4 +56,20 @@ test('dead letters that nobody expected come with the line that expects them', a
   expect(await problemOf({ sends: 'x\\n', deadLetters: [{ code: 'sink_failed' }] })).toBe(
     'sent in one piece: code of dead letter 1: expected "sink_failed", "format_invalid" came',
   )
+})
+
+test('a dataflow that also runs on connect is rehearsed with a null msg', async () => {
+  const planOfSteps = (dataflow: unknown[]) => {
+    const listen = { a: { port: 9100, format: 'json', runOnConnect: true, dataflow } }
+    return planConfig(configOfValue({ listen }, '.'), createRegistry(), {}).plan!
+  }
+  const map = { map: { f: 'msg.temp * 2' } }
+  expect(await rehearseConnect(planOfSteps([map, { file: 'x' }]), 'a')).toEqual([
+    'listen.a.dataflow[0]: msg.temp is missing',
+  ])
+  expect(await rehearseConnect(planOfSteps([{ ...map, if: 'event == "message"' }, { file: 'x' }]), 'a')).toEqual([])
+  // Code of the user's own is not run by a check.
+  const ran: unknown[] = []
+  expect(await rehearseConnect(planOfSteps([(msg: unknown) => ran.push(msg)]), 'a')).toEqual([])
+  expect(ran).toEqual([])
 })

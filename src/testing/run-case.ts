@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Plan, StepPlan } from '../config/plan.ts'
 import { createServerFromPlan, type Server } from '../config/server.ts'
+import { nestedIn } from '../config/step-words.ts'
 import { contentText } from '../contracts/codec.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Sink } from '../contracts/sink.ts'
@@ -32,11 +33,40 @@ export async function runCase(plan: Plan, test: DataflowCase): Promise<void> {
   }
 }
 
+/**
+ * Runs the dataflow of an endpoint with `runOnConnect` once for a client that comes and says nothing, as `msg == null`.
+ * Sinks are stood in for; a dataflow with code of the user's own is left alone.
+ * @returns what failed, in words
+ */
+export async function rehearseConnect(plan: Plan, name: string): Promise<string[]> {
+  const endpoint = plan.endpoints.find((one) => one.name === name)
+  if (!endpoint?.runOnConnect || endpoint.dataflow === undefined || endpoint.dataflow.some(hasUserCode)) return []
+  const alone: Plan = {
+    ...plan,
+    endpoints: [{ ...endpoint, tls: undefined, onConnect: undefined, onError: undefined }],
+  }
+  const nothing: DataflowCase = { name: 'a client that says nothing', endpoint: name, sends: '', split: false }
+  const { deadLetters } = await play(alone, nothing, [])
+  return deadLetters.map(({ step, reason }) => `${step}: ${reason}`)
+}
+
+function hasUserCode({ definition, options, otherwise = [] }: StepPlan): boolean {
+  if (definition.kind === 'step' && definition.runsUserCode !== undefined) return true
+  return [...otherwise, ...nestedIn(options).flatMap(({ steps }) => steps)].some(hasUserCode)
+}
+
 interface Outcome {
   readonly replies: Buffer
   /** By id and by name of the step. */
   readonly sinks: ReadonlyMap<string, readonly unknown[]>
-  readonly deadLetters: readonly { readonly code: string; readonly raw: string; readonly reason: string }[]
+  readonly deadLetters: readonly DeadLetter[]
+}
+
+interface DeadLetter {
+  readonly code: string
+  readonly raw: string
+  readonly reason: string
+  readonly step: string
 }
 
 interface Chunking {
@@ -62,13 +92,13 @@ function chunkings(bytes: Buffer): Chunking[] {
 async function play(plan: Plan, test: DataflowCase, chunks: readonly Buffer[]): Promise<Outcome> {
   const transport = createMemoryTransport()
   const sinks = new Map<string, unknown[]>()
-  const deadLetters: { code: string; raw: string; reason: string }[] = []
+  const deadLetters: DeadLetter[] = []
   const server = createServerFromPlan(plan, {
     transport,
     clock: createTestClock(),
     deadLetters: {
-      async add(message, error) {
-        return deadLetters.push({ code: error.code, raw: shown(message.raw), reason: error.message })
+      async add(message, error, step) {
+        return deadLetters.push({ code: error.code, raw: shown(message.raw), reason: error.message, step })
       },
     },
     replaceSink: (step) => standIn(step, sinks, test.failing ?? {}),

@@ -1,5 +1,6 @@
+import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
-import { createRegistry, defineFormat, SluiceError, z } from '../../src/index.ts'
+import { createRegistry, defineFormat, defineStep, SluiceError, z } from '../../src/index.ts'
 import { eventually } from '../support/parts.ts'
 import { Peer } from '../support/peer.ts'
 import { start } from '../support/server.ts'
@@ -86,5 +87,36 @@ describe('a message', () => {
     await using running = await start({ listen: { a: { port: 0, onError, dataflow } } })
     await using peer = await Peer.connect(running.port())
     expect(await peer.send('bad\nslow\n').finish().end()).toBe('bad step_failed\nslow step_timeout\n')
+  })
+})
+
+describe('a stop', () => {
+  it('closes everything, also when a part cannot be closed, and is not delayed by a long time to wait', async () => {
+    const closed: string[] = []
+    const registry = createRegistry()
+    for (const name of ['first', 'second', 'third']) {
+      registry.add(
+        defineStep({
+          name,
+          summary: 'Closes.',
+          options: z.strictObject({}),
+          examples: [],
+          create: () => ({
+            run: (message) => message,
+            close() {
+              closed.push(name)
+              if (name === 'second') throw new Error('cannot close')
+            },
+          }),
+        }),
+      )
+    }
+    const dataflow = [{ first: {} }, { second: {} }, { third: {} }] as never
+    const running = await start({ listen: { a: { port: 0, dataflow } } }, { registry })
+    const warned = once(process, 'warning')
+    await running.server.stop({ deadline: Number.POSITIVE_INFINITY })
+    expect(closed).toEqual(['third', 'second', 'first'])
+    expect(String((await warned)[0])).toContain('cannot close')
+    await running[Symbol.asyncDispose]()
   })
 })
