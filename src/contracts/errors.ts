@@ -93,7 +93,6 @@ export const closeReasons = {
   first_frame_timeout: 'No frame arrived within limits.firstFrameTimeout.',
   idle_timeout: 'No bytes arrived within limits.idleTimeout.',
   write_timeout: 'The other side did not read what it was sent within limits.writeTimeout.',
-  slow_consumer: 'More than limits.maxQueued bytes waited for the other side, which does not read.',
   too_many_connections: 'limits.maxConnections was reached.',
   connect_failed: 'A step of onConnect failed.',
   tls_failed: 'The TLS handshake failed.',

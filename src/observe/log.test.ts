@@ -87,7 +87,7 @@ describe('json', () => {
     events.emit('connection.refused', { endpoint: 'scales', remote, reason: 'tls_failed', detail: 'unknown CA', hint })
     events.emit('connection.spoke', { client, bytes: Buffer.from('SSH-2.0-OpenSSH_9.7\r\n') })
     events.emit('connection.spoke', { client, bytes: Buffer.from('GET / HTTP/1.1\r\n') })
-    for (const reason of ['client_closed', 'write_timeout', 'slow_consumer'] as const) {
+    for (const reason of ['client_closed', 'write_timeout', 'idle_timeout'] as const) {
       events.emit('connection.closed', { client, reason, detail: '' })
     }
     expect(lines().slice(0, 2)).toMatchObject([
