@@ -28,7 +28,10 @@ export interface World extends Omit<PartContext, 'id' | 'endpoint' | 'codec' | '
 /** Endpoints that are ready for the engine, and the way to close what their parts have opened. */
 export interface Built {
   readonly endpoints: readonly (ListenSpec | ConnectSpec)[]
-  /** Closes steps and sinks, last created first. */
+  /**
+   * Closes steps and sinks, last created first, also those behind one that cannot be closed.
+   * @throws AggregateError what they threw, once all have been closed
+   */
   close(): Promise<void>
 }
 
@@ -43,7 +46,8 @@ export async function build(plan: Plan, world: World): Promise<Built> {
     for (const endpoint of plan.endpoints) endpoints.push(await builder.endpoint(endpoint))
     return { endpoints, close: () => builder.close() }
   } catch (thrown) {
-    await builder.close()
+    // Why it could not be built is what the user needs to know, whatever else the cleanup finds.
+    await builder.close().catch(() => {})
     throw thrown
   }
 }
@@ -60,7 +64,17 @@ class Builder {
   }
 
   async close(): Promise<void> {
-    for (const close of this.#closers.splice(0).reverse()) await close()
+    const errors: unknown[] = []
+    for (const close of this.#closers.splice(0).reverse()) {
+      try {
+        await close()
+      } catch (thrown) {
+        errors.push(thrown)
+      }
+    }
+    if (errors.length === 0) return
+    const texts = errors.map((error) => toSluiceError(error).message)
+    throw new AggregateError(errors, `not everything could be closed: ${texts.join('; ')}`)
   }
 
   async endpoint(plan: EndpointPlan): Promise<ListenSpec | ConnectSpec> {
@@ -132,13 +146,21 @@ class Builder {
     })
   }
 
-  /** Replaces the dataflows that a plan left inside options, wherever they are. */
+  /**
+   * Replaces the dataflows that a plan left inside options, wherever they are. One after the other: were they built side
+   * by side, those that go on when one fails would open what nobody closes.
+   */
   async #resolve(value: unknown, scope: Scope): Promise<unknown> {
     if (value instanceof PlannedDataflow) return this.#dataflow(value.steps, scope)
-    if (Array.isArray(value)) return Promise.all(value.map((item) => this.#resolve(item, scope)))
+    if (Array.isArray(value)) {
+      const items: unknown[] = []
+      for (const item of value) items.push(await this.#resolve(item, scope))
+      return items
+    }
     if (value === null || typeof value !== 'object' || Object.getPrototypeOf(value) !== Object.prototype) return value
-    const entries = Object.entries(value).map(async ([key, item]) => [key, await this.#resolve(item, scope)] as const)
-    return Object.fromEntries(await Promise.all(entries))
+    const entries: [string, unknown][] = []
+    for (const [key, item] of Object.entries(value)) entries.push([key, await this.#resolve(item, scope)])
+    return Object.fromEntries(entries)
   }
 
   #context({ id }: StepPlan, { plan, codec, counters }: Scope): PartContext {
