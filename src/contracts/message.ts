@@ -196,8 +196,12 @@ export class Batch<T = unknown> {
 
   /** @param format has already said by `acceptsAll` that it can read every frame */
   static ofReads(reads: readonly Read[], format: Format, source: Source): Batch {
-    const all = reads.map(({ frames }) => frames)
-    const length = all.reduce((sum, { count }) => sum + count, 0)
+    const all: Frames[] = []
+    let length = 0
+    for (const { frames } of reads) {
+      all.push(frames)
+      length += frames.count
+    }
     return new Batch<unknown>(length, undefined, all, format, source, () => {
       const messages: Message[] = []
       for (const { frames, time, sequence } of reads) {

@@ -50,7 +50,7 @@ export class Replies {
   echo(frames: readonly Frames[]): boolean {
     if (this.count > 0 || this.#codec.framing.encodeFrames === undefined) return false
     this.#echoed = frames
-    this.count = frames.reduce((sum, { count }) => sum + count, 0)
+    for (const { count } of frames) this.count += count
     return true
   }
 
@@ -69,9 +69,11 @@ export class Replies {
     this.#first = NO_RUN
     if (this.count === 0) return undefined
     const writer = new ByteWriter()
-    for (const frames of this.#echoed ?? []) this.#codec.framing.encodeFrames!(frames, writer)
-    for (const piece of this.#slots) if (piece !== undefined) writer.write(piece)
-    this.#slots.length = 0
+    for (const frames of this.#echoed ?? NONE) this.#codec.framing.encodeFrames!(frames, writer)
+    if (this.#slots.length > 0) {
+      for (const piece of this.#slots) if (piece !== undefined) writer.write(piece)
+      this.#slots.length = 0
+    }
     this.#echoed = undefined
     this.count = 0
     return writer.empty ? undefined : writer.take()
@@ -90,6 +92,7 @@ export class Replies {
   }
 }
 
+const NONE: readonly Frames[] = []
 const NO_RUN = Number.POSITIVE_INFINITY
 
 function join(a: string | Buffer, b: string | Buffer): string | Buffer {

@@ -74,7 +74,7 @@ const latin1: Format<string> = {
 function acceptsAll({ bytes, starts, ends }: Frames): boolean {
   const count = starts.length
   if (count === 0) return true
-  if (!isUtf8(bytes.subarray(starts[0], ends[count - 1]))) return false
+  if (!isUtf8(bytes) && !isUtf8(bytes.subarray(starts[0], ends[count - 1]))) return false
   for (let i = 0; i < count; i++) {
     if ((bytes[starts[i]!]! & 0xc0) === 0x80 || (bytes[ends[i]!]! & 0xc0) === 0x80) return false
   }

@@ -82,12 +82,12 @@ class Line implements Framing {
         to = end + length
         continue
       }
-      if (to > from) out.write(bytes.subarray(from, to))
+      if (to > from) out.write(slice(bytes, from, to))
       from = start
       to = asItIs ? end + length : start
       if (!asItIs) this.encode(bytes.subarray(start, end), out)
     }
-    if (to > from) out.write(bytes.subarray(from, to))
+    if (to > from) out.write(slice(bytes, from, to))
   }
 }
 
@@ -108,6 +108,11 @@ class LineDecoder implements Decoder {
     found.end = at > from && bytes[at - 1] === CR ? at - 1 : at
     return at + 1
   }
+}
+
+/** A small read is often one frame, and a view of all of it costs more than the look. */
+function slice(bytes: Buffer, from: number, to: number): Buffer {
+  return from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to)
 }
 
 function containsLineFeed(): SluiceError {
