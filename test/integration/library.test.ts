@@ -279,7 +279,7 @@ describe('importing the library', () => {
   })
 
   it('would be noticed here', async () => {
-    const urls = await loadedBy(`${source}cli/run.ts`)
+    const urls = await loadedBy(`${source}cli/run-file.ts`)
     expect(unwanted(urls).some((url) => url.includes('/admin/'))).toBe(true)
     expect(unwanted(urls).some((url) => url.includes('/node_modules/'))).toBe(true)
   })
