@@ -83,7 +83,8 @@ class PlannedServer implements Server {
     this.#wiring = wiring
     // A listener's own mistake must not stop the server, and must not pass in silence either.
     this.events = createEvents(warn)
-    this.#deadLetters = wiring.deadLetters ?? createDeadLetters(this.#storage, this.#dataDir)
+    this.#deadLetters =
+      wiring.deadLetters ?? createDeadLetters(this.#storage, this.#dataDir, { signal: this.#late.signal })
   }
 
   get #dataDir(): string {
