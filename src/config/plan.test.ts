@@ -45,7 +45,7 @@ describe('a configuration without mistakes', () => {
       limits: {
         maxConnections: 10_000,
         maxFrameLength: 1024 ** 2,
-        maxQueued: 1024 ** 2,
+        maxQueued: 256 * 1024,
         frameTimeout: 30_000,
         writeTimeout: 10_000,
         idleTimeout: 0,

@@ -41,7 +41,7 @@ const directions = <Schema extends z.ZodType>(option: () => Schema, what: string
 const limits = {
   maxFrameLength: size().prefault('1MiB').describe('Longest frame that is accepted.'),
   maxQueued: size()
-    .prefault('1MiB')
+    .prefault('256KiB')
     .describe('Most bytes that may wait for the dataflow, or wait to be sent, for one connection.'),
   frameTimeout: duration({ off: true }).prefault('30s').describe('Time in which a frame must end once it has begun.'),
   writeTimeout: duration({ off: true })
