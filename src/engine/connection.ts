@@ -138,7 +138,7 @@ export class Connection implements Source, SocketHandler, Timed {
 
   reply(sequence: number, kind: PayloadKind, content: unknown): void {
     if (!this.#replies.add(sequence, kind, content)) this.#host.lost(this.client, 1)
-    else if (this.#lane === 'waiting') queueMicrotask(() => this.#guard(() => this.#sendFirst()))
+    else if (this.#lane === 'waiting') queueMicrotask(() => this.#sendFirst())
   }
 
   echo(frames: readonly Frames[]): boolean {
@@ -240,7 +240,12 @@ export class Connection implements Source, SocketHandler, Timed {
   #pump(): void {
     if (this.#lane === 'idle' && this.#jobs.length > 0) {
       this.#lane = 'running'
-      const run = this.#guard(() => this.#runNext())
+      let run: Promise<void> | undefined
+      try {
+        run = this.#runNext()
+      } catch (thrown) {
+        this.#fail(thrown)
+      }
       const waits = run !== undefined || this.#jobs.length > 0
       this.#lane = waits ? 'waiting' : 'idle'
       if (waits) void this.#pumpAfter(run)
@@ -251,21 +256,16 @@ export class Connection implements Source, SocketHandler, Timed {
   }
 
   /** Between two runs the other connections get their turn, whether the runs waited for anything or not. */
-  async #pumpAfter(run: Promise<void> | void): Promise<void> {
-    await run
+  async #pumpAfter(run: Promise<void> | undefined): Promise<void> {
+    await run?.catch((thrown) => this.#fail(thrown))
     if (this.#jobs.length > 0) await nextTurn()
     this.#lane = 'idle'
     this.#pump()
   }
 
-  /** What throws here is a defect, of Sluice or of a part. It ends this connection and no other. */
-  #guard(work: () => Promise<void> | void): Promise<void> | void {
-    const fail = (thrown: unknown) => void this.terminate('internal', toSluiceError(thrown, 'internal').message)
-    try {
-      return work()?.catch(fail)
-    } catch (thrown) {
-      return fail(thrown)
-    }
+  /** What throws in the lane is a defect, of Sluice or of a part. It ends this connection and no other. */
+  #fail(thrown: unknown): void {
+    this.terminate('internal', toSluiceError(thrown, 'internal').message)
   }
 
   #runNext(): Promise<void> | undefined {
@@ -378,8 +378,12 @@ export class Connection implements Source, SocketHandler, Timed {
 
   #sendFirst(): void {
     if (this.#phase === 'closed') return
-    const bytes = this.#replies.takeFirst()
-    if (bytes !== undefined) this.#write(bytes, 1)
+    try {
+      const bytes = this.#replies.takeFirst()
+      if (bytes !== undefined) this.#write(bytes, 1)
+    } catch (thrown) {
+      this.#fail(thrown)
+    }
   }
 
   /** Sends the answers of a run in one write. Gives a promise when the client must first read what was written to it. */

@@ -3,7 +3,7 @@ import { Batch, type Dataflow, type Failures, Message } from '../contracts/messa
 import type { Expression } from '../contracts/schema.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import type { Step, StepResult } from '../contracts/step.ts'
-import { type DataflowHooks, FailureList, runOnError, Told } from './failures.ts'
+import { type DataflowHooks, Drops, FailureList, runOnError, Told } from './failures.ts'
 
 /** One step of a dataflow with what stands around it. */
 export interface StageSpec {
@@ -143,19 +143,16 @@ function collect(progress: Progress, message: Message, result: StepResult, failu
 
 /** Counts what a step drops and takes it through `else`, where it ends. */
 function withDrops(stage: Stage, otherwise: Dataflow | undefined, hooks: DataflowHooks): Stage {
+  const leave = (passed: Batch, { dropped, failures }: Drops): Batch | Promise<Batch> => {
+    if (dropped === undefined) return passed
+    hooks.dropped(dropped.length)
+    const ended = otherwise?.run(Batch.of(dropped), failures)
+    return ended instanceof Promise ? ended.then(() => passed) : passed
+  }
   return (batch, failures) => {
-    const dropped: Message[] = []
-    const leave = (passed: Batch): Batch | Promise<Batch> => {
-      if (dropped.length === 0) return passed
-      hooks.dropped(dropped.length)
-      const ended = otherwise?.run(Batch.of(dropped), failures)
-      return ended instanceof Promise ? ended.then(() => passed) : passed
-    }
-    const result = stage(batch, {
-      add: (message, error, at) => failures.add(message, error, at),
-      drop: (message) => dropped.push(message),
-    })
-    return result instanceof Promise ? result.then(leave) : leave(result)
+    const drops = new Drops(failures)
+    const result = stage(batch, drops)
+    return result instanceof Promise ? result.then((passed) => leave(passed, drops)) : leave(result, drops)
   }
 }
 

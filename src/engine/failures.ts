@@ -31,6 +31,26 @@ export class FailureList implements Failures {
   }
 }
 
+/** Keeps what a step drops, and passes on what failed in it. */
+export class Drops implements Failures {
+  readonly failures: Failures
+  /** Undefined until something is dropped. */
+  dropped: Message[] | undefined = undefined
+
+  constructor(failures: Failures) {
+    this.failures = failures
+  }
+
+  add(message: Message, error: SluiceError, step?: string): void {
+    this.failures.add(message, error, step)
+  }
+
+  drop(message: Message): void {
+    this.dropped ??= []
+    this.dropped.push(message)
+  }
+}
+
 /** Passes on what a stage tells of its messages, and remembers of which: none may fail twice. */
 export class Told implements Failures {
   /** What is told from now on is ignored. */
