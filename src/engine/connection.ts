@@ -100,9 +100,7 @@ export class Connection implements Source, SocketHandler, Timed {
     client.lastSeen = time
     spec.counters.bytesIn += chunk.length
     this.#activeSince = deadlines.tick
-    for (let at = 0; at < chunk.length && this.#framer.broken === undefined; at += this.#framer.taken) {
-      this.#take(this.#framer.push(at === 0 ? chunk : chunk.subarray(at)), time)
-    }
+    this.#framer.feed(chunk, (frames) => this.#take(frames, time))
     if (this.#framer.broken !== undefined) this.finish('frame_error', this.#framer.broken.message)
     else this.#pump()
   }

@@ -43,6 +43,13 @@ export class Framer {
     return this.#length
   }
 
+  /** Takes all of a chunk and gives its frames portion by portion, until the stream is broken. */
+  feed(chunk: Buffer, take: (frames: Frames) => void): void {
+    for (let at = 0; at < chunk.length && this.broken === undefined; at += this.taken) {
+      take(this.push(at === 0 ? chunk : chunk.subarray(at)))
+    }
+  }
+
   /**
    * Takes bytes that were read and gives the frames that they completed. They must not be changed afterwards. It may take
    * only the first part, as `taken` tells; push the others again. So a large chunk behind an unfinished frame need not be

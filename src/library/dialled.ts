@@ -162,9 +162,9 @@ class DialledSocket<In, Out> implements Dialled<In, Out>, SocketHandler {
   }
 
   onData(chunk: Buffer): void {
-    for (let at = 0; at < chunk.length && this.#failure === undefined; at += this.#framer.taken) {
-      this.#take(this.#framer.push(chunk.subarray(at)))
-    }
+    this.#framer.feed(chunk, (frames) => {
+      if (this.#failure === undefined) this.#take(frames)
+    })
   }
 
   onEnd(): void {

@@ -29,11 +29,7 @@ export function decodeAll(framing: Framing, reads: readonly Buffer[], options: D
       else outcome.push(sign + show(bytes))
     }
   }
-  for (const read of reads) {
-    for (let at = 0; at < read.length && framer.broken === undefined; at += framer.taken) {
-      take(framer.push(read.subarray(at)))
-    }
-  }
+  for (const read of reads) framer.feed(read, take)
   take(framer.end())
   return outcome
 }

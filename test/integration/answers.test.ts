@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
-import { createRegistry, defineSink, z } from '../../src/index.ts'
+import { registryWith } from '../support/parts.ts'
 import { Peer } from '../support/peer.ts'
 import { start } from '../support/server.ts'
 
@@ -137,18 +137,7 @@ describe('answers', () => {
 
   it('before a slow sink leave at once, those behind it when it has confirmed', async () => {
     const { promise: released, resolve: release } = Promise.withResolvers<void>()
-    const registry = createRegistry()
-    registry.add(
-      defineSink({
-        name: 'held',
-        summary: 'Confirms when the test says so.',
-        options: z.strictObject({}),
-        examples: [],
-        confirms: () => 'os',
-        finished: 'the test says so',
-        create: () => ({ write: () => released, close: () => undefined }),
-      }),
-    )
+    const registry = registryWith('held', () => released)
     const dataflow = [{ reply: 'received' }, { held: {} }, { reply: 'stored' }] as never
     await using running = await start({ listen: { two: { port: 0, dataflow } } }, { registry })
     await using peer = await Peer.connect(running.port())
@@ -158,29 +147,15 @@ describe('answers', () => {
   })
 
   it('keep the order of each of 100 connections behind a slow sink', async () => {
-    const registry = createRegistry()
     const stored = new Map<string, number[]>()
-    registry.add(
-      defineSink({
-        name: 'slow',
-        summary: 'Takes a while, longer for some.',
-        options: z.strictObject({}),
-        examples: [],
-        confirms: () => 'os',
-        finished: 'a while has passed',
-        create: () => ({
-          async write(batch) {
-            await new Promise((resolve) => setTimeout(resolve, batch.length % 7))
-            for (const { msg, client } of batch.messages) {
-              const list = stored.get(client.id) ?? []
-              stored.set(client.id, list)
-              list.push(Number(msg))
-            }
-          },
-          close: () => undefined,
-        }),
-      }),
-    )
+    const registry = registryWith('slow', async (batch) => {
+      await new Promise((resolve) => setTimeout(resolve, batch.length % 7))
+      for (const { msg, client } of batch.messages) {
+        const list = stored.get(client.id) ?? []
+        stored.set(client.id, list)
+        list.push(Number(msg))
+      }
+    })
     const dataflow = [{ slow: {} }, { reply: '${msg}' }] as never
     await using running = await start({ listen: { many: { port: 0, dataflow } } }, { registry })
     const numbers = Array.from({ length: 50 }, (_, i) => i)
@@ -202,18 +177,7 @@ describe('answers', () => {
 
   it('that come too late for their client are counted, and the message stays delivered', async () => {
     const { promise: released, resolve: release } = Promise.withResolvers<void>()
-    const registry = createRegistry()
-    registry.add(
-      defineSink({
-        name: 'held',
-        summary: 'Confirms when the test says so.',
-        options: z.strictObject({}),
-        examples: [],
-        confirms: () => 'os',
-        finished: 'the test says so',
-        create: () => ({ write: () => released, close: () => undefined }),
-      }),
-    )
+    const registry = registryWith('held', () => released)
     const dataflow = [{ held: {} }, { reply: 'stored' }] as never
     await using running = await start({ listen: { two: { port: 0, dataflow } } }, { registry })
     const peer = await Peer.connect(running.port())
