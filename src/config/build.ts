@@ -7,7 +7,8 @@ import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
 import type { Framing } from '../contracts/framing.ts'
 import type { Dataflow } from '../contracts/message.ts'
-import type { Sink } from '../contracts/sink.ts'
+import type { Batching, Sink } from '../contracts/sink.ts'
+import { withMerging } from '../delivery/merging.ts'
 import { withRetry } from '../delivery/retry.ts'
 import { createDataflow, oneByOne, type StageSpec } from '../engine/dataflow.ts'
 import { countDeadLetters, createHooks } from '../engine/endpoint.ts'
@@ -137,8 +138,9 @@ class Builder {
     const { events, signal } = this.#world
     const options = await this.#resolve(plan.options, scope)
     const sink = await placed(plan, plan.name, () => definition.create(options, this.#context(plan, scope)))
-    this.#closers.push(() => sink.close())
-    return withRetry(sink, {
+    const merged = definition.batching === undefined ? sink : withMerging(sink, batchingOf(options))
+    this.#closers.push(() => merged.close())
+    return withRetry(merged, {
       ...plan.retry,
       step: plan.id,
       signal,
@@ -164,7 +166,7 @@ class Builder {
   }
 
   #context({ id }: StepPlan, { plan, codec, counters }: Scope): PartContext {
-    const { clock, clients, storage, deadLetters, tcp, signal, lineFraming, events } = this.#world
+    const { clock, clients, storage, deadLetters, tcp, signal, lineFraming, importPackage, events } = this.#world
     return {
       id,
       endpoint: plan.name,
@@ -176,6 +178,7 @@ class Builder {
       deadLetters: countDeadLetters(deadLetters, counters, events),
       tcp,
       signal,
+      importPackage,
       resolvePath: (path) => resolve(this.#plan.baseDir, path),
       share: this.#share,
       log: (level, text, message) => events.emit('part.logged', { level, step: id, text, client: message?.client }),
@@ -204,6 +207,11 @@ async function placed<T>(
       ...(hint !== undefined && { hint }),
     })
   }
+}
+
+/** The options that `defineSink` has added to those of a sink that says `batching`. */
+function batchingOf(options: unknown): Batching {
+  return options as Batching
 }
 
 /** What a dataflow needs to know of the endpoint that it belongs to. */

@@ -16,6 +16,7 @@ import { adoptSocket, type NetSocket } from '../transports/net-socket.ts'
 import { createTcp } from '../transports/tcp.ts'
 import { type Built, build } from './build.ts'
 import { requireDataFolder } from './data-folder.ts'
+import { importPackage } from './packages.ts'
 import type { Plan, StepPlan } from './plan.ts'
 
 /** A server made from a plan: what `createServer` gives, and what `sluice run` runs. */
@@ -125,10 +126,11 @@ class PlannedServer implements Server {
         tcp: this.#wiring.transport ?? createTcp(),
         signal: this.#late.signal,
         lineFraming: this.#plan.lineFraming,
+        importPackage: (name) => importPackage(name, this.#plan.baseDir),
         ...(this.#wiring.replaceSink && { replaceSink: this.#wiring.replaceSink }),
       })
       this.#late.signal.throwIfAborted()
-      this.#engine = new Engine(this.#built.endpoints, { events, clock, deadLetters }, clients)
+      this.#engine = new Engine(this.#built.endpoints, { events, clock, boot: clock.uuid(), deadLetters }, clients)
       await this.#engine.start()
     } catch (thrown) {
       await this.#close()

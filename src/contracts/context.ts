@@ -28,6 +28,14 @@ export interface PartContext {
   readonly tcp: Transport
   /** Aborted when the server stops without waiting any longer. */
   readonly signal: AbortSignal
+  /**
+   * Loads a package that only this part needs, so that nobody else has to install it. It is looked for beside the
+   * configuration file, then beside Sluice.
+   * @param name as it is imported, `pg` say
+   * @returns what the package exports
+   * @throws SluiceError `package_missing`, saying what to install
+   */
+  importPackage(name: string): Promise<unknown>
   /** A path of the configuration, made absolute: relative ones start at the configuration file's folder. */
   resolvePath(path: string): string
   /**

@@ -1,8 +1,9 @@
 import type { PartContext } from './context.ts'
+import { type DeliveryInput, type DeliveryOptions, withDeliveryOptions } from './delivery.ts'
 import type { Format } from './format.ts'
 import type { Framing } from './framing.ts'
 import type { z } from './schema.ts'
-import type { Confirmation, Sink } from './sink.ts'
+import type { Batching, Confirmation, Sink } from './sink.ts'
 import type { Step } from './step.ts'
 
 /**
@@ -150,6 +151,11 @@ export interface SinkDefinition<
   confirms(options: z.output<Options>): Confirmation
   /** When it has finished with a message, for `sluice check`: "the row is committed". */
   readonly finished: string
+  /**
+   * The sink gains by getting the messages of many connections in one write. These are the defaults of the options
+   * `maxBatch`, `maxWait` (0) and `maxInFlight` (1), which every such sink then has.
+   */
+  readonly batching?: Pick<Batching, 'maxBatch'> & Partial<Batching>
   /** Resolves when the destination is ready. Called before the endpoint listens. */
   create(options: z.output<Options>, context: PartContext): Sink | Promise<Sink>
 }
@@ -182,9 +188,19 @@ export function defineStep<const Name extends string, Options extends z.ZodType,
   return { kind: 'step', ...definition }
 }
 
-/** Declares a sink. */
+/**
+ * Declares a sink. The options with which a user says how it is delivered to are added to its own.
+ * @param definition its options are a mapping: a `z.strictObject`
+ */
 export function defineSink<const Name extends string, Options extends z.ZodType, const Short extends string = never>(
   definition: Omit<SinkDefinition<Name, Options, Short>, 'kind'>,
-): SinkDefinition<Name, Options, Short> {
-  return { kind: 'sink', ...definition }
+): SinkDefinition<Name, Delivered<Options>, Short> {
+  const options = withDeliveryOptions(definition.options, definition.batching) as Delivered<Options>
+  return { kind: 'sink', ...definition, options }
 }
+
+/** The options of a sink, with those of delivery. */
+type Delivered<Options extends z.ZodType> = z.ZodType<
+  z.output<Options> & DeliveryOptions,
+  z.input<Options> & DeliveryInput
+>

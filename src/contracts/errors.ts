@@ -32,6 +32,7 @@ export const failures = {
   tls_failed: 'The TLS handshake failed.',
   storage_failed: 'The embedded database could not be read or written.',
   kept_by_step: 'A deadLetter step kept the message on purpose.',
+  package_missing: 'A part needs a package that is not installed.',
   script_failed: 'A script threw an error or could not be loaded.',
   internal: 'A defect of Sluice itself.',
 } as const satisfies Record<string, string>
@@ -48,6 +49,8 @@ export interface SluiceErrorOptions {
   readonly hint?: string
   /** How often it was tried before it was given up. Default 1. */
   readonly attempts?: number
+  /** Milliseconds before which another attempt makes no sense, when the destination said so. Default 0. */
+  readonly retryAfter?: number
 }
 
 /** The one error type of the runtime. A part throws it when it knows the code; anything else thrown becomes `step_failed`. */
@@ -57,6 +60,7 @@ export class SluiceError extends Error {
   readonly retryable: boolean
   readonly hint: string | undefined
   readonly attempts: number
+  readonly retryAfter: number
 
   constructor(code: FailureCode, message: string, options: SluiceErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -64,6 +68,7 @@ export class SluiceError extends Error {
     this.retryable = options.retryable ?? false
     this.hint = options.hint
     this.attempts = options.attempts ?? 1
+    this.retryAfter = options.retryAfter ?? 0
   }
 }
 

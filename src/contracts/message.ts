@@ -19,6 +19,8 @@ export interface ErrorInfo {
 /** Where messages come from and where their answers go: a connection, or a timer that has none. */
 export interface Source {
   readonly client: Client
+  /** Tells this run of the server from every other one. */
+  readonly boot: string
   readonly endpoint: string
   readonly clock: Clock
   /** Free values of this connection, written by the step `set` alone. */
@@ -55,6 +57,10 @@ export class Message<T = unknown> {
   readonly error: ErrorInfo | undefined
   /** The format that gives back `raw` for `msg`; undefined once the value has been changed. */
   readonly verbatim: Format | undefined
+  /** The key that the endpoint's `key:` gave; '' when it has none. */
+  readonly #key: string
+  /** Which one it is of several messages that a step made of one: `.0`, `.1`; '' when it is the only one. */
+  readonly #part: string
   readonly #bytes: Buffer
   readonly #start: number
   readonly #end: number
@@ -70,6 +76,8 @@ export class Message<T = unknown> {
     end: number,
     verbatim: Format | undefined,
     error: ErrorInfo | undefined,
+    key = '',
+    part = '',
   ) {
     this.msg = msg
     this.source = source
@@ -81,6 +89,8 @@ export class Message<T = unknown> {
     this.#end = end
     this.verbatim = verbatim
     this.error = error
+    this.#key = key
+    this.#part = part
   }
 
   /**
@@ -107,6 +117,15 @@ export class Message<T = unknown> {
   /** The frame as it was read: a view, never a copy. Empty for an event. */
   get raw(): Buffer {
     return this.#bytes.subarray(this.#start, this.#end)
+  }
+
+  /**
+   * Tells it from all other messages, and stays the same whenever it is tried again: what the endpoint's `key:` gave,
+   * else the run of the server, the connection and the sequence.
+   */
+  get key(): string {
+    const { boot, client } = this.source
+    return (this.#key === '' ? `${boot}-${client.id}-${this.sequence}` : this.#key) + this.#part
   }
 
   get client(): Client {
@@ -140,9 +159,27 @@ export class Message<T = unknown> {
     return this.#copy(this.msg, this.source, this.verbatim, error)
   }
 
-  #copy<U>(msg: U, source: Source, verbatim: Format | undefined, error: ErrorInfo | undefined): Message<U> {
+  /** The same message as one of several that a step made of one, so that each has a key of its own. */
+  asPart(index: number): Message<T> {
+    return this.#copy(this.msg, this.source, this.verbatim, this.error, this.#key, `${this.#part}.${index}`)
+  }
+
+  /** The same message with what the endpoint's `key:` gave. */
+  withKey(key: string): Message<T> {
+    return this.#copy(this.msg, this.source, this.verbatim, this.error, key)
+  }
+
+  #copy<U>(
+    msg: U,
+    source: Source,
+    verbatim: Format | undefined,
+    error: ErrorInfo | undefined,
+    key = this.#key,
+    part = this.#part,
+  ): Message<U> {
     const { event, time, sequence } = this
-    return new Message(msg, source, event, time, sequence, this.#bytes, this.#start, this.#end, verbatim, error)
+    const bytes = this.#bytes
+    return new Message(msg, source, event, time, sequence, bytes, this.#start, this.#end, verbatim, error, key, part)
   }
 }
 

@@ -11,6 +11,16 @@ export const confirmations = {
 /** A key of {@link confirmations}. */
 export type Confirmation = keyof typeof confirmations
 
+/** How the writes of many connections are merged for a sink. */
+export interface Batching {
+  /** Most messages of one write. */
+  readonly maxBatch: number
+  /** Milliseconds for which a write that is not full waits for more. */
+  readonly maxWait: number
+  /** Most writes that are under way at once. */
+  readonly maxInFlight: number
+}
+
 /** What became of each message of a batch: undefined at index i means message i was delivered. */
 export type Outcomes = readonly (SluiceError | undefined)[]
 
@@ -21,9 +31,12 @@ export type Outcomes = readonly (SluiceError | undefined)[]
 export interface Sink {
   /**
    * Delivers a batch. Finished (by returning, or by its promise) means confirmed. May be called again before the last
-   * call has finished: calls of different connections overlap, and merging them is the sink's gain.
+   * call has finished: calls of different connections overlap. A sink whose definition says `batching` gets the
+   * messages of many connections in one call, and as many calls at once as the options allow.
    * @returns nothing when all were delivered, else the outcome of each message
-   * @throws when none was delivered; `retryable` on the error says whether trying again makes sense
+   * @throws when none was delivered; `retryable` on the error says whether trying again makes sense. One that is not is
+   *   taken to be about a message in the batch: with `batching` the halves are then tried apart, so that the message
+   *   fails alone
    */
   write(batch: Batch): void | Outcomes | Promise<void | Outcomes>
   /** Delivers what is begun, then frees everything. Called once. */

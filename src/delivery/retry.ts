@@ -41,7 +41,7 @@ export interface RetryTiming {
 
 /**
  * Stands around a sink and tries messages again whose error is `retryable`, with exponential backoff and full jitter,
- * 100 ms doubling up to 5 s. Messages that were delivered, or refused for good, are not sent again; the others keep
+ * 100 ms doubling up to 5 s, and not before the time that a destination has asked for (`retryAfter`). Messages that were delivered, or refused for good, are not sent again; the others keep
  * their order. When the time is over, the last attempt has been made at its end, and what still fails has failed with
  * `sink_unavailable`, the sink's own error being its cause.
  *
@@ -85,7 +85,8 @@ async function retry(sink: Sink, options: RetryOptions, batch: Batch, first: Out
   while (open.length > 0) {
     const left = forMs - (timing.now() - since)
     if (left <= 0 || attempts > max || signal.aborted) break
-    const wait = Math.min(backoff.next(), Math.ceil(left))
+    const asked = Math.max(...open.map((position) => outcomes[position]!.retryAfter))
+    const wait = Math.min(Math.max(backoff.next(), asked), Math.ceil(left))
     onRetry(attempts, outcomes[open[0]!]!, wait)
     await timing.wait(wait, signal)
     if (signal.aborted) break

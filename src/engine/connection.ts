@@ -72,6 +72,10 @@ export class Connection implements Source, SocketHandler, Timed {
     return this.#sequence
   }
 
+  get boot(): string {
+    return this.#host.surroundings.boot
+  }
+
   get clock(): Clock {
     return this.#host.surroundings.clock
   }

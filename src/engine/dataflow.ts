@@ -138,7 +138,8 @@ function collect(progress: Progress, message: Message, result: StepResult, failu
   progress.changed = true
   if (result === undefined) failures.drop?.(message)
   else if (result instanceof Message) progress.passed.push(result)
-  else progress.passed.push(...result)
+  else if (result.length === 1) progress.passed.push(result[0]!)
+  else for (const [i, part] of result.entries()) progress.passed.push(part.asPart(i))
 }
 
 /** Counts what a step drops and takes it through `else`, where it ends. */

@@ -71,6 +71,8 @@ export interface PollSpec {
 export interface Surroundings {
   readonly events: Events
   readonly clock: Clock
+  /** Tells this run of the server from every other one: a part of each message's key. */
+  readonly boot: string
   readonly deadLetters: DeadLetters
 }
 

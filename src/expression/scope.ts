@@ -14,6 +14,7 @@ export const scopeVariables = {
   event: '"message", "connect" or "disconnect"',
   received: 'time at which the last byte of the message was read',
   endpoint: 'name of the endpoint',
+  key: "what tells the message from all others, also when it is tried again: the endpoint's key, else a text of its own",
   state: 'values of this connection, written by set',
   error: 'in onError: error.message, error.code, error.step and error.retryable; null elsewhere',
   env: 'the environment: env.NAME',
@@ -48,6 +49,8 @@ export function scopeVariable(node: ASTNode, name: ScopeVariable): ScopeValue {
       return { run: (message) => new Date(message.time) }
     case 'endpoint':
       return { run: (message) => message.source.endpoint }
+    case 'key':
+      return { run: (message) => message.key }
     case 'state':
       return { run: (message) => ({ ...message.source.state }) }
     case 'error':

@@ -74,6 +74,7 @@ function withoutAnswers(source: Source): Source {
   return {
     client: source.client,
     endpoint: source.endpoint,
+    boot: source.boot,
     clock: source.clock,
     state: source.state,
     reply() {

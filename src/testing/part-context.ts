@@ -53,6 +53,7 @@ export function createTestContext(overrides: Partial<PartContext> = {}): TestCon
     },
     tcp: { listen: () => Promise.reject(absent('tcp')), dial: () => Promise.reject(absent('tcp')) },
     signal: new AbortController().signal,
+    importPackage: (name) => import(name),
     resolvePath: (path) => resolve(tmpdir(), path),
     share: createShare(),
     log: (level, text, message) => logs.push({ level, text, message }),
@@ -95,6 +96,7 @@ export function testSource(client: Partial<Client> = {}): TestSource {
   const source: TestSource = {
     client: { ...CLIENT, since: clock.now(), lastSeen: clock.now(), ...client },
     endpoint: client.endpoint ?? CLIENT.endpoint,
+    boot: 'boot',
     clock,
     state: {},
     replies: [],

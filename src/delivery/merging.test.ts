@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict'
+import { test } from 'vitest'
+import { SluiceError } from '../contracts/errors.ts'
+import type { Batch } from '../contracts/message.ts'
+import type { Batching, Outcomes, Sink } from '../contracts/sink.ts'
+import { createBatch } from '../testing/part-context.ts'
+import { withMerging } from './merging.ts'
+
+/** A sink whose writes finish when the test says so. */
+class GatedSink implements Sink {
+  readonly writes: {
+    readonly texts: readonly string[]
+    finish(outcomes?: Outcomes): void
+    fail(error: Error): void
+  }[] = []
+  closed = false
+
+  write(batch: Batch): Promise<void | Outcomes> {
+    const { promise, resolve, reject } = Promise.withResolvers<void | Outcomes>()
+    this.writes.push({ texts: textsOf(batch), finish: resolve, fail: reject })
+    return promise
+  }
+
+  close(): void {
+    this.closed = true
+  }
+
+  /** The texts of each write so far. */
+  get seen(): string[] {
+    return this.writes.map(({ texts }) => texts.join(' '))
+  }
+}
+
+function textsOf(batch: Batch): string[] {
+  return batch.messages.map(({ msg }) => String(msg))
+}
+
+function merge(sink: Sink, options: Partial<Batching> = {}): Sink {
+  return withMerging(sink, { maxBatch: 100, maxWait: 0, maxInFlight: 1, ...options })
+}
+
+const refused = (text: string) => new SluiceError('sink_failed', text)
+
+test('a write that finds nothing under way goes on at once; what comes meanwhile is joined', async () => {
+  const sink = new GatedSink()
+  const merged = merge(sink)
+  const first = merged.write(createBatch(['a']))
+  const others = [merged.write(createBatch(['b', 'c'])), merged.write(createBatch(['d']))]
+  assert.deepEqual(sink.seen, ['a'])
+  sink.writes[0]!.finish()
+  await first
+  assert.deepEqual(sink.seen, ['a', 'b c d'])
+  sink.writes[1]!.finish()
+  assert.deepEqual(await Promise.all(others), [undefined, undefined])
+})
+
+test('each message keeps its own outcome', async () => {
+  const sink = new GatedSink()
+  const merged = merge(sink)
+  const first = merged.write(createBatch(['a']))
+  const second = merged.write(createBatch(['b', 'c']))
+  const third = merged.write(createBatch(['d']))
+  const [c, d] = [refused('c'), refused('d')]
+  sink.writes[0]!.finish()
+  await first
+  sink.writes[1]!.finish([undefined, c, d])
+  assert.deepEqual(await second, [undefined, c])
+  assert.deepEqual(await third, [d])
+})
+
+test('a write is split at maxBatch, and its parts follow each other', async () => {
+  const sink = new GatedSink()
+  const merged = merge(sink, { maxBatch: 2, maxInFlight: 4 })
+  const long = merged.write(createBatch(['1', '2', '3', '4', '5']))
+  const other = merged.write(createBatch(['x']))
+  assert.deepEqual(sink.seen, ['1 2', 'x'])
+  const three = refused('3')
+  sink.writes[0]!.finish()
+  sink.writes[1]!.finish()
+  await other
+  assert.deepEqual(sink.seen, ['1 2', 'x', '3 4'])
+  sink.writes[2]!.finish([three, undefined])
+  await new Promise(setImmediate)
+  assert.deepEqual(sink.seen, ['1 2', 'x', '3 4', '5'])
+  sink.writes[3]!.finish()
+  assert.deepEqual(await long, [undefined, undefined, three, undefined, undefined])
+})
+
+test('at most maxInFlight writes are under way', () => {
+  const sink = new GatedSink()
+  const merged = merge(sink, { maxInFlight: 2 })
+  for (const text of ['a', 'b', 'c', 'd']) void merged.write(createBatch([text]))
+  assert.deepEqual(sink.seen, ['a', 'b'])
+})
+
+test('a refusal for good is narrowed down to the message that is to blame', async () => {
+  const accepted: string[] = []
+  const merged = merge({
+    write(batch) {
+      const texts = textsOf(batch)
+      if (texts.includes('bad')) throw refused(`bad among ${texts.length}`)
+      accepted.push(...texts)
+    },
+    close() {},
+  })
+  const outcomes = await merged.write(createBatch(['a', 'b', 'bad', 'c', 'd']))
+  assert.deepEqual(
+    (outcomes as Outcomes).map((error) => error?.message),
+    [undefined, undefined, 'bad among 1', undefined, undefined],
+  )
+  assert.deepEqual(accepted, ['a', 'b', 'c', 'd'])
+})
+
+test('a failure that may pass is not narrowed down: all of the batch may be tried again', async () => {
+  const sink = new GatedSink()
+  const merged = merge(sink)
+  const write = merged.write(createBatch(['a', 'b']))
+  const down = new SluiceError('sink_unavailable', 'down', { retryable: true })
+  sink.writes[0]!.fail(down)
+  assert.deepEqual(await write, [down, down])
+  assert.equal(sink.writes.length, 1)
+})
+
+test('with maxWait a write waits for others, until it is full', async () => {
+  const sink = new GatedSink()
+  const merged = merge(sink, { maxBatch: 3, maxWait: 60_000 })
+  void merged.write(createBatch(['a']))
+  void merged.write(createBatch(['b']))
+  assert.deepEqual(sink.seen, [])
+  void merged.write(createBatch(['c']))
+  assert.deepEqual(sink.seen, ['a b c'])
+})
+
+test('with maxWait a write that is not full goes on when its time is over', async () => {
+  const sink = new GatedSink()
+  const merged = merge(sink, { maxWait: 5 })
+  const write = merged.write(createBatch(['a']))
+  while (sink.writes.length === 0) await new Promise((resolve) => setTimeout(resolve, 1))
+  sink.writes[0]!.finish()
+  await write
+})
+
+test('close does not wait for company, and closes the sink when all is delivered', async () => {
+  const sink = new GatedSink()
+  const merged = merge(sink, { maxWait: 60_000 })
+  const write = merged.write(createBatch(['a']))
+  const closing = merged.close()
+  assert.deepEqual(sink.seen, ['a'])
+  assert.equal(sink.closed, false)
+  sink.writes[0]!.finish()
+  await write
+  await closing
+  assert.equal(sink.closed, true)
+})

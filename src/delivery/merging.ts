@@ -1,0 +1,156 @@
+import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { Batch, type Message } from '../contracts/message.ts'
+import type { Batching, Outcomes, Sink } from '../contracts/sink.ts'
+
+/**
+ * Stands around a sink and joins the writes of many connections:
+ *
+ * ```
+ *   write ─▶ ┌─────────┐   a free place, and full or old enough
+ *   write ─▶ │ waiting │ ──────────────────────────────────────▶ sink.write(at most maxBatch) ─▶ outcomes, each to its
+ *   write ─▶ └─────────┘   at most maxInFlight at once                                          own write
+ * ```
+ * A write that arrives while nothing is under way goes on at once; under load the next one collects what comes meanwhile.
+ * This holds nothing back and confirms nothing early: each write has finished when all its messages have an outcome.
+ *
+ * The messages of one write are delivered in their order: those that did not fit into a batch wait until the ones before
+ * them have their outcome. When the sink refuses a batch for good, its halves are tried apart, down to the message that
+ * is to blame, so that one bad row does not fail its neighbours.
+ */
+export function withMerging(sink: Sink, batching: Batching): Sink {
+  const merger = new Merger(sink, batching)
+  return {
+    write: (batch) => merger.write(batch),
+    close: async () => {
+      await merger.settled()
+      await sink.close()
+    },
+  }
+}
+
+/** One call of `write`, until all its messages have an outcome. */
+interface Waiting {
+  readonly messages: readonly Message[]
+  readonly outcomes: (SluiceError | undefined)[]
+  /** How many messages have an outcome. */
+  settled: number
+  failed: boolean
+  /** Some of its messages are under way. */
+  busy: boolean
+  /** When it was called; milliseconds of `performance.now`. */
+  readonly since: number
+  readonly resolve: (outcomes: void | Outcomes) => void
+}
+
+/** Messages of one waiting write that stand in a batch. */
+interface Share {
+  readonly of: Waiting
+  readonly count: number
+}
+
+class Merger {
+  readonly #sink: Sink
+  readonly #batching: Batching
+  /** In the order of the calls. */
+  #waiting: Waiting[] = []
+  #inFlight = 0
+  #timer: NodeJS.Timeout | undefined = undefined
+  /** Who waits for the end; then no write waits for company any more. */
+  #onSettled: (() => void)[] = []
+
+  constructor(sink: Sink, batching: Batching) {
+    this.#sink = sink
+    this.#batching = batching
+  }
+
+  write(batch: Batch): Promise<void | Outcomes> {
+    const { messages } = batch
+    if (messages.length === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      const outcomes = new Array<SluiceError | undefined>(messages.length).fill(undefined)
+      const since = performance.now()
+      this.#waiting.push({ messages, outcomes, settled: 0, failed: false, busy: false, since, resolve })
+      this.#begin()
+    })
+  }
+
+  /** Waits for no more company. Resolves when nothing is left. */
+  settled(): Promise<void> {
+    if (this.#waiting.length === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#onSettled.push(resolve)
+      this.#begin()
+    })
+  }
+
+  /** Begins as many writes as may begin now. */
+  #begin(): void {
+    while (this.#inFlight < this.#batching.maxInFlight) {
+      const shares = this.#choose()
+      if (shares.length === 0) return
+      this.#inFlight++
+      void this.#deliver(shares)
+    }
+  }
+
+  /** Takes what is due into one batch, oldest first; nothing when it is worth waiting for more. */
+  #choose(): readonly Share[] {
+    const { maxBatch, maxWait } = this.#batching
+    const shares: Share[] = []
+    let room = maxBatch
+    for (const waiting of this.#waiting) {
+      if (waiting.busy) continue
+      const count = Math.min(room, waiting.messages.length - waiting.settled)
+      shares.push({ of: waiting, count })
+      room -= count
+      if (room === 0) break
+    }
+    const [oldest] = shares
+    if (oldest === undefined) return shares
+    const left = oldest.of.since + maxWait - performance.now()
+    if (room > 0 && maxWait > 0 && left > 0 && this.#onSettled.length === 0) {
+      this.#timer ??= setTimeout(() => {
+        this.#timer = undefined
+        this.#begin()
+      }, Math.ceil(left))
+      return []
+    }
+    for (const { of } of shares) of.busy = true
+    return shares
+  }
+
+  async #deliver(shares: readonly Share[]): Promise<void> {
+    const messages = shares.flatMap(({ of, count }) => of.messages.slice(of.settled, of.settled + count))
+    const outcomes = await deliverApart(this.#sink, messages)
+    let at = 0
+    for (const { of, count } of shares) {
+      for (let i = 0; i < count; i++) {
+        const error = outcomes?.[at++]
+        if (error === undefined) continue
+        of.outcomes[of.settled + i] = error
+        of.failed = true
+      }
+      of.settled += count
+      of.busy = false
+      if (of.settled === of.messages.length) of.resolve(of.failed ? of.outcomes : undefined)
+    }
+    this.#waiting = this.#waiting.filter((waiting) => waiting.settled < waiting.messages.length)
+    this.#inFlight--
+    if (this.#waiting.length === 0) for (const resolve of this.#onSettled.splice(0)) resolve()
+    else this.#begin()
+  }
+}
+
+/** One write, and when the sink refuses it for good, one for each half. */
+async function deliverApart(sink: Sink, messages: readonly Message[]): Promise<void | Outcomes> {
+  try {
+    return await sink.write(Batch.of(messages))
+  } catch (thrown) {
+    const error = toSluiceError(thrown, 'sink_failed')
+    if (error.retryable || messages.length === 1) return new Array<SluiceError>(messages.length).fill(error)
+    const halves = [messages.slice(0, messages.length >> 1), messages.slice(messages.length >> 1)]
+    const outcomes: (SluiceError | undefined)[] = []
+    for (const half of halves) outcomes.push(...((await deliverApart(sink, half)) ?? half.map(() => undefined)))
+    return outcomes
+  }
+}
