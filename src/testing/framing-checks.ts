@@ -269,8 +269,7 @@ function randomFrames(bytes: Buffer, random: Random): Frames {
     if (random.int(0, 9) === 0) {
       frames.errors = (frames.errors ?? new Map()).set(frames.count, new SluiceError('frame_invalid', 'given up'))
     }
-    frames.starts.push(at)
-    frames.ends.push(end)
+    frames.push(at, end)
     at = end + random.int(1, 2)
   }
   return frames
