@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import type { Address, Clients } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { DeadLetters } from '../contracts/context.ts'
-import type { Observed, ObservedEndpoint } from '../contracts/counters.ts'
+import type { BufferCounters, Observed, ObservedEndpoint } from '../contracts/counters.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { createEvents, type Events } from '../contracts/events.ts'
 import type { Sink } from '../contracts/sink.ts'
@@ -15,7 +15,7 @@ import { createStorage } from '../storage/storage.ts'
 import { adoptSocket, type NetSocket } from '../transports/net-socket.ts'
 import { createTcp } from '../transports/tcp.ts'
 import { type Built, build } from './build.ts'
-import { requireDataFolder } from './data-folder.ts'
+import { DataFolder, requireDataFolder } from './data-folder.ts'
 import { importPackage } from './packages.ts'
 import type { Plan, StepPlan } from './plan.ts'
 
@@ -72,6 +72,7 @@ class PlannedServer implements Server {
   /** Aborted when the stop may take no longer. */
   readonly #late = new AbortController()
   readonly #storage = createStorage()
+  readonly #data: DataFolder
   readonly #deadLetters: DeadLetters & { close?(): Promise<void> }
   #engine: Engine | undefined = undefined
   #built: Built | undefined = undefined
@@ -84,12 +85,9 @@ class PlannedServer implements Server {
     this.#wiring = wiring
     // A listener's own mistake must not stop the server, and must not pass in silence either.
     this.events = createEvents(warn)
+    this.#data = new DataFolder(resolve(plan.baseDir, plan.data.dir))
     this.#deadLetters =
-      wiring.deadLetters ?? createDeadLetters(this.#storage, this.#dataDir, { signal: this.#late.signal })
-  }
-
-  get #dataDir(): string {
-    return resolve(this.#plan.baseDir, this.#plan.data.dir)
+      wiring.deadLetters ?? createDeadLetters(this.#storage, this.#data.path, { signal: this.#late.signal })
   }
 
   get state(): ServerState {
@@ -101,6 +99,10 @@ class PlannedServer implements Server {
 
   get endpoints(): readonly ObservedEndpoint[] {
     return this.#engine?.endpoints ?? []
+  }
+
+  get buffers(): readonly BufferCounters[] {
+    return this.#built?.buffers ?? []
   }
 
   start(): Promise<void> {
@@ -116,12 +118,13 @@ class PlannedServer implements Server {
     const clock = this.#wiring.clock ?? createClock()
     const deadLetters = this.#deadLetters
     try {
-      if (this.#wiring.deadLetters === undefined) requireDataFolder(this.#dataDir)
+      if (this.#wiring.deadLetters === undefined) requireDataFolder(this.#data.path)
       this.#built = await build(this.#plan, {
         events,
         clients,
         clock,
         deadLetters,
+        data: this.#data,
         storage: this.#storage,
         tcp: this.#wiring.transport ?? createTcp(),
         signal: this.#late.signal,
@@ -182,6 +185,7 @@ class PlannedServer implements Server {
   async #closeStorage(): Promise<void> {
     await this.#deadLetters.close?.()
     await this.#storage.close()
+    this.#data.unlock()
   }
 }
 

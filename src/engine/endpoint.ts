@@ -19,7 +19,7 @@ export class Endpoint implements Host {
   readonly surroundings: Surroundings
   readonly deadlines = new Deadlines()
   readonly #hooks: DataflowHooks
-  readonly #deadLetters: DeadLetters
+  readonly #bury: (failure: Failure) => Promise<void>
   readonly #directory: Directory
   /** Every connection with work left, also after its socket has closed. */
   readonly #connections = new Set<Connection>()
@@ -34,7 +34,8 @@ export class Endpoint implements Host {
     this.spec = spec
     this.surroundings = surroundings
     this.#hooks = createHooks(spec.counters, surroundings.events)
-    this.#deadLetters = countDeadLetters(surroundings.deadLetters, spec.counters, surroundings.events)
+    const deadLetters = countDeadLetters(surroundings.deadLetters, spec.counters, surroundings.events)
+    this.#bury = createBurial(deadLetters, spec.counters, surroundings.events)
     this.#directory = directory
   }
 
@@ -83,7 +84,7 @@ export class Endpoint implements Host {
   }
 
   settle(failed: readonly Failure[]): Promise<void> {
-    return settleFailures(failed, this.spec.onError, this.#hooks, (failure) => this.#bury(failure))
+    return settleFailures(failed, this.spec.onError, this.#hooks, this.#bury)
   }
 
   lost(client: Client, count: number): void {
@@ -117,21 +118,6 @@ export class Endpoint implements Host {
     this.surroundings.events.emit('connection.opened', { client })
     connection.open()
     return connection
-  }
-
-  /** Keeps a failed message as a dead letter. When even that fails, an event with the message is all that is left. */
-  async #bury({ message, error, step }: Failure): Promise<void> {
-    const { events } = this.surroundings
-    const { counters } = this.spec
-    if (step !== '') {
-      countReason(counters.failed, error.code)
-      events.emit('message.failed', { message, error, step, outcome: 'dead letter' })
-    }
-    try {
-      await this.#deadLetters.add(message, error, step)
-    } catch (thrown) {
-      events.emit('deadLetter.lost', { message, error, cause: toSluiceError(thrown, 'storage_failed') })
-    }
   }
 
   #refuse(socket: Socket, remote: Address, reason: CloseReason, detail: string, hint?: string): undefined {
@@ -202,6 +188,25 @@ export function countDeadLetters(deadLetters: DeadLetters, counters: EndpointCou
       events.emit('deadLetter.stored', { id, message, error })
       return id
     },
+  }
+}
+
+/** Keeps a failed message as a dead letter. When even that fails, an event with the message is all that is left. */
+export function createBurial(
+  deadLetters: DeadLetters,
+  counters: EndpointCounters,
+  events: Events,
+): (failure: Failure) => Promise<void> {
+  return async ({ message, error, step }) => {
+    if (step !== '') {
+      countReason(counters.failed, error.code)
+      events.emit('message.failed', { message, error, step, outcome: 'dead letter' })
+    }
+    try {
+      await deadLetters.add(message, error, step)
+    } catch (thrown) {
+      events.emit('deadLetter.lost', { message, error, cause: toSluiceError(thrown, 'storage_failed') })
+    }
   }
 }
 

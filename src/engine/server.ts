@@ -19,7 +19,7 @@ export type ServerState = 'new' | 'starting' | 'running' | 'draining' | 'stopped
  *                                                    └── when it is late: end what is left
  * ```
  */
-export class Engine implements Observed {
+export class Engine implements Pick<Observed, 'endpoints'> {
   state: ServerState = 'new'
   readonly clients: Clients
   readonly #surroundings: Surroundings
