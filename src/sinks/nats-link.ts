@@ -43,8 +43,8 @@ export class NatsLink {
   readonly #inbox: string
   /** Publications whose acknowledgement is awaited, by the last token of their reply subject. */
   readonly #waiting = new Map<string, { readonly window: Window; readonly index: number }>()
-  /** Publish windows of core NATS that are open: each learns which subjects the server refuses. */
-  readonly #flushing = new Set<Set<string>>()
+  /** Writes of core NATS that wait for their PONG. */
+  readonly #flushing = new Set<Flush>()
   #count = 0
   #subscribed = false
   #error: SluiceError | undefined
@@ -78,21 +78,22 @@ export class NatsLink {
    * @throws SluiceError `sink_unavailable`, retryable, when there was no answer: then any of them may have been delivered
    */
   async flushed(publications: readonly Publication[], timeout: number): Promise<Outcomes> {
-    const refused = new Set<string>()
-    this.#flushing.add(refused)
+    const flush: Flush = { refused: new Set(), ...Promise.withResolvers<void>() }
+    this.#flushing.add(flush)
     const timer = setTimeout(() => this.destroy(silent(timeout)), timeout)
     try {
       const outcomes = publications.map((publication) => this.#publish(publication))
-      // A connection that ends without a successor leaves the promise of flush open for ever.
-      await Promise.race([this.connection.flush(), this.closed.then(() => Promise.reject(this.#lost()))])
+      // When the connection ends, the library leaves this promise open for ever.
+      void this.connection.flush().then(flush.resolve, flush.reject)
+      await flush.promise
       // Refusals came before the answer, but the library passes them on through an iterator, in a later microtask.
       await new Promise(setImmediate)
-      return outcomes.map((error, i) => error ?? refusal(publications[i]!, refused))
+      return outcomes.map((error, i) => error ?? refusal(publications[i]!, flush.refused))
     } catch (thrown) {
-      throw this.#error ?? unavailable('the connection to NATS was lost', thrown)
+      throw this.#error ?? unavailable(LOST, thrown)
     } finally {
       clearTimeout(timer)
-      this.#flushing.delete(refused)
+      this.#flushing.delete(flush)
     }
   }
 
@@ -147,7 +148,7 @@ export class NatsLink {
       const { error } = status
       if (!('operation' in error) || error.operation !== 'publish' || !('subject' in error)) continue
       const subject = String(error.subject)
-      for (const refused of this.#flushing) refused.add(subject)
+      for (const { refused } of this.#flushing) refused.add(subject)
       for (const [token, { window, index }] of this.#waiting) {
         const { subject: own } = window.publications[index]!
         if (own !== subject) continue
@@ -158,16 +159,25 @@ export class NatsLink {
   }
 
   #end(error: unknown): void {
-    this.#error ??= unavailable('the connection to NATS was lost', error)
+    this.#error ??= unavailable(LOST, error)
     // Those of one window that wait for their predecessor are not in the list: the window fails them.
     const waiting = [...this.#waiting.values()]
     this.#waiting.clear()
     for (const { window, index } of waiting) window.settle(index, this.#error)
+    for (const { reject } of this.#flushing) reject(this.#error)
   }
 
   #lost(): SluiceError {
-    return this.#error ?? unavailable('the connection to NATS was lost')
+    return this.#error ?? unavailable(LOST)
   }
+}
+
+const LOST = 'the connection to NATS was lost'
+
+/** A write of core NATS. */
+interface Flush extends PromiseWithResolvers<void> {
+  /** Subjects that the server has refused meanwhile. */
+  readonly refused: Set<string>
 }
 
 /** Publications of one write that are sent and acknowledged together. */
@@ -228,7 +238,7 @@ class Window implements WindowResult {
 /** What a stream answers: https://docs.nats.io/reference/reference-protocols/nats_api_reference#publishing-to-streams */
 interface Ack {
   readonly stream?: string
-  readonly error?: { readonly code?: number; readonly description?: string }
+  readonly error?: { readonly code?: number; readonly err_code?: number; readonly description?: string }
 }
 
 /** A duplicate is one that the stream has already: it counts as delivered. */
@@ -248,10 +258,14 @@ function readAck(message: Msg): SluiceError | undefined {
     return new SluiceError('sink_failed', 'what answered for this subject is no stream', { hint: NO_STREAM_HINT })
   }
   const text = `the stream refused the message: ${error.description ?? 'it did not say why'}`
-  // 5xx: no leader, no resources, a stream that is full and discards what is new. 4xx: the message is at fault.
-  const passes = (error.code ?? 400) >= 500 || error.code === 429
+  // 5xx: no leader, no resources, a stream that is full and discards what is new. 4xx: the message is at fault, but for
+  // one that says that the account is full.
+  const passes = (error.code ?? 400) >= 500 || error.code === 429 || error.err_code === ACCOUNT_FULL
   return passes ? unavailable(text, error) : new SluiceError('sink_failed', text, { cause: error })
 }
+
+/** `JSAccountResourcesExceededErr` of nats-server. */
+const ACCOUNT_FULL = 10_002
 
 const NO_STREAM_HINT = 'A program that replies to requests listens there: choose another subject, or jetstream: false.'
 
