@@ -9,6 +9,7 @@ const clients = {
   packetsender: 'packetsender',
   plink: 'putty-tools',
   python3: 'python3-minimal',
+  'redis-server': 'redis-server',
   telnet: 'inetutils-telnet',
 } as const
 

@@ -12,6 +12,7 @@ import { raw } from '../framings/raw.ts'
 import { startEnd } from '../framings/start-end.ts'
 import { file } from '../sinks/file.ts'
 import { nats } from '../sinks/nats.ts'
+import { redis } from '../sinks/redis.ts'
 import { sqlite } from '../sinks/sqlite.ts'
 import { stdout } from '../sinks/stdout.ts'
 import { tcp } from '../sinks/tcp.ts'
@@ -72,6 +73,7 @@ export const sinks = [
   sqlite,
   tcp,
   nats,
+  redis,
 ] as const
 
 /** A new registry with all parts that come with Sluice. */

@@ -1,7 +1,7 @@
 import type * as Core from '@nats-io/transport-node'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { formatDuration } from '../util/units.ts'
-import type { TlsSettings } from './client-tls.ts'
+import { isTlsProblem, type TlsSettings } from './client-tls.ts'
 import { NatsLink, unavailable } from './nats-link.ts'
 
 /** The package `@nats-io/transport-node`. */
@@ -39,7 +39,8 @@ export class NatsClient {
 
   /**
    * The connection, made now if there is none.
-   * @throws SluiceError `sink_unavailable`, retryable, when no server can be reached; `sink_failed` when they refuse us
+   * @throws SluiceError `sink_unavailable`, retryable, when no server can be reached; `sink_failed` when they refuse us,
+   *   and `tls_failed`, when we do not trust them
    */
   link(): Promise<NatsLink> {
     this.#link ??= this.#connect()
@@ -107,6 +108,12 @@ export class NatsClient {
       })
     }
     const error = toSluiceError(thrown, 'sink_unavailable')
+    if (isTlsProblem(thrown)) {
+      return new SluiceError('tls_failed', `NATS at ${where} has no certificate that is trusted: ${error.message}`, {
+        cause: thrown,
+        hint: 'give the file of its authority: tls: { ca: … }',
+      })
+    }
     const code = (thrown as NodeJS.ErrnoException).code
     const reason =
       thrown instanceof errors.TimeoutError ? `no answer within ${formatDuration(timeout)}` : error.message || code

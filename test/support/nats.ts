@@ -1,10 +1,9 @@
-import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { jetstream, jetstreamManager, type StreamConfig } from '@nats-io/jetstream'
 import { connect, type NatsConnection, type NodeConnectionOptions } from '@nats-io/transport-node'
 import { Command } from './command.ts'
+import { freePort } from './free-port.ts'
 import { temporaryFolder } from './server.ts'
 
 export interface NatsServerOptions {
@@ -122,15 +121,4 @@ export class NatsServer implements AsyncDisposable {
       await connection.close()
     }
   }
-}
-
-/** A port that was free a moment ago; a server that comes back needs the same one. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }
