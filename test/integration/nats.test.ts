@@ -4,14 +4,17 @@ import { outOfOrder, sendUnderLoad } from '../support/load.ts'
 import { NatsServer } from '../support/nats.ts'
 import { start } from '../support/server.ts'
 
-const load = { connections: 8, lines: 600, outstanding: 20 }
+const load = { connections: 8, lines: 600, outstanding: 200 }
 const sent = load.connections * load.lines
 
 const dataflow = (server: NatsServer, options: object = {}) => ({
   listen: {
     lines: {
       port: 0,
-      dataflow: [{ nats: { servers: server.url, subject: 'S.${client.id}', ...options } }, { reply: 'OK ${msg}' }],
+      dataflow: [
+        { nats: { servers: server.url, subject: 'S.${client.id}', maxBatch: 50, ...options } },
+        { reply: 'OK ${msg}' },
+      ],
       onError: [{ reply: 'LOST ${msg}' }],
     },
   },

@@ -4,7 +4,7 @@ import { outOfOrder, sendUnderLoad } from '../support/load.ts'
 import { RedisServer } from '../support/redis.ts'
 import { start } from '../support/server.ts'
 
-const load = { connections: 8, lines: 600, outstanding: 20 }
+const load = { connections: 8, lines: 600, outstanding: 200 }
 const sent = load.connections * load.lines
 
 /** What may be there twice after a connection was lost: one transaction. */
