@@ -84,9 +84,3 @@ export function checkFile(file: string, path: OptionProblem['path'], context: Ch
     return [{ path, message: `the file ${file} ${reason}`, hint: `looked for ${absolute}` }]
   }
 }
-
-/** Whether a connection failed because the two sides do not trust or understand each other; that does not pass by itself. */
-export function isTlsProblem(thrown: unknown): boolean {
-  const code = thrown instanceof Error ? (thrown as NodeJS.ErrnoException).code : undefined
-  return /^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code ?? '')
-}

@@ -5,8 +5,8 @@ import { SluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
 import type { Message } from '../contracts/message.ts'
 import type { Expression, Template } from '../contracts/schema.ts'
-import type { NatsPackage } from './nats-client.ts'
-import type { Publication } from './nats-link.ts'
+import type { NatsPackage } from './nats-connect.ts'
+import type { Publication } from './nats-window.ts'
 import { createPayload } from './payload.ts'
 
 /** What a publication is made of. */
@@ -42,7 +42,7 @@ export function createPublisher(
     const where = String(contentText(subject(message)))
     const problem = subjectProblem(where)
     if (problem !== undefined) throw new SluiceError('sink_failed', `the subject "${where}" ${problem}`)
-    return { subject: where, payload: payloadOf(message), headers: headersOf(message) }
+    return { subject: where, payload: payloadOf(message), headers: headersOf(message), source: message.source }
   }
 }
 

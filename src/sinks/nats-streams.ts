@@ -2,7 +2,8 @@ import type * as JetStream from '@nats-io/jetstream'
 import type { PartContext } from '../contracts/context.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Template } from '../contracts/schema.ts'
-import { type NatsLink, unavailable } from './nats-link.ts'
+import type { NatsLink } from './nats-link.ts'
+import { unavailable } from './nats-window.ts'
 
 /** The package `@nats-io/jetstream`. */
 type JetStreamPackage = typeof JetStream

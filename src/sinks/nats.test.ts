@@ -299,10 +299,8 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
     test('a server that is not there does not keep the sink from starting', async () => {
       await using own = await NatsServer.absent()
       await using opened = await open(own)
-      const text = `cannot connect to NATS at ${own.url}: connection refused`
-      expect(opened.context.logs.map(({ text }) => text)).toEqual([
-        `${text}; it is tried again when there is something to publish`,
-      ])
+      const text = `nothing listens at ${own.url}`
+      expect(opened.context.logs.map(({ text }) => text)).toEqual([`${text}; it is tried again with the first message`])
       expect(await write(opened.sink, createBatch(['a']))).toBe(`sink_unavailable, retryable: ${text}`)
       await own.restart()
       await own.addStream({ name: 'S' })
@@ -353,11 +351,11 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
       await using opened = await open(own, { timeout: '300ms', jetstream })
       expect(await write(opened.sink, mixed(['before'], 1))).toBe('all delivered')
       await own.stop()
-      const silent = 'NATS has not answered for 300ms'
+      const silent = 'sink_unavailable, retryable: NATS has not answered in time'
       const hung = await write(opened.sink, mixed(['hung 1', 'hung 2'], 1))
-      expect(hung).toEqual(jetstream ? [silent, silent] : `sink_unavailable, retryable: ${silent}`)
+      expect(hung).toBe(silent)
       // The kernel still takes connections for it.
-      const again = `cannot connect to NATS at ${own.url}: no answer within 300ms`
+      const again = `NATS at ${own.url} has not answered in time`
       expect(await write(opened.sink, mixed(['hung 1'], 1))).toBe(`sink_unavailable, retryable: ${again}`)
       own.goOn()
       expect(await write(opened.sink, mixed(['hung 1', 'hung 2'], 1))).toBe('all delivered')
@@ -385,7 +383,7 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
     await own.stop()
     const writing = write(opened.sink, mixed(['x'], 1))
     stop.abort()
-    expect(await writing).toEqual(['the server stopped without waiting any longer'])
+    expect(await writing).toBe('sink_unavailable, retryable: the server stopped without waiting any longer')
     own.goOn()
   })
 })

@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs'
 import type { PartContext, Shared } from '../contracts/context.ts'
 import { defineSink } from '../contracts/define.ts'
-import { SluiceError, toSluiceError } from '../contracts/errors.ts'
-import type { Batch, Message } from '../contracts/message.ts'
 import { duration, expr, secret, template, withoutProto, z } from '../contracts/schema.ts'
-import type { Outcomes, Sink } from '../contracts/sink.ts'
+import { Broker, BrokerSink, shareBroker } from './broker.ts'
 import { checkFile, checkTls, readTls, tlsOption } from './client-tls.ts'
-import { NatsClient, type NatsPackage, type NatsTarget } from './nats-client.ts'
-import type { NatsLink, Publication } from './nats-link.ts'
+import { connectNats, type NatsPackage, type NatsTarget } from './nats-connect.ts'
+import type { NatsLink } from './nats-link.ts'
 import { createPublisher } from './nats-publication.ts'
+import { NatsPublisher } from './nats-publisher.ts'
 import { NatsStreams } from './nats-streams.ts'
+import type { Publication } from './nats-window.ts'
 import { payloadOptions } from './payload.ts'
 
 const server = z
@@ -140,15 +140,10 @@ export const nats = defineSink({
     const nats = (await context.importPackage('@nats-io/transport-node')) as NatsPackage
     const streams = given.jetstream ? await NatsStreams.load(given, context) : undefined
     const target = readTarget(given, context)
-    const key = `nats ${JSON.stringify(target)}`
-    const client = context.share(key, () => new NatsClient(nats, target, context.signal))
-    try {
-      await begin(client.value, streams, context)
-      return new NatsSink(client, streams, given.timeout, given.pipeline, createPublisher(given, nats, context))
-    } catch (error) {
-      await client.release()
-      throw error
-    }
+    const dial = () => connectNats(nats, target, context.signal)
+    const shared = await shareBroker('nats', target, context, dial, (link) => streams?.check(link))
+    const publisher = streams === undefined ? shared : withStreams(shared, streams, given.pipeline)
+    return new BrokerSink<Publication>(publisher, createPublisher(given, nats, context), given.timeout)
   },
 })
 
@@ -170,122 +165,10 @@ function readTarget(
   }
 }
 
-/** Connects, and looks for the stream. A server that is not there yet does not keep Sluice from starting. */
-async function begin(client: NatsClient, streams: NatsStreams | undefined, context: PartContext): Promise<void> {
-  try {
-    const link = await client.link()
-    await streams?.check(link)
-  } catch (thrown) {
-    const error = toSluiceError(thrown, 'sink_failed')
-    if (!error.retryable) throw error
-    context.log('warn', `${error.message}; it is tried again when there is something to publish`)
-  }
-}
-
-class NatsSink implements Sink {
-  readonly #client: Shared<NatsClient>
-  /** Undefined without JetStream. */
-  readonly #streams: NatsStreams | undefined
-  readonly #timeout: number
-  readonly #pipeline: boolean
-  readonly #publicationOf: (message: Message) => Publication
-  readonly #begun = new Set<Promise<unknown>>()
-  #closed: Promise<void> | undefined
-
-  constructor(
-    client: Shared<NatsClient>,
-    streams: NatsStreams | undefined,
-    timeout: number,
-    pipeline: boolean,
-    publicationOf: (message: Message) => Publication,
-  ) {
-    this.#client = client
-    this.#streams = streams
-    this.#timeout = timeout
-    this.#pipeline = pipeline
-    this.#publicationOf = publicationOf
-  }
-
-  async write(batch: Batch): Promise<void | Outcomes> {
-    if (this.#closed !== undefined) throw new SluiceError('sink_failed', 'the sink is closed')
-    const delivery = this.#deliver(batch.messages)
-    this.#begun.add(delivery)
-    try {
-      return await delivery
-    } finally {
-      this.#begun.delete(delivery)
-    }
-  }
-
-  close(): Promise<void> {
-    this.#closed ??= Promise.allSettled(this.#begun).then(() => this.#client.release())
-    return this.#closed
-  }
-
-  async #deliver(messages: readonly Message[]): Promise<void | Outcomes> {
-    const outcomes = new Array<SluiceError | undefined>(messages.length).fill(undefined)
-    const publications: Publication[] = []
-    const positions: number[] = []
-    for (const [position, message] of messages.entries()) {
-      try {
-        publications.push(this.#publicationOf(message))
-        positions.push(position)
-      } catch (thrown) {
-        outcomes[position] = toSluiceError(thrown, 'sink_failed')
-      }
-    }
-    if (publications.length > 0) {
-      const link = await connected(this.#client.value)
-      const results = await this.#publish(link, publications, () =>
-        behind(positions.map((position) => messages[position]!)),
-      )
-      for (const [i, position] of positions.entries()) outcomes[position] = results[i]
-    }
-    return outcomes.some((error) => error !== undefined) ? outcomes : undefined
-  }
-
-  async #publish(
-    link: NatsLink,
-    publications: readonly Publication[],
-    order: () => readonly (number | undefined)[],
-  ): Promise<Outcomes> {
-    if (this.#streams === undefined) return link.flushed(publications, this.#timeout)
-    const window = { timeout: this.#timeout, behind: this.#pipeline ? undefined : order() }
-    const { outcomes, untaken } = await link.acknowledged(publications, window)
-    if (untaken.size === 0) return outcomes
-    const refusals = await this.#streams.refusals(link, untaken)
-    return outcomes.map((error, i) => {
-      const { subject } = publications[i]!
-      return untaken.has(subject) && error !== undefined ? (refusals.get(subject) ?? error) : error
-    })
-  }
-}
-
-/** Credentials that were good at the start may be good again; whoever changes them at the server has time until then. */
-async function connected(client: NatsClient): Promise<NatsLink> {
-  try {
-    return await client.link()
-  } catch (thrown) {
-    const { message, hint, retryable } = toSluiceError(thrown, 'sink_unavailable')
-    if (retryable) throw thrown
-    throw new SluiceError('sink_unavailable', message, {
-      cause: thrown,
-      retryable: true,
-      ...(hint !== undefined && { hint }),
-    })
-  }
-}
-
-/** For each message the next one of the same connection. */
-function behind(messages: readonly Message[]): (number | undefined)[] {
-  const next = new Array<number | undefined>(messages.length).fill(undefined)
-  const last = new Map<unknown, number>()
-  for (const [i, { source }] of messages.entries()) {
-    const before = last.get(source)
-    if (before !== undefined) next[before] = i
-    last.set(source, i)
-  }
-  return next
+/** The same connection, for one sink with JetStream. */
+function withStreams(shared: Shared<Broker<NatsLink>>, streams: NatsStreams, pipeline: boolean) {
+  const value = new Broker(async () => new NatsPublisher(await shared.value.link(), streams, pipeline))
+  return { value, release: () => shared.release() }
 }
 
 /** Reports options that contradict each other. */

@@ -218,10 +218,9 @@ describe.skipIf(!hasClient('redis-server'))('with redis-server', () => {
       await using opened = await open(own)
       await own.ask(...begin)
       const batch = createBatch(['a', 'b', 'c'])
-      expect(await write(opened.sink, batch)).toMatch(new RegExp(`^${cannot}${code} `))
-      expect(await write(opened.sink, createBatch(['a']))).toEqual([
-        expect.stringMatching(new RegExp(`^${cannot}${code} `)),
-      ])
+      const refused = expect.stringMatching(new RegExp(`^${cannot}${code} `))
+      expect(await write(opened.sink, batch)).toEqual([refused, refused, refused])
+      expect(await write(opened.sink, createBatch(['a']))).toEqual([refused])
       await own.ask(...end)
       expect(await own.entries('s')).toEqual([])
       expect(await write(opened.sink, batch)).toBe('all delivered')
@@ -234,7 +233,7 @@ describe.skipIf(!hasClient('redis-server'))('with redis-server', () => {
     await using opened = await open(own, { stream: 's', timeout: '300ms' })
     expect(await write(opened.sink, createBatch(['before']))).toBe('all delivered')
     await own.stop()
-    const silent = 'sink_unavailable, retryable: Redis has not answered for 300ms'
+    const silent = 'sink_unavailable, retryable: Redis has not answered in time'
     expect(await write(opened.sink, createBatch(['a', 'b']))).toBe(silent)
     // The kernel still takes connections for it, and bytes; nothing may be written into them.
     expect(await write(opened.sink, createBatch(['a', 'b']))).toBe(silent)
@@ -253,9 +252,9 @@ describe.skipIf(!hasClient('redis-server'))('with redis-server', () => {
     test('a server that is not there does not keep the sink from starting', async () => {
       await using own = await RedisServer.absent()
       await using opened = await open(own)
-      const text = `cannot connect to Redis at 127.0.0.1:${own.port}: connection refused`
+      const text = `nothing listens at 127.0.0.1:${own.port}`
       expect(opened.context.logs.map((entry) => entry.text)).toEqual([
-        `${text}; it is tried again when there is something to write`,
+        `${text}; it is tried again with the first message`,
       ])
       expect(await write(opened.sink, createBatch(['a']))).toBe(`sink_unavailable, retryable: ${text}`)
       await own.restart()
@@ -308,9 +307,9 @@ describe.skipIf(!hasClient('redis-server'))('with redis-server', () => {
     expect(await write(opened.sink, createBatch(['a']))).toBe('all delivered')
     await own.ask('CONFIG', 'SET', 'appendfsync', 'no')
     await own.ask('CLIENT', 'KILL', 'TYPE', 'normal')
-    const first = await write(opened.sink, createBatch(['b']))
+    // The first write may be the one that finds the connection lost.
+    expect(await write(opened.sink, createBatch(['b']))).toMatch(/^sink_unavailable, retryable: /)
     const refused = 'sink_unavailable, retryable: Redis does not sync to disk before it answers'
-    expect([refused, 'sink_unavailable, retryable: the connection to Redis was lost']).toContain(first)
     expect(await write(opened.sink, createBatch(['b']))).toBe(refused)
     await own.ask('CONFIG', 'SET', 'appendfsync', 'always')
     expect(await write(opened.sink, createBatch(['b']))).toBe('all delivered')
@@ -336,7 +335,7 @@ describe.skipIf(!hasClient('redis-server'))('with redis-server', () => {
     const writing = write(opened.sink, createBatch(['x']))
     await new Promise(setImmediate)
     stop.abort()
-    expect(await writing).toBe('sink_unavailable, retryable: the connection to Redis was lost')
+    expect(await writing).toBe('sink_unavailable, retryable: the server stopped without waiting any longer')
     own.goOn()
   })
 })

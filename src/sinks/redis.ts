@@ -1,13 +1,14 @@
 import { contentText } from '../contracts/codec.ts'
-import type { PartContext, Shared } from '../contracts/context.ts'
+import type { PartContext } from '../contracts/context.ts'
 import { defineSink } from '../contracts/define.ts'
-import { SluiceError, toSluiceError } from '../contracts/errors.ts'
-import type { Batch, Message } from '../contracts/message.ts'
+import { SluiceError } from '../contracts/errors.ts'
+import type { Message } from '../contracts/message.ts'
 import { duration, expr, secret, type Template, template, withoutProto, z } from '../contracts/schema.ts'
-import type { Outcomes, Sink } from '../contracts/sink.ts'
+import { BrokerSink, shareBroker } from './broker.ts'
 import { checkTls, readTls, tlsOption } from './client-tls.ts'
 import { createPayload, payloadOptions } from './payload.ts'
-import { type Command, isPassing, RedisClient, type RedisLink, type RedisPackage, unavailable } from './redis-client.ts'
+import { connectRedis, type RedisPackage } from './redis-link.ts'
+import type { Command } from './redis-transaction.ts'
 
 const fields = withoutProto(
   z.record(z.string().min(1), expr()).refine((all) => Object.keys(all).length > 0, 'name at least one field'),
@@ -111,132 +112,13 @@ export const redis = defineSink({
     const socket = given.socket === undefined ? undefined : context.resolvePath(given.socket)
     const tls = readTls(given.tls, (path) => context.resolvePath(path))
     const target = { host, port, socket, user, password, database, tls, fsync, timeout }
-    const client = context.share(
-      `redis ${JSON.stringify(target)}`,
-      () => new RedisClient(library, target, context.signal),
-    )
-    try {
-      await begin(client.value, context)
-      return new RedisSink(client, createCommand(given, context))
-    } catch (error) {
-      await client.release()
-      throw error
-    }
+    const dial = () => connectRedis(library, target, context.signal)
+    const shared = await shareBroker('redis', target, context, dial, () => {})
+    return new BrokerSink(shared, createCommand(given, context), timeout)
   },
 })
 
 type Options = z.output<typeof options>
-
-/** Connects. A server that is not there yet does not keep Sluice from starting. */
-async function begin(client: RedisClient, context: PartContext): Promise<void> {
-  try {
-    await client.link()
-  } catch (thrown) {
-    const error = toSluiceError(thrown, 'sink_failed')
-    if (!error.retryable) throw error
-    context.log('warn', `${error.message}; it is tried again when there is something to write`)
-  }
-}
-
-class RedisSink implements Sink {
-  readonly #client: Shared<RedisClient>
-  readonly #commandOf: (message: Message) => Command
-  readonly #begun = new Set<Promise<unknown>>()
-  #closed: Promise<void> | undefined
-
-  constructor(client: Shared<RedisClient>, commandOf: (message: Message) => Command) {
-    this.#client = client
-    this.#commandOf = commandOf
-  }
-
-  async write(batch: Batch): Promise<void | Outcomes> {
-    if (this.#closed !== undefined) throw new SluiceError('sink_failed', 'the sink is closed')
-    const delivery = this.#deliver(batch.messages)
-    this.#begun.add(delivery)
-    try {
-      return await delivery
-    } finally {
-      this.#begun.delete(delivery)
-    }
-  }
-
-  close(): Promise<void> {
-    this.#closed ??= Promise.allSettled(this.#begun).then(() => this.#client.release())
-    return this.#closed
-  }
-
-  async #deliver(messages: readonly Message[]): Promise<void | Outcomes> {
-    const outcomes = new Array<SluiceError | undefined>(messages.length).fill(undefined)
-    const commands: Command[] = []
-    const positions: number[] = []
-    for (const [position, message] of messages.entries()) {
-      try {
-        commands.push(this.#commandOf(message))
-        positions.push(position)
-      } catch (thrown) {
-        outcomes[position] = toSluiceError(thrown, 'sink_failed')
-      }
-    }
-    if (commands.length > 0) {
-      const results = await execute(await connected(this.#client.value), commands)
-      for (const [i, position] of positions.entries()) outcomes[position] = results[i]
-    }
-    return outcomes.some((error) => error !== undefined) ? outcomes : undefined
-  }
-}
-
-/** A server that is set up in another way than it was at the start may be set right again. */
-async function connected(client: RedisClient): Promise<RedisLink> {
-  try {
-    return await client.link()
-  } catch (thrown) {
-    const { message, hint, retryable } = toSluiceError(thrown, 'sink_unavailable')
-    if (retryable) throw thrown
-    throw unavailable(message, { cause: thrown, ...(hint !== undefined && { hint }) })
-  }
-}
-
-/**
- * Executes commands in one transaction. Those that Redis does not even let into it fail, and the others are tried again
- * without them.
- * @throws SluiceError retryable, when nothing was done because Redis cannot do it now
- */
-async function execute(link: RedisLink, commands: readonly Command[]): Promise<Outcomes> {
-  if (commands.length === 1) return (await link.send(commands)).map((reply) => outcomeOf(link.errorText(reply)))
-  const outcomes = new Array<SluiceError | undefined>(commands.length).fill(undefined)
-  let open = [...commands.keys()]
-  while (open.length > 0) {
-    const [begun, ...replies] = await link.send([MULTI, ...open.map((i) => commands[i]!), EXEC])
-    const done = replies.pop()
-    // Where MULTI is refused, each command was executed by itself.
-    const own = link.errorText(begun) === undefined ? done : replies
-    if (Array.isArray(own)) {
-      for (const [i, position] of open.entries()) outcomes[position] = outcomeOf(link.errorText(own[i]))
-      break
-    }
-    const refusals = replies.map((reply) => outcomeOf(link.errorText(reply)))
-    const passing = refusals.find((error) => error?.retryable)
-    if (passing !== undefined) throw passing
-    for (const [i, position] of open.entries()) outcomes[position] = refusals[i]
-    const left = open.filter((position) => outcomes[position] === undefined)
-    if (left.length === open.length) throw outcomeOf(link.errorText(done)?.replace(ABORTED, '')) ?? unavailable(UNDONE)
-    open = left
-  }
-  return outcomes
-}
-
-const MULTI: Command = ['MULTI']
-const EXEC: Command = ['EXEC']
-const ABORTED = /^EXECABORT .*because of: /
-const UNDONE = 'Redis did not execute the transaction'
-
-/** @param text that of an error reply */
-function outcomeOf(text: string | undefined): SluiceError | undefined {
-  if (text === undefined) return undefined
-  if (isPassing(text)) return unavailable(`Redis cannot take the message now: ${text}`)
-  const hint = /^(?:MOVED|ASK|CROSSSLOT)\b/.test(text) ? { hint: 'Sluice does not know the slots of a cluster' } : {}
-  return new SluiceError('sink_failed', `Redis refused the message: ${text}`, hint)
-}
 
 /** Gives the command for a message, or throws. */
 function createCommand(given: Options, context: PartContext): (message: Message) => Command {
