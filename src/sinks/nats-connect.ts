@@ -1,7 +1,9 @@
 import type * as Core from '@nats-io/transport-node'
 import { SluiceError } from '../contracts/errors.ts'
+import type { Transport } from '../contracts/transport.ts'
 import { unreachable } from './broker.ts'
 import type { TlsSettings } from './client-tls.ts'
+import { findServer, type Greeting } from './nats-greeting.ts'
 import { NatsLink } from './nats-link.ts'
 import { unavailable } from './nats-window.ts'
 
@@ -22,24 +24,33 @@ export interface NatsTarget {
 }
 
 /**
- * Connects to one of the servers.
+ * Connects to the first of the servers that answers.
  * @param signal ends the connection when it is aborted
  * @throws SluiceError retryable when no server can be reached; not retryable when they refuse us, or we do not trust them
  */
-export async function connectNats(nats: NatsPackage, target: NatsTarget, signal: AbortSignal): Promise<NatsLink> {
+export async function connectNats(
+  nats: NatsPackage,
+  tcp: Transport,
+  target: NatsTarget,
+  signal: AbortSignal,
+): Promise<NatsLink> {
   const { servers, user, password, token, creds, tls, timeout } = target
   if (signal.aborted) throw unavailable('the sink is closed')
+  const until = performance.now() + timeout
+  const greeting = await findServer(tcp, servers, { timeout, signal })
+  requireEqualTls(greeting, tls)
+  const { server } = greeting
   try {
     const connection = await nats.connect({
-      servers: [...servers],
+      servers: server,
       name: 'sluice',
       ...(user !== undefined && { user }),
       ...(password !== undefined && { pass: password }),
       ...(token !== undefined && { token }),
       ...(creds !== undefined && { authenticator: nats.credsAuthenticator(creds) }),
-      // Null means never; without the option the library would encrypt when the server can, and only then.
+      // Null means never; without the option the library would decide by what the server can.
       tls: tls ?? null,
-      timeout,
+      timeout: Math.max(1, Math.ceil(until - performance.now())),
       // The library would keep what is published between two connections, without a bound, and send it later.
       reconnect: false,
       waitOnFirstConnect: false,
@@ -52,13 +63,25 @@ export async function connectNats(nats: NatsPackage, target: NatsTarget, signal:
     })
     return new NatsLink(connection, nats.createInbox(), signal)
   } catch (thrown) {
-    throw toProblem(nats, thrown, target)
+    throw toProblem(nats, thrown, server)
+  }
+}
+
+/** The library's own words for these are not for users. */
+function requireEqualTls({ server, tls }: Greeting, ours: TlsSettings | undefined): void {
+  if (ours === undefined && tls === 'required') {
+    throw new SluiceError('tls_failed', `NATS at ${server} takes only encrypted connections`, {
+      hint: 'write tls: true',
+    })
+  }
+  if (ours !== undefined && tls === 'never') {
+    const hint = 'configure tls in nats-server, or remove tls here'
+    throw new SluiceError('tls_failed', `NATS at ${server} does not encrypt`, { hint })
   }
 }
 
 /** The texts of the library and of the server never contain what is secret, but they do not say where, either. */
-function toProblem({ errors }: NatsPackage, thrown: unknown, { servers }: NatsTarget): SluiceError {
-  const address = servers.join(', ')
+function toProblem({ errors }: NatsPackage, thrown: unknown, address: string): SluiceError {
   if (thrown instanceof errors.AuthorizationError || thrown instanceof errors.UserAuthenticationExpiredError) {
     return new SluiceError('sink_failed', `NATS at ${address} refuses the credentials`, {
       cause: thrown,

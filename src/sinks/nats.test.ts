@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hasClient } from '../../scripts/debian-clients.ts'
 import { NatsServer, type NatsServerOptions } from '../../test/support/nats.ts'
@@ -14,7 +16,9 @@ import {
   testSource,
 } from '../testing/part-context.ts'
 import { type SinkUnderTest, sinkSuite } from '../testing/sink-suite.ts'
+import { createTcp } from '../transports/tcp.ts'
 import { nats } from './nats.ts'
+import { parseServer } from './nats-greeting.ts'
 
 /** A sink, and what it said in its context. */
 type Opened = AsyncDisposable & { readonly sink: Sink; readonly context: TestContext }
@@ -24,7 +28,7 @@ async function open(
   given: Record<string, unknown> = {},
   overrides: Partial<TestContext> = {},
 ): Promise<Opened> {
-  const context = createTestContext(overrides)
+  const context = createTestContext({ tcp: createTcp(), ...overrides })
   const options = compileOptions(nats, { servers: server.url, subject: 'S.a', ...given })
   const sink = await nats.create(options, context)
   return { sink, context, [Symbol.asyncDispose]: async () => sink.close() }
@@ -60,6 +64,11 @@ function mixed(texts: readonly string[], sources: number): Batch {
   )
 }
 
+/** Connections of this process that are open. */
+function sockets(): number {
+  return process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length
+}
+
 describe('the definition', () => {
   for (const { name, run } of definitionSuite(nats)) test(name, run)
 
@@ -72,6 +81,7 @@ describe('the definition', () => {
     [{ servers: 'user:pass@host' }, 'give them as user and password'],
     [{ servers: 'wss://host' }, 'give host:port'],
     [{ servers: [] }, '>=1'],
+    [{ servers: ['good', 'host:port'] }, 'expected host:port'],
     [{ password: 'x' }, 'user is missing'],
     [{ user: 'u', token: 'x' }, 'give user and password, or token, or creds'],
     [{ jetstream: false, stream: 'S' }, 'a stream needs JetStream'],
@@ -80,6 +90,20 @@ describe('the definition', () => {
     [{ headers: { 'a b': 'x' } }, 'visible ASCII'],
   ])('refuses %j', (given, message) => {
     expect(() => readOptions(nats, { servers: 'localhost', subject: 'a', ...given })).toThrow(message)
+  })
+
+  test.each([
+    ['localhost', 'localhost', 4222],
+    ['10.0.0.7:5222', '10.0.0.7', 5222],
+    ['nats://nats-1:4223/', 'nats-1', 4223],
+    ['tls://nats-1', 'nats-1', 4222],
+    ['[::1]:4223', '::1', 4223],
+  ])('knows the server %s', (server, host, port) => {
+    expect(parseServer(server)).toEqual({ host, port })
+  })
+
+  test.each(['', 'a b', '::1', 'a:b', 'a:0', 'a:70000', 'http://a', 'a/b'])('knows no server %j', (server) => {
+    expect(parseServer(server)).toBeUndefined()
   })
 
   test('finds files that are not there, before anything is opened', () => {
@@ -299,7 +323,7 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
     test('a server that is not there does not keep the sink from starting', async () => {
       await using own = await NatsServer.absent()
       await using opened = await open(own)
-      const text = `nothing listens at ${own.url}`
+      const text = `nothing listens on ${own.url} (connection refused)`
       expect(opened.context.logs.map(({ text }) => text)).toEqual([`${text}; it is tried again with the first message`])
       expect(await write(opened.sink, createBatch(['a']))).toBe(`sink_unavailable, retryable: ${text}`)
       await own.restart()
@@ -317,6 +341,15 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
       await own.addStream({ name: 'S' })
       await using opened = await open(own, { user: 'u', password: 'right' })
       expect(await write(opened.sink, createBatch(['a']))).toBe('all delivered')
+    })
+
+    test('something else that listens there', async () => {
+      const other = createServer((socket) => socket.end('220 mail.example.org ESMTP\r\n')).listen(0, '127.0.0.1')
+      await once(other, 'listening')
+      const { port } = other.address() as AddressInfo
+      const error = await problem(server, { servers: `127.0.0.1:${port}` })
+      expect(error.message).toBe(`what listens on 127.0.0.1:${port} is no NATS server`)
+      other.close()
     })
 
     test('a package that is not installed', async () => {
@@ -364,6 +397,25 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
       else expect(new Set(stored)).toEqual(new Set(['before', 'hung 1', 'hung 2']))
     },
   )
+
+  test('of several servers one that answers is taken', async () => {
+    await using absent = await NatsServer.absent()
+    await using hung = await NatsServer.start()
+    await hung.stop()
+    const servers = [absent.url, hung.url, server.url]
+    await using opened = await open(server, { servers, timeout: '5s' })
+    expect(opened.context.logs).toEqual([])
+    expect(await write(opened.sink, mixed(['several'], 1))).toBe('all delivered')
+  })
+
+  test('a server that hangs is left with no connection of ours', async () => {
+    await using own = await NatsServer.start()
+    await own.stop()
+    const before = sockets()
+    await using opened = await open(own, { timeout: '50ms' })
+    for (let i = 0; i < 3; i++) expect(await write(opened.sink, mixed(['x'], 1))).toContain('not answered in time')
+    while (sockets() > before) await new Promise(setImmediate)
+  })
 
   test('sinks with equal connections share one, and the last one closes it', async () => {
     const { context, sink } = await open(server)

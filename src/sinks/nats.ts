@@ -5,6 +5,7 @@ import { duration, expr, secret, template, withoutProto, z } from '../contracts/
 import { Broker, BrokerSink, shareBroker } from './broker.ts'
 import { checkFile, checkTls, readTls, tlsOption } from './client-tls.ts'
 import { connectNats, type NatsPackage, type NatsTarget } from './nats-connect.ts'
+import { parseServer } from './nats-greeting.ts'
 import type { NatsLink } from './nats-link.ts'
 import { createPublisher } from './nats-publication.ts'
 import { NatsPublisher } from './nats-publisher.ts'
@@ -14,9 +15,9 @@ import { payloadOptions } from './payload.ts'
 
 const server = z
   .string()
-  .min(1)
   .regex(/^[^@]*$/, 'a server has no user and password in it: give them as user and password')
   .regex(/^(?!wss?:)/, 'WebSockets are not supported: give host:port')
+  .refine((text) => parseServer(text) !== undefined, 'expected host:port')
 
 const headerName = z
   .string()
@@ -140,7 +141,7 @@ export const nats = defineSink({
     const nats = (await context.importPackage('@nats-io/transport-node')) as NatsPackage
     const streams = given.jetstream ? await NatsStreams.load(given, context) : undefined
     const target = readTarget(given, context)
-    const dial = () => connectNats(nats, target, context.signal)
+    const dial = () => connectNats(nats, context.tcp, target, context.signal)
     const shared = await shareBroker('nats', target, context, dial, (link) => streams?.check(link))
     const publisher = streams === undefined ? shared : withStreams(shared, streams, given.pipeline)
     return new BrokerSink<Publication>(publisher, createPublisher(given, nats, context), given.timeout)

@@ -60,6 +60,29 @@ describe.skipIf(!hasClient('nats-server'))('nats with TLS', () => {
   })
 })
 
+describe.skipIf(!hasClient('nats-server'))('nats, when only one side speaks TLS', () => {
+  const sink = (server: NatsServer, tls: unknown) => ({
+    nats: { servers: server.url, subject: 'a', jetstream: false, tls },
+  })
+
+  it('says so at the start', async () => {
+    await using plain = await NatsServer.start({ jetstream: false })
+    await using secure = await NatsServer.start({
+      jetstream: false,
+      config: `tls { cert_file: "${cert}", key_file: "${key}" }`,
+    })
+    await expect(deliver(sink(plain, true))).rejects.toMatchObject({
+      code: 'tls_failed',
+      message: expect.stringContaining(`NATS at ${plain.url} does not encrypt`),
+    })
+    await expect(deliver(sink(secure, false))).rejects.toMatchObject({
+      code: 'tls_failed',
+      message: expect.stringContaining(`NATS at ${secure.url} takes only encrypted connections`),
+      hint: 'write tls: true',
+    })
+  })
+})
+
 describe.skipIf(!hasClient('redis-server'))('redis with TLS', () => {
   /** A server that takes encrypted connections on a second port. */
   const open = async () => {
