@@ -11,6 +11,8 @@ import { mllp } from '../framings/mllp.ts'
 import { raw } from '../framings/raw.ts'
 import { startEnd } from '../framings/start-end.ts'
 import { file } from '../sinks/file.ts'
+import { nats } from '../sinks/nats.ts'
+import { redis } from '../sinks/redis.ts'
 import { sqlite } from '../sinks/sqlite.ts'
 import { stdout } from '../sinks/stdout.ts'
 import { tcp } from '../sinks/tcp.ts'
@@ -70,6 +72,8 @@ export const sinks = [
   file,
   sqlite,
   tcp,
+  nats,
+  redis,
 ] as const
 
 /** A new registry with all parts that come with Sluice. */
