@@ -1,0 +1,81 @@
+import { closeSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createRandom } from '../../../src/testing/random.ts'
+import { LedgerClient } from '../ledger-client.ts'
+import { mountTmpfs } from '../mounts.ts'
+import { Findings, type ScenarioOptions, type ScenarioResult } from '../scenario.ts'
+import { ServerProcess } from '../server-process.ts'
+import { within } from '../within.ts'
+
+const DISK_SIZE = 64 * 1024 ** 2
+
+/** Without an answer for this long, and with no page free, the disk is as full as it gets; in milliseconds. */
+const SILENCE = 300
+
+/** Within this time of space returning, messages must be acknowledged again, in milliseconds. */
+const MAX_RECOVERY = 10_000
+
+/** Messages that must be acknowledged to show that it goes on. */
+const PROOF = 200
+
+/**
+ * The disk fills up under load, stays full for a while, and has room again. Nothing that was acknowledged is lost, and the
+ * server goes on by itself. What was not acknowledged may be given up; the clients send new messages then.
+ */
+export async function diskFull({ setup, seed, rounds }: ScenarioOptions): Promise<ScenarioResult> {
+  const random = createRandom(seed)
+  const findings = new Findings()
+  await using disk = await mountTmpfs(DISK_SIZE)
+  const filler = join(disk.path, 'filler')
+  const store = join(disk.path, 'store')
+  for (let round = 1; ; round++) {
+    await using server = await ServerProcess.create(setup, store)
+    await server.start()
+    await using client = await LedgerClient.start({ port: server.port })
+    await client.answered(random.int(1, 2000))
+    fill(disk.path, filler, random.int(0, 1024) * 1024)
+    await untilSilent(client)
+    await sleep(random.int(0, 1000))
+    const free = statfsSync(disk.path)
+    findings.noteMost('bytes free when full', free.bavail * free.bsize)
+    rmSync(filler)
+    const before = performance.now()
+    client.giveUp()
+    await within(
+      MAX_RECOVERY,
+      'messages are acknowledged after space has returned',
+      client.answered(client.answers + PROOF),
+    )
+    findings.noteMost('slowest recovery in ms', performance.now() - before)
+    await client.stop()
+    const { code } = await server.stop()
+    if (code !== 0) findings.add(round, `the exit code is ${code}`)
+    const comparison = findings.compare(round, client, setup, server)
+    if (round === rounds) return findings.result(client, comparison)
+    rmSync(store, { recursive: true })
+  }
+}
+
+/** Writes a file until only so many bytes are free. */
+function fill(disk: string, file: string, leave: number): void {
+  const descriptor = openSync(file, 'w')
+  const page = Buffer.alloc(4096)
+  for (;;) {
+    const { bavail, bsize } = statfsSync(disk)
+    if (bavail * bsize <= leave) break
+    try {
+      writeSync(descriptor, page)
+    } catch {
+      break
+    }
+  }
+  closeSync(descriptor)
+}
+
+async function untilSilent(client: LedgerClient): Promise<void> {
+  for (let before = -1; before !== client.answers; ) {
+    before = client.answers
+    await sleep(SILENCE)
+  }
+}
