@@ -1,4 +1,4 @@
-import { type Ledger, parseId } from './ledger.ts'
+import { formatId, type Ledger, parseId } from './ledger.ts'
 import { NumberRanges } from './number-ranges.ts'
 
 /**
@@ -37,8 +37,11 @@ export interface Comparison {
 /** How many ids and lines are kept to be shown. */
 const SHOWN = 10
 
-/** Compares what was acknowledged with what is found. */
-export function compare(ledger: Ledger, places: readonly Place[]): Comparison {
+/**
+ * Compares what was acknowledged with what is found.
+ * @param firstStream streams before this one are not missed: their messages were damaged on purpose
+ */
+export function compare(ledger: Ledger, places: readonly Place[], firstStream = 1): Comparison {
   const everywhere = ledger.streams.map(() => new NumberRanges())
   const foreignLines: string[] = []
   let foreign = 0
@@ -50,7 +53,12 @@ export function compare(ledger: Ledger, places: readonly Place[]): Comparison {
     for (const line of place.lines()) {
       const id = parseId(line.slice(0, line.indexOf(' ')))
       const stream = id === undefined ? undefined : ledger.streams[id.stream - 1]
-      if (id === undefined || stream === undefined || id.number > stream.sent || line !== lineOf(ledger, id)) {
+      if (
+        id === undefined ||
+        stream === undefined ||
+        id.number > stream.sent ||
+        line !== ledger.line(id.stream, id.number)
+      ) {
         if (foreign++ < SHOWN) foreignLines.push(`${place.name}: ${line.slice(0, 60)}`)
         continue
       }
@@ -63,14 +71,17 @@ export function compare(ledger: Ledger, places: readonly Place[]): Comparison {
   }
   const missingIds: string[] = []
   let missing = 0
-  for (const [i, stream] of ledger.streams.entries()) {
-    for (const number of stream.acknowledged.without(everywhere[i]!)) {
-      if (missing++ < SHOWN) missingIds.push(`${stream.id}:${number}`)
+  for (const stream of ledger.streams.slice(firstStream - 1)) {
+    for (const number of stream.acknowledged.without(everywhere[stream.id - 1]!)) {
+      if (missing++ < SHOWN) missingIds.push(formatId(stream.id, number))
     }
   }
   const { sent, acknowledged } = ledger
   const found = everywhere.reduce((sum, { size }) => sum + size, 0)
-  const unacknowledged = found - (acknowledged - missing)
+  const unacknowledged = ledger.streams.reduce(
+    (sum, stream) => sum + countOf(everywhere[stream.id - 1]!.without(stream.acknowledged)),
+    0,
+  )
   return {
     sent,
     acknowledged,
@@ -95,6 +106,8 @@ export function faultsOf(comparison: Comparison): string[] {
   ]
 }
 
-function lineOf(ledger: Ledger, { stream, number }: { readonly stream: number; readonly number: number }): string {
-  return ledger.line(stream, number)
+function countOf(numbers: Iterable<number>): number {
+  let count = 0
+  for (const _ of numbers) count++
+  return count
 }

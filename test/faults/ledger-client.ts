@@ -64,6 +64,11 @@ export class LedgerClient implements AsyncDisposable {
     return this.#open.length
   }
 
+  /** Messages that wait for their answer. */
+  get outstanding(): number {
+    return this.#open.reduce((sum, { outstanding }) => sum + outstanding, 0)
+  }
+
   /** Answers in a second of load. */
   get answersPerSecond(): number {
     const now = this.#loadedSince === undefined ? 0 : performance.now() - this.#loadedSince
@@ -87,7 +92,7 @@ export class LedgerClient implements AsyncDisposable {
   /** Sends nothing new from now on, and waits until each message sent has its answer or has lost its connection. */
   async stop(): Promise<void> {
     this.#sending = false
-    await this.until(() => this.#open.every(({ outstanding }) => outstanding === 0))
+    await this.until(() => this.outstanding === 0)
     this.#clock()
   }
 

@@ -50,6 +50,13 @@ export class ServerProcess implements AsyncDisposable {
     return this.#running.stderr
   }
 
+  /** Waits for the first warning or error in its log. Rejects when it ends without one. */
+  async complaint(): Promise<string> {
+    const find = () => this.log.split('\n').find((line) => /^\{"level":"(?:warn|error)".*\}$/.test(line))
+    await this.#running.until(() => find() !== undefined)
+    return (JSON.parse(find()!) as { text: string }).text
+  }
+
   /** Starts it and waits until it listens. Rejects when it ends instead, with what it wrote. */
   async start(): Promise<void> {
     this.spawn()
