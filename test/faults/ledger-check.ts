@@ -10,6 +10,8 @@ export interface Place {
   /** In a place that keeps no order, dead letters for one, order is not checked. */
   readonly ordered: boolean
   lines(): Iterable<string>
+  /** What can still be read when the place is damaged, in any order, some of it twice. Never throws. */
+  salvage(): Iterable<string>
 }
 
 /** What comparing a ledger with what was found has shown. */

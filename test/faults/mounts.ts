@@ -15,13 +15,13 @@ export interface Mount extends AsyncDisposable {
 }
 
 /** A small disk in memory. */
-export async function mountTmpfs(bytes: number): Promise<Mount & { makeReadOnly(): Promise<void> }> {
+export async function mountTmpfs(bytes: number): Promise<Mount & { setWritable(writable: boolean): Promise<void> }> {
   const folder = temporaryFolder()
   await run('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', folder.path])
   return {
     path: folder.path,
-    async makeReadOnly() {
-      await run('mount', ['-o', 'remount,ro', folder.path])
+    async setWritable(writable) {
+      await run('mount', ['-o', `remount,${writable ? 'rw' : 'ro'}`, folder.path])
     },
     async [Symbol.asyncDispose]() {
       await run('umount', [folder.path])

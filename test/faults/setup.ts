@@ -27,16 +27,13 @@ export const sqliteSetup: Setup = {
   name: 'sqlite',
   config: ({ port, store }) =>
     configOf(port, store, [`sqlite: { file: ${join(store, 'rows.db')}, table: rows, columns: { line: msg } }`, REPLY]),
-  places: (store) => [
-    rowsOf('sqlite', join(store, 'rows.db'), 'SELECT line FROM rows ORDER BY rowid'),
-    deadLetters(store),
-  ],
+  places: (store) => [rowsOf('sqlite', join(store, 'rows.db'), 'rows', 'line'), deadLetters(store)],
 }
 
 /** A file, synced or not before the answer. Without it, a process may be killed and power may not be lost. */
 export function fileSetup({ fsync }: { readonly fsync: boolean }): Setup {
   return {
-    name: fsync ? 'file with fsync' : 'file without fsync',
+    name: fsync ? 'file-fsync' : 'file',
     config: ({ port, store }) =>
       configOf(port, store, [`file: { path: ${join(store, 'lines.txt')}, fsync: ${fsync} }`, REPLY]),
     places: (store) => [linesOf('file', join(store, 'lines.txt')), deadLetters(store)],
@@ -46,10 +43,13 @@ export function fileSetup({ fsync }: { readonly fsync: boolean }): Setup {
 /** The order that must lose messages: the answer stands before the sink. It shows that the harness finds a loss. */
 export const answerFirstSetup: Setup = {
   ...sqliteSetup,
-  name: 'answer before sqlite',
+  name: 'answer-first',
   config: ({ port, store }) =>
     configOf(port, store, [REPLY, `sqlite: { file: ${join(store, 'rows.db')}, table: rows, columns: { line: msg } }`]),
 }
+
+/** Those that must lose nothing, for the long form. */
+export const setups: readonly Setup[] = [sqliteSetup, fileSetup({ fsync: true })]
 
 const REPLY = `reply: "OK \${before(msg, ' ')}"`
 
@@ -65,42 +65,55 @@ ${steps.map((step) => `      - ${step}\n`).join('')}data: { dir: ${join(store, '
 
 /** Messages that were given up are kept all the same, so they are not lost. */
 function deadLetters(store: string): Place {
-  const file = join(store, 'data', 'dead-letters.db')
-  return { ...rowsOf('dead letters', file, 'SELECT raw AS line FROM dead_letters ORDER BY id'), ordered: false }
+  return { ...rowsOf('dead letters', join(store, 'data', 'dead-letters.db'), 'dead_letters', 'raw'), ordered: false }
 }
 
-/** The column `line` of a query, text or bytes. */
-function rowsOf(name: string, file: string, sql: string): Place {
+/** A column of a table, text or bytes, in the order in which the rows were written. */
+function rowsOf(name: string, file: string, table: string, column: string): Place {
+  const sql = `SELECT ${column} AS line FROM ${table} ORDER BY rowid`
   return {
     name,
     ordered: true,
-    *lines() {
-      if (!existsSync(file)) return
-      using database = new DatabaseSync(file, { readOnly: true, timeout: 10_000 })
-      for (const row of database.prepare(sql).iterate()) {
-        const { line } = row as { line: unknown }
-        yield line instanceof Uint8Array ? Buffer.from(line).toString('latin1') : String(line)
-      }
+    lines: () => query(file, sql),
+    *salvage() {
+      // A damaged page stops the one that comes from the front and the one that comes from the back.
+      yield* untilError(query(file, sql))
+      yield* untilError(query(file, `${sql} DESC`))
     },
+  }
+}
+
+function* query(file: string, sql: string): Generator<string> {
+  if (!existsSync(file)) return
+  using database = new DatabaseSync(file, { readOnly: true, timeout: 10_000 })
+  for (const row of database.prepare(sql).iterate()) {
+    const { line } = row as { line: unknown }
+    yield line instanceof Uint8Array ? Buffer.from(line).toString('latin1') : String(line)
+  }
+}
+
+function* untilError(lines: Generator<string>): Generator<string> {
+  try {
+    yield* lines
+  } catch {
+    // What follows cannot be read.
   }
 }
 
 /** The lines of a text file. One without its end counts too: it was cut short. */
 function linesOf(name: string, file: string): Place {
-  return {
-    name,
-    ordered: true,
-    *lines() {
-      if (!existsSync(file)) return
-      let rest = ''
-      for (const text of chunksOf(file)) {
-        const lines = (rest + text).split('\n')
-        rest = lines.pop()!
-        yield* lines
-      }
-      if (rest !== '') yield rest
-    },
+  return { name, ordered: true, lines: () => readLines(file), salvage: () => readLines(file) }
+}
+
+function* readLines(file: string): Generator<string> {
+  if (!existsSync(file)) return
+  let rest = ''
+  for (const text of chunksOf(file)) {
+    const lines = (rest + text).split('\n')
+    rest = lines.pop()!
+    yield* lines
   }
+  if (rest !== '') yield rest
 }
 
 function* chunksOf(file: string): Generator<string> {

@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest'
+import { type Scenario, scenarios } from './catalogue.ts'
+import { powerLoss } from './scenarios/power-loss.ts'
+import { answerFirstSetup, fileSetup, type Setup, sqliteSetup } from './setup.ts'
+
+/** The same in every run, so that a failure names its seed. The long form takes others. */
+const SEED = 1
+
+/** A scenario waits for nothing longer than 40 s, so this is for machines that are very busy. */
+const TIMEOUT = 120_000
+
+const obstacles = new Map(
+  await Promise.all(scenarios.map(async (scenario) => [scenario.name, await scenario.obstacle()] as const)),
+)
+for (const [name, why] of obstacles) if (why !== undefined) console.log(`the fault scenario ${name} is skipped: ${why}`)
+
+describe.each<Setup>([sqliteSetup])('a server whose messages are safe in $name', (setup) => {
+  it.each<Scenario>(scenarios.filter(({ name }) => obstacles.get(name) === undefined))(
+    '$name: $proves',
+    async ({ run, short }) => {
+      const { faults, comparison } = await run({ setup, seed: SEED, ...short })
+      expect(faults).toEqual([])
+      expect(comparison.acknowledged).toBeGreaterThanOrEqual(short.acknowledged)
+    },
+    TIMEOUT,
+  )
+})
+
+describe('the harness finds', () => {
+  it.skipIf(obstacles.get('power-loss') !== undefined)(
+    'what a power cut takes from a file without fsync',
+    async () => {
+      const options = { setup: fileSetup({ fsync: false }), seed: SEED, rounds: 1, acknowledged: 2000 }
+      const { faults, comparison } = await powerLoss(options)
+      expect(comparison.missing).toBeGreaterThan(0)
+      expect(faults).toEqual([expect.stringContaining('acknowledged messages are missing')])
+    },
+    TIMEOUT,
+  )
+
+  it.skipIf(obstacles.get('power-loss') !== undefined)(
+    'that an answer was sent before its row was stored',
+    async () => {
+      const options = { setup: answerFirstSetup, seed: SEED, rounds: 3, acknowledged: 6000 }
+      const { faults } = await powerLoss(options)
+      expect(faults).toContainEqual(expect.stringContaining('acknowledged messages are missing'))
+    },
+    TIMEOUT,
+  )
+})
