@@ -116,10 +116,15 @@ export class LedgerClient implements AsyncDisposable {
       throw new Error(`the server closed all connections after ${this.answers} of ${count} answers`)
   }
 
-  /** Ends all connections and waits until they are closed. */
+  /** Breaks all connections. From this moment no answer counts. */
+  disconnect(): void {
+    for (const connection of this.#open) connection.destroy()
+  }
+
+  /** Breaks all connections and waits until they are closed. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#sending = false
-    for (const connection of this.#open) connection.destroy()
+    this.disconnect()
     await this.until(() => this.connections === 0)
   }
 

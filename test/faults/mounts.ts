@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { mkdirSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { Command } from '../support/command.ts'
 import { temporaryFolder } from '../support/server.ts'
 
 const run = promisify(execFile)
@@ -65,8 +66,17 @@ export class FailingDisk implements Mount {
     return disk
   }
 
-  async losePower(): Promise<void> {
-    await run('python3', ['-c', SHUTDOWN, this.path])
+  /**
+   * Gets everything ready for a power cut.
+   * @returns cuts the power, at once
+   */
+  async prepareLoss(): Promise<() => Promise<void>> {
+    const helper = new Command('python3', ['-c', SHUTDOWN, this.path])
+    await helper.hear('ready')
+    return async () => {
+      const { code, stderr } = await helper.send('now\n').finished
+      if (code !== 0) throw new Error(`the power of the disk cannot be cut: ${stderr}`)
+    }
   }
 
   /** Mounts it again, so that ext4 recovers. Nobody may have a file on it open. */
@@ -94,6 +104,8 @@ export class FailingDisk implements Mount {
 /** EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH (fs/ext4/ext4.h of Linux): nothing more is written. */
 const SHUTDOWN = `
 import fcntl, os, struct, sys
+print("ready", flush=True)
+sys.stdin.readline()
 fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack("I", 2))
 `
 
@@ -108,7 +120,8 @@ export function tmpfsObstacle(): Promise<string | undefined> {
 export function failingDiskObstacle(): Promise<string | undefined> {
   return obstacle(async () => {
     await using disk = await FailingDisk.create()
-    await disk.losePower()
+    const losePower = await disk.prepareLoss()
+    await losePower()
     await disk.recover()
   })
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -86,6 +86,14 @@ export class ServerProcess implements AsyncDisposable {
 
   signal(signal: NodeJS.Signals): void {
     this.#running.signal(signal)
+  }
+
+  /** Stops it as it is, and waits until no thread of it runs or is in a system call. Only `kill` ends that. */
+  async freeze(): Promise<void> {
+    this.signal('SIGSTOP')
+    const tasks = `/proc/${this.pid}/task`
+    const isStopped = (task: string) => / T \d+/.test(readFileSync(`${tasks}/${task}/stat`, 'utf8').split(')').at(-1)!)
+    while (!readdirSync(tasks).every(isStopped)) await sleep(1)
   }
 
   /** Waits for the end of the process; it must have been asked for. */
