@@ -1,6 +1,7 @@
 import { Latencies } from './latencies.ts'
 import { Ledger } from './ledger.ts'
 import { LedgerConnection } from './ledger-connection.ts'
+import { within } from './within.ts'
 
 export interface LedgerClientOptions {
   readonly port: number
@@ -12,6 +13,9 @@ export interface LedgerClientOptions {
   /** Bytes of a line without its line end. Default 200. */
   readonly lineLength?: number
 }
+
+/** With neither an answer nor an end for this long, a server hangs; in milliseconds. */
+const MAX_SILENCE = 60_000
 
 /** What is wrong with the answers themselves, whatever was stored. */
 export interface AnswerFaults {
@@ -104,9 +108,12 @@ export class LedgerClient implements AsyncDisposable {
     for (const connection of this.#open) connection.giveUp()
   }
 
-  /** Waits until a condition holds that depends on answers and connections. */
+  /** Waits until a condition holds that depends on answers and connections. Rejects when nothing happens any more. */
   async until(condition: () => boolean): Promise<void> {
-    while (!condition()) await new Promise<void>((resolve) => this.#waiting.add(resolve))
+    while (!condition()) {
+      const change = new Promise<void>((resolve) => this.#waiting.add(resolve))
+      await within(MAX_SILENCE, 'an answer, or the end of a connection', change)
+    }
   }
 
   /** Waits for so many answers in all. Rejects when every connection is lost before. */

@@ -26,8 +26,10 @@ export async function judgeStart(server: ServerProcess, connect: () => Promise<L
   if (settled !== 'listening') return { kind: 'refuses', sentence: sentenceOf(settled) }
   const client = await connect()
   const before = client.answers
-  const answered = client.until(() => client.answers > before).then((): Verdict => ({ kind: 'serves' }))
   const complained = server.complaint().then((sentence): Verdict => ({ kind: 'complains', sentence }))
+  const answered = client
+    .until(() => client.answers > before || client.connections === 0)
+    .then((): Verdict | Promise<Verdict> => (client.answers > before ? { kind: 'serves' } : complained))
   return within(MAX_WAIT, 'a message is acknowledged, or the log says why not', Promise.race([answered, complained]))
 }
 

@@ -1,4 +1,4 @@
-import { closeSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
+import { rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createRandom } from '../../../src/testing/random.ts'
@@ -63,18 +63,12 @@ export async function diskFull({ setup, seed, rounds }: ScenarioOptions): Promis
 
 /** Writes a file until only so many bytes are free. */
 function fill(disk: string, file: string, leave: number): void {
-  const descriptor = openSync(file, 'w')
-  const page = Buffer.alloc(4096)
-  for (;;) {
-    const { bavail, bsize } = statfsSync(disk)
-    if (bavail * bsize <= leave) break
-    try {
-      writeSync(descriptor, page)
-    } catch {
-      break
-    }
+  const { bavail, bsize } = statfsSync(disk)
+  try {
+    writeFileSync(file, Buffer.alloc(Math.max(0, bavail * bsize - leave)))
+  } catch {
+    // The server was faster, and so the disk is full already.
   }
-  closeSync(descriptor)
 }
 
 async function untilSilent(client: LedgerClient): Promise<void> {
