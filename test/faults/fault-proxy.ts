@@ -1,27 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type Server, Socket } from 'node:net'
-import { FaultyPipe } from './faulty-pipe.ts'
-
-/**
- * What goes wrong between a client and a server. All that is given holds at once, for connections that are open as for
- * new ones, and for both directions unless `only` names one.
- */
-export interface Faults {
-  /** Milliseconds that every byte is late. It costs no throughput. */
-  readonly delay?: number
-  /** Bytes in a second at most, for each connection and direction. */
-  readonly rate?: number
-  /** Bytes in a segment at most; 1 sends each byte alone. */
-  readonly slice?: number
-  /** What arrives is swallowed, and nobody is told. */
-  readonly blackhole?: boolean
-  /** Nothing is read: a sender's window fills up. What was held back goes on when this ends. */
-  readonly stall?: boolean
-  /** Nobody listens any more. Open connections stay. */
-  readonly refuse?: boolean
-  /** The direction of `delay`, `rate`, `slice`, `blackhole` and `stall`. */
-  readonly only?: 'requests' | 'answers'
-}
+import { type Faults, FaultyPipe } from './faulty-pipe.ts'
 
 export interface FaultProxy extends AsyncDisposable {
   /** Of 127.0.0.1. It stays the same. */

@@ -53,14 +53,8 @@ export function compare(ledger: Ledger, places: readonly Place[], firstStream = 
     const here = ledger.streams.map(() => new NumberRanges())
     const highest = ledger.streams.map(() => 0)
     for (const line of place.lines()) {
-      const id = parseId(line.slice(0, line.indexOf(' ')))
-      const stream = id === undefined ? undefined : ledger.streams[id.stream - 1]
-      if (
-        id === undefined ||
-        stream === undefined ||
-        id.number > stream.sent ||
-        line !== ledger.line(id.stream, id.number)
-      ) {
+      const id = idOf(line, ledger)
+      if (id === undefined) {
         if (foreign++ < SHOWN) foreignLines.push(`${place.name}: ${line.slice(0, 60)}`)
         continue
       }
@@ -106,6 +100,14 @@ export function faultsOf(comparison: Comparison): string[] {
     ...(orderViolations > 0 ? [`${orderViolations} messages are behind a later one of their connection`] : []),
     ...(foreign > 0 ? [`${foreign} messages are not what was sent: ${foreignLines.join(' | ')}`] : []),
   ]
+}
+
+/** @returns undefined for a line that was not sent */
+function idOf(line: string, ledger: Ledger): ReturnType<typeof parseId> {
+  const id = parseId(line.slice(0, line.indexOf(' ')))
+  if (id === undefined || line !== ledger.line(id.stream, id.number)) return undefined
+  const stream = ledger.streams[id.stream - 1]
+  return stream !== undefined && id.number <= stream.sent ? id : undefined
 }
 
 function countOf(numbers: Iterable<number>): number {

@@ -1,6 +1,6 @@
 import { Latencies } from './latencies.ts'
 import { Ledger } from './ledger.ts'
-import { LedgerConnection } from './ledger-connection.ts'
+import { type AnswerFaults, LedgerConnection } from './ledger-connection.ts'
 import { within } from './within.ts'
 
 export interface LedgerClientOptions {
@@ -16,16 +16,6 @@ export interface LedgerClientOptions {
 
 /** With neither an answer nor an end for this long, a server hangs; in milliseconds. */
 const MAX_SILENCE = 60_000
-
-/** What is wrong with the answers themselves, whatever was stored. */
-export interface AnswerFaults {
-  /** Answers for a message that was never sent, or that was acknowledged before, or that are no `OK` and id. */
-  strange: number
-  /** Answers that came behind the answer of a later message. */
-  outOfOrder: number
-  /** Connections that ended in the middle of an answer. */
-  partial: number
-}
 
 /**
  * The load: many connections that send lines and wait for `OK <id>`, with a ledger of both. It sends nothing twice: a
@@ -119,8 +109,8 @@ export class LedgerClient implements AsyncDisposable {
   /** Waits for so many answers in all. Rejects when every connection is lost before. */
   async answered(count: number): Promise<void> {
     await this.until(() => this.answers >= count || this.connections === 0)
-    if (this.answers < count)
-      throw new Error(`the server closed all connections after ${this.answers} of ${count} answers`)
+    if (this.answers >= count) return
+    throw new Error(`the server closed all connections after ${this.answers} of ${count} answers`)
   }
 
   /** Breaks all connections. From this moment no answer counts. */

@@ -2,7 +2,16 @@ import { once } from 'node:events'
 import { connect, type Socket, type TcpNetConnectOpts } from 'node:net'
 import type { Latencies } from './latencies.ts'
 import { parseId, type Stream } from './ledger.ts'
-import type { AnswerFaults } from './ledger-client.ts'
+
+/** What is wrong with the answers themselves, whatever was stored. */
+export interface AnswerFaults {
+  /** Answers for a message that was never sent, or that was acknowledged before, or that are no `OK` and id. */
+  strange: number
+  /** Answers that came behind the answer of a later message. */
+  outOfOrder: number
+  /** Connections that ended in the middle of an answer. */
+  partial: number
+}
 
 /** What a connection shares with the others of its client. */
 export interface LedgerConnectionOptions {
