@@ -82,7 +82,7 @@ export const scenarios: readonly Scenario[] = [
     proves: 'a start on damaged files never hangs, and what is acknowledged afterwards is there',
     run: damagedFiles,
     obstacle: none,
-    short: { rounds: 4, acknowledged: 2000 },
+    short: { rounds: 3, acknowledged: 2000 },
     long: { rounds: 300, acknowledged: 2000 },
   },
 ]

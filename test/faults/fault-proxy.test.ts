@@ -68,7 +68,7 @@ test('delay: every byte is late, and they do not wait for each other', async () 
   }
   await line.server.until(({ received }) => received.length === 20)
   const spent = performance.now() - before
-  expect(spent).toBeGreaterThanOrEqual(199)
+  expect(spent).toBeGreaterThan(190)
   // One after the other would be 4 seconds.
   expect(spent).toBeLessThan(3000)
 })
@@ -80,7 +80,7 @@ test('rate: no more bytes in a second than allowed', async () => {
   line.client.send(Buffer.alloc(20_000))
   await line.server.until(({ received }) => received.length === 20_000)
   // All but the last piece have been waited for.
-  expect(performance.now() - before).toBeGreaterThan(350)
+  expect(performance.now() - before).toBeGreaterThan(300)
 })
 
 test('slice: each byte arrives alone', async () => {
