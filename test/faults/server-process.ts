@@ -9,7 +9,7 @@ import type { Setup } from './setup.ts'
 import { within } from './within.ts'
 
 /** What a start, or an end by a signal, may take at most, in milliseconds. A drain has 15 s, and machines are busy. */
-const MAX_WAIT = 40_000
+const MAX_WAIT = 60_000
 
 /** The built program with one configuration, which can be killed and started again on the same port and the same data. */
 export class ServerProcess implements AsyncDisposable {
