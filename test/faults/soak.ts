@@ -1,6 +1,6 @@
 // The long form of the fault scenarios: prints one table and writes all figures as JSON. Usage:
 // npm run soak -- [--only kill,power-loss] [--setup sqlite] [--rounds 20] [--acknowledged 100000] [--seed 7] [--json FILE]
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { availableParallelism, release } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
@@ -38,6 +38,16 @@ interface Run {
 }
 
 const seed = options.seed === undefined ? Date.now() % 1_000_000 : count('seed', options.seed)
+/** What was tested, and where. */
+const about = {
+  date: new Date().toISOString(),
+  seed,
+  commit: git('rev-parse', 'HEAD'),
+  changed: git('status', '--porcelain') !== '',
+  node: process.version,
+  kernel: release(),
+  cores: availableParallelism(),
+}
 const runs: Run[] = []
 const chosenSetups = choose('setup', setups, options.setup ?? 'sqlite')
 const chosenScenarios = choose('scenario', scenarios, options.only)
@@ -118,21 +128,14 @@ function table(): string {
 
 /** After every scenario, so that what was found is not lost with the run. */
 function write(): void {
-  const about = {
-    date: new Date().toISOString(),
-    seed,
-    commit: git('rev-parse', 'HEAD'),
-    changed: git('status', '--porcelain') !== '',
-    node: process.version,
-    kernel: release(),
-    cores: availableParallelism(),
-  }
   mkdirSync(dirname(options.json), { recursive: true })
   writeFileSync(options.json, `${JSON.stringify({ ...about, runs }, undefined, 2)}\n`)
 }
 
-function git(...args: string[]): string {
-  return execFileSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8' }).trim()
+/** @returns undefined outside of a repository */
+function git(...args: string[]): string | undefined {
+  const { status, stdout } = spawnSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8' })
+  return status === 0 ? stdout.trim() : undefined
 }
 
 function choose<T extends { readonly name: string }>(kind: string, all: readonly T[], names: string | undefined): T[] {
