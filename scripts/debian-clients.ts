@@ -1,8 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 
-/** The real clients that the end-to-end tests speak with: program, and the Debian package it comes from. */
+/** The real clients and tools that the end-to-end and fault tests use: program, and the Debian package it comes from. */
 const clients = {
+  'mkfs.ext4': 'e2fsprogs',
+  mount: 'mount',
   'nats-server': 'nats-server',
   nc: 'netcat-openbsd',
   openssl: 'openssl',
@@ -10,6 +12,7 @@ const clients = {
   plink: 'putty-tools',
   python3: 'python3-minimal',
   'redis-server': 'redis-server',
+  strace: 'strace',
   telnet: 'inetutils-telnet',
 } as const
 

@@ -52,6 +52,11 @@ export class Command implements AsyncDisposable {
     this.finished.catch(() => undefined)
   }
 
+  /** Its process id; undefined when it could not be started. */
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
   /** Writes to its standard input. */
   send(text: string | Buffer): this {
     this.#child.stdin!.write(text)
