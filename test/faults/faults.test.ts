@@ -6,7 +6,7 @@ import { compare, faultsOf } from './ledger-check.ts'
 import { LedgerClient } from './ledger-client.ts'
 import { powerLoss } from './scenarios/power-loss.ts'
 import { ServerProcess } from './server-process.ts'
-import { answerFirstSetup, fileSetup, type Setup, sqliteSetup } from './setup.ts'
+import { answerFirstSetup, bufferSetup, fileSetup, type Setup, sqliteSetup } from './setup.ts'
 import { within } from './within.ts'
 
 /** The same in every run, so that a failure names its seed. The long form takes others. */
@@ -20,7 +20,7 @@ const obstacles = new Map(
 )
 for (const [name, why] of obstacles) if (why !== undefined) console.log(`the fault scenario ${name} is skipped: ${why}`)
 
-describe.each<Setup>([sqliteSetup])('a server whose messages are safe in $name', (setup) => {
+describe.each<Setup>([sqliteSetup, bufferSetup])('a server whose messages are safe in $name', (setup) => {
   it.each<Scenario>(scenarios.filter(({ name }) => obstacles.get(name) === undefined))(
     '$name: $proves',
     async ({ run, short }) => {

@@ -1,6 +1,10 @@
 import { closeSync, existsSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { BUFFERS_FILE } from '../../src/delivery/disk-queue.ts'
+import { unpackBatch } from '../../src/delivery/packed-batch.ts'
+import { text } from '../../src/formats/text.ts'
+import { createTestClock } from '../../src/testing/part-context.ts'
 import type { Place } from './ledger-check.ts'
 
 /**
@@ -40,6 +44,25 @@ export function fileSetup({ fsync }: { readonly fsync: boolean }): Setup {
   }
 }
 
+/** A disk buffer that delivers to a table: the answer is sent when the buffer has the message. */
+export const bufferSetup: Setup = {
+  name: 'buffer',
+  config: ({ port, store }) =>
+    configOf(port, store, [
+      `{ sqlite: { file: ${join(store, 'rows.db')}, table: rows, columns: { line: msg }, buffer: disk }, id: store }`,
+      REPLY,
+    ]),
+  places: (store) => [bufferOf(store), rowsOf('sqlite', join(store, 'rows.db'), 'rows', 'line'), deadLetters(store)],
+}
+
+/** A disk buffer whose destination is down for good, so that all must be found in the buffer. */
+export const bufferAloneSetup: Setup = {
+  name: 'buffer-alone',
+  config: ({ port, store }) =>
+    configOf(port, store, ['{ tcp: { host: 127.0.0.1, port: 1, buffer: disk }, id: send }', REPLY]),
+  places: (store) => [bufferOf(store), deadLetters(store)],
+}
+
 /** The order that must lose messages: the answer stands before the sink. It shows that the harness finds a loss. */
 export const answerFirstSetup: Setup = {
   ...sqliteSetup,
@@ -49,7 +72,7 @@ export const answerFirstSetup: Setup = {
 }
 
 /** Those that must lose nothing, for the long form. */
-export const setups: readonly Setup[] = [sqliteSetup, fileSetup({ fsync: true })]
+export const setups: readonly Setup[] = [sqliteSetup, fileSetup({ fsync: true }), bufferSetup, bufferAloneSetup]
 
 const REPLY = `reply: "OK \${before(msg, ' ')}"`
 
@@ -66,6 +89,19 @@ ${steps.map((step) => `      - ${step}\n`).join('')}data: { dir: ${join(store, '
 /** Messages that were given up are kept all the same, so they are not lost. */
 function deadLetters(store: string): Place {
   return { ...rowsOf('dead letters', join(store, 'data', 'dead-letters.db'), 'dead_letters', 'raw'), ordered: false }
+}
+
+/** The messages of a disk buffer, entry by entry. */
+function bufferOf(store: string): Place {
+  const file = join(store, 'data', BUFFERS_FILE)
+  const utf8 = text.create({ encoding: 'utf-8' })
+  function* lines(): Generator<string> {
+    for (const data of query(file, 'SELECT data AS line FROM entries ORDER BY id')) {
+      const { batch } = unpackBatch(Buffer.from(data, 'latin1'), () => utf8, createTestClock())
+      for (const { raw } of batch.messages) yield raw.toString()
+    }
+  }
+  return { name: 'buffer', ordered: true, lines, salvage: () => untilError(lines()) }
 }
 
 /** A column of a table, text or bytes, in the order in which the rows were written. */
