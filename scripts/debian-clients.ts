@@ -3,11 +3,13 @@ import { existsSync } from 'node:fs'
 
 /** The real clients that the end-to-end tests speak with: program, and the Debian package it comes from. */
 const clients = {
+  mosquitto: 'mosquitto',
   nc: 'netcat-openbsd',
   openssl: 'openssl',
   packetsender: 'packetsender',
   plink: 'putty-tools',
   python3: 'python3-minimal',
+  'rabbitmq-server': 'rabbitmq-server',
   telnet: 'inetutils-telnet',
 } as const
 

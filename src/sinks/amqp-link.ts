@@ -1,8 +1,9 @@
 import type * as Amqp from 'amqplib'
-import { SluiceError } from '../contracts/errors.ts'
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Outcomes } from '../contracts/sink.ts'
 import { formatDuration } from '../util/units.ts'
-import { isTlsError, type Link, reachText } from './broker.ts'
+import { type Link, unreachable } from './broker.ts'
+import type { TlsSettings } from './client-tls.ts'
 import { type Delivery, Window } from './window.ts'
 
 /** What is published. */
@@ -18,7 +19,7 @@ export interface AmqpTarget {
   /** `connect` of the package amqplib. */
   readonly connect: typeof Amqp.connect
   readonly options: Amqp.Options.Connect
-  readonly tls: { readonly ca?: Buffer; readonly cert?: Buffer; readonly key?: Buffer }
+  readonly tls: TlsSettings | undefined
   /** For the texts of errors: protocol, host and port. */
   readonly address: string
   /** Milliseconds within which the broker must have accepted us. */
@@ -67,8 +68,7 @@ export class AmqpLink implements Link<Publish> {
     this.#channel = channel
     this.#target = target
     this.#socket = socket
-    this.#window = new Window({
-      size: Number.POSITIVE_INFINITY,
+    this.#window = new Window(Number.POSITIVE_INFINITY, {
       send: (publish, done) => this.#send(publish, done),
       onTimeout: (delivery) => this.#expire(delivery),
     })
@@ -150,7 +150,7 @@ export class AmqpLink implements Link<Publish> {
       const text =
         code === 404
           ? `there is no ${kind} ${name} at ${address}`
-          : `the broker at ${address} does not let us use the ${kind} ${name}: ${reachText(thrown)}`
+          : `the broker at ${address} does not let us use the ${kind} ${name}: ${toSluiceError(thrown).message}`
       throw new SluiceError('sink_failed', text, { hint: `Declare the ${kind} first, or correct ${kind}:.` })
     } finally {
       clearTimeout(timer)
@@ -234,7 +234,7 @@ function unroutable(replyText: string, { exchange, routingKey }: Publish): Sluic
 
 /** The library tells of a refusal only in words: "Handshake terminated by server: 403 (ACCESS-REFUSED) …". */
 function refusal({ address, options, timeout }: AmqpTarget, thrown: unknown): SluiceError {
-  const text = reachText(thrown)
+  const text = toSluiceError(thrown).message
   const replyCode = Number(/^Handshake terminated by server: (\d+)/.exec(text)?.[1])
   if (replyCode === 403) {
     const hint = 'Check the user and the password in url.'
@@ -245,9 +245,7 @@ function refusal({ address, options, timeout }: AmqpTarget, thrown: unknown): Sl
     const vhost = options.vhost ?? '/'
     return new SluiceError('sink_failed', `the broker at ${address} refuses us the virtual host ${vhost}`, { hint })
   }
-  const { code, name } = thrown as { code?: unknown; name?: unknown }
-  const isTls = isTlsError({ code })
-  const why = name === 'AbortError' ? `it did not answer within ${formatDuration(timeout)}` : text
-  const message = `the broker at ${address} cannot be reached: ${why}`
-  return new SluiceError(isTls ? 'tls_failed' : 'sink_unavailable', message, { retryable: !isTls, cause: thrown })
+  if ((thrown as { name?: unknown }).name !== 'AbortError') return unreachable(thrown, address)
+  const message = `${address} did not answer within ${formatDuration(timeout)}`
+  return new SluiceError('sink_unavailable', message, { retryable: true })
 }

@@ -8,7 +8,8 @@ import type { Message } from '../contracts/message.ts'
 import { duration, secret, type Template, template, withoutProto, z } from '../contracts/schema.ts'
 import { AmqpLink, type AmqpTarget, type Publish } from './amqp-link.ts'
 import { BrokerSink, shareBroker } from './broker.ts'
-import { payloadOf, payloadOptions, readTlsFiles, tlsOption } from './payload.ts'
+import { checkTls, readTls, tlsOption } from './client-tls.ts'
+import { createPayload, payloadOptions } from './payload.ts'
 
 const shape = z.strictObject({
   url: secret().describe(
@@ -91,6 +92,7 @@ export const amqp = defineSink({
     },
   ],
   confirms: () => 'accepted',
+  check: ({ tls }, context) => checkTls(tls, context),
   finished: 'the broker has confirmed it',
   batching: { maxBatch: 1000 },
   async create(given, context) {
@@ -117,13 +119,13 @@ async function checkTarget(link: AmqpLink, { queue, exchange }: Options): Promis
 /** How each message is published. The function throws for one that cannot be. */
 function publishOf(given: Options, context: PartContext): (message: Message) => Publish {
   const { exchange = '', routingKey, queue, persistent, mandatory, contentType, messageId } = given
-  const payload = payloadOf(given, context)
+  const payload = createPayload(given, context)
   const headers = Object.entries(given.headers ?? {})
   const common = { persistent, mandatory, ...(contentType !== undefined && { contentType }) }
   return (message) => ({
     exchange,
     routingKey: queue ?? (routingKey === undefined ? '' : shortText('routingKey', routingKey, message)),
-    content: payload(message),
+    content: toBuffer(payload(message)),
     options: {
       ...common,
       messageId: messageId === undefined ? keyOf(message) : shortText('messageId', messageId, message),
@@ -174,7 +176,7 @@ async function targetOf(given: Options, context: PartContext): Promise<AmqpTarge
       vhost: encodeURIComponent(vhost),
       heartbeat: Math.max(1, Math.round(given.heartbeat / 1000)),
     },
-    tls: await readTlsFiles(given.tls, context),
+    tls: readTls(given.tls, context.resolvePath),
     address: `${protocol}://${url.hostname}:${port}`,
     timeout: given.timeout,
     signal: context.signal,
@@ -184,6 +186,7 @@ async function targetOf(given: Options, context: PartContext): Promise<AmqpTarge
 function checkOptions(given: Checked, context: z.core.$RefinementCtx): void {
   const report = (message: string, key: string) => context.addIssue({ code: 'custom', message, path: [key] })
   if (!isAddress(given.url)) report('expected an address such as amqp://user:password@host:5672/vhost', 'url')
+  if (given.tls && String(given.url).startsWith('amqp:')) report('write amqps:// for TLS', 'url')
   if (given.queue !== undefined) {
     for (const key of ['exchange', 'routingKey'] as const) {
       if (given[key] !== undefined) report(`give queue or ${key}, and not both`, key)
@@ -196,6 +199,10 @@ function checkOptions(given: Checked, context: z.core.$RefinementCtx): void {
 }
 
 type Checked = Readonly<Partial<Record<keyof z.input<typeof shape>, unknown>>>
+
+function toBuffer(content: string | Buffer): Buffer {
+  return typeof content === 'string' ? Buffer.from(content) : content
+}
 
 function isAddress(url: unknown): boolean {
   if (typeof url !== 'string' || !URL.canParse(url)) return false

@@ -3,6 +3,7 @@ import type { PartContext, Shared } from '../contracts/context.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Batch, Message } from '../contracts/message.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
+import { networkProblem, tlsProblem } from './network-error.ts'
 
 /** One connection to a broker, ready to be written to. It never comes back once it was lost. */
 export interface Link<T> {
@@ -150,15 +151,12 @@ export class BrokerSink<T> implements Sink {
   }
 }
 
-/** Whether a connection failed for what a certificate says, which no other attempt will change. */
-export function isTlsError({ code }: { readonly code?: unknown }): boolean {
-  return typeof code === 'string' && /^ERR_(TLS|SSL|OSSL)|CERT|SIGNATURE|SELF_SIGNED/.test(code)
-}
-
-/** Why a connection failed. What Node throws when a name has several addresses has no message of its own. */
-export function reachText(thrown: unknown): string {
-  if (thrown instanceof AggregateError && thrown.message === '') return thrown.errors.map(reachText).join(', ')
-  return thrown instanceof Error ? thrown.message : String(thrown)
+/** Why there is no connection, in words. Not `retryable` when a certificate is to blame: no other attempt changes that. */
+export function unreachable(thrown: unknown, address: string): SluiceError {
+  const tls = tlsProblem(thrown, address)
+  if (tls !== undefined) return new SluiceError('tls_failed', tls.message, { hint: tls.hint, cause: thrown })
+  const message = networkProblem(thrown, address) ?? `${address} cannot be reached: ${toSluiceError(thrown).message}`
+  return new SluiceError('sink_unavailable', message, { retryable: true, cause: thrown })
 }
 
 function toRetryable(error: SluiceError): SluiceError {

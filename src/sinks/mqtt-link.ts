@@ -2,7 +2,7 @@ import type { IClientOptions, IConnackPacket, IPublishPacket, MqttClient } from 
 import { SluiceError } from '../contracts/errors.ts'
 import type { Outcomes } from '../contracts/sink.ts'
 import { formatDuration } from '../util/units.ts'
-import { isTlsError, type Link, reachText } from './broker.ts'
+import { type Link, unreachable } from './broker.ts'
 import { isAboutMessage, isTemporary, reasonText } from './mqtt-reasons.ts'
 import { type Delivery, Window } from './window.ts'
 
@@ -26,6 +26,8 @@ export interface MqttTarget {
   /** Milliseconds within which the broker must have accepted us. */
   readonly timeout: number
   readonly signal: AbortSignal
+  /** Tells people of what they must put right. */
+  warn(text: string): void
 }
 
 /** What a broker says in its CONNACK that it can take (MQTT 5.0, section 3.2.2.3). */
@@ -38,6 +40,12 @@ interface Limits {
 
 /** Packet identifiers have 16 bits and 0 is none. */
 const MOST_IN_FLIGHT = 65_535
+
+/**
+ * As many messages of QoS 2 are under way with MQTT 3.1.1, in which a broker cannot say how many it takes. Mosquitto
+ * takes 20 unless told otherwise, and forgets without a word those beyond.
+ */
+const MOST_UNSAID = 10
 
 /** How long the broker may take to close after our DISCONNECT. */
 const LINGER_MS = 2000
@@ -64,13 +72,12 @@ export class MqttLink implements Link<Publish> {
     this.#client = client
     this.#target = target
     this.#limits = limits
-    this.#window = new Window({
-      size: Math.min(limits.receiveMaximum, MOST_IN_FLIGHT),
+    this.#window = new Window(limits.receiveMaximum, {
       send: (publish, done) => this.#send(publish, done),
       onTimeout: (delivery) => this.#expire(delivery),
     })
     client.on('disconnect', ({ reasonCode = 0 }) => this.#lose(`it said "${reasonText(reasonCode)}"`, reasonCode))
-    client.on('error', (error) => this.#lose(error.message))
+    client.on('error', ({ message }) => this.#lose(message, UNKNOWN_REASON.test(message) ? 0x95 : 0))
     client.on('close', () => {
       this.#lose('the connection was closed')
       this.#closed.resolve()
@@ -107,6 +114,9 @@ export class MqttLink implements Link<Publish> {
     client.on('close', () => answer.reject(refusal(target, new Error('it closed the connection without a word'))))
     try {
       const { properties = {} } = await answer.promise
+      // Several small packets in a row would wait for each other's acknowledgement by TCP (Nagle).
+      if ('setNoDelay' in client.stream && typeof client.stream.setNoDelay === 'function')
+        client.stream.setNoDelay(true)
       return new MqttLink(client, target, {
         receiveMaximum: properties.receiveMaximum ?? MOST_IN_FLIGHT,
         maximumQoS: properties.maximumQoS ?? 2,
@@ -127,6 +137,7 @@ export class MqttLink implements Link<Publish> {
   }
 
   deliver(publishes: readonly Publish[], timeout: number): Promise<Outcomes> {
+    if (this.#target.options.protocolVersion === 4 && publishes[0]?.qos === 2) this.#window.limit(MOST_UNSAID)
     return this.#window.deliver(publishes, timeout)
   }
 
@@ -194,11 +205,12 @@ export class MqttLink implements Link<Publish> {
     const isAlone = this.#window.deliveries === 1
     const final = isAboutMessage(reasonCode) && isAlone
     const text = `the connection to the broker at ${address} is lost: ${why}; what is not acknowledged may have arrived all the same`
-    const hint =
-      reasonCode === TAKEN_OVER
-        ? { hint: `Another client has the client ID ${options.clientId}: give each server a clientId of its own.` }
-        : {}
-    this.#lost = new SluiceError(final ? 'sink_failed' : 'sink_unavailable', text, { retryable: !final, ...hint })
+    this.#lost = new SluiceError(final ? 'sink_failed' : 'sink_unavailable', text, { retryable: !final })
+    if (reasonCode === TAKEN_OVER) {
+      this.#target.warn(
+        `another client has connected to ${address} with the client ID ${options.clientId}: give each server a clientId of its own`,
+      )
+    }
     this.#client.stream.destroy()
     this.#window.fail(this.#lost)
     this.#target.signal.removeEventListener('abort', this.#abort)
@@ -206,6 +218,12 @@ export class MqttLink implements Link<Publish> {
 }
 
 const NOTHING = Buffer.alloc(0)
+
+/**
+ * What the library says of a reason code that MQTT 5 does not provide for in an acknowledgement. It closes the connection
+ * then; mosquitto answers so to a message that is larger than its `message_size_limit`.
+ */
+const UNKNOWN_REASON = /^Invalid pub(?:ack|rec|comp) reason code$/
 
 /** Session taken over. */
 const TAKEN_OVER = 0x8e
@@ -224,7 +242,7 @@ function sizeOf(properties: Publish['properties']): number {
   return size
 }
 
-function refusal({ address, options }: MqttTarget, error: Error & { code?: unknown }): SluiceError {
+function refusal({ address, options, timeout }: MqttTarget, error: Error & { code?: unknown }): SluiceError {
   const { code } = error
   if (typeof code === 'number') {
     const temporary = isTemporary(code)
@@ -235,10 +253,9 @@ function refusal({ address, options }: MqttTarget, error: Error & { code?: unkno
       ...(hint !== undefined && { hint: hint(options) }),
     })
   }
-  const isTls = isTlsError(error)
-  const why = error.message === 'connack timeout' ? 'it did not answer in time' : reachText(error)
-  const text = `the broker at ${address} cannot be reached: ${why}`
-  return new SluiceError(isTls ? 'tls_failed' : 'sink_unavailable', text, { retryable: !isTls, cause: error })
+  if (error.message !== 'connack timeout') return unreachable(error, address)
+  const text = `${address} did not answer within ${formatDuration(timeout)}`
+  return new SluiceError('sink_unavailable', text, { retryable: true })
 }
 
 const checkLogin = () => 'Check username and password, and what the broker allows this user.'

@@ -8,8 +8,9 @@ import { SluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
 import { duration, secret, type Template, template, withoutProto, z } from '../contracts/schema.ts'
 import { BrokerSink, shareBroker } from './broker.ts'
+import { checkTls, readTls, tlsOption } from './client-tls.ts'
 import { MqttLink, type MqttTarget, type Publish } from './mqtt-link.ts'
-import { payloadOf, payloadOptions, readTlsFiles, tlsOption } from './payload.ts'
+import { createPayload, payloadOptions } from './payload.ts'
 
 const shape = z.strictObject({
   url: secret()
@@ -109,6 +110,7 @@ export const mqtt = defineSink({
     },
   ],
   confirms: ({ qos }) => (qos === 0 ? 'os' : 'accepted'),
+  check: ({ tls }, context) => checkTls(tls, context),
   finished: 'the broker has acknowledged it; with QoS 0, the socket took it',
   batching: { maxBatch: 1000 },
   async create(given, context) {
@@ -133,7 +135,7 @@ export const mqtt = defineSink({
 /** How each message is published. The function throws for one that cannot be. */
 function publishOf(given: Options, context: PartContext): (message: Message) => Publish {
   const { topic, qos, retain, version, contentType, messageExpiry, userProperties } = given
-  const payload = payloadOf(given, context)
+  const payload = createPayload(given, context)
   const names = Object.entries(userProperties ?? {})
   const common = {
     ...(contentType !== undefined && { contentType }),
@@ -142,7 +144,7 @@ function publishOf(given: Options, context: PartContext): (message: Message) => 
   const hasProperties = version === 5 && (names.length > 0 || Object.keys(common).length > 0)
   return (message) => ({
     topic: topicOf(topic, message),
-    payload: payload(message),
+    payload: toBuffer(payload(message)),
     qos,
     retain,
     ...(hasProperties && {
@@ -181,7 +183,6 @@ function toSeconds(milliseconds: number): number {
 
 async function targetOf(given: Options, context: PartContext): Promise<MqttTarget> {
   const { connect } = (await context.importPackage('mqtt')) as typeof Mqtt
-  const files = await readTlsFiles(given.tls, context)
   const url = given.url === undefined ? undefined : new URL(given.url)
   const { host = url === undefined ? 'localhost' : hostOf(url), username = nameOf(url?.username) } = given
   const password = given.password ?? nameOf(url?.password)
@@ -200,11 +201,12 @@ async function targetOf(given: Options, context: PartContext): Promise<MqttTarge
       clientId: given.clientId ?? defaultClientId(context.id),
       ...(username !== undefined && { username }),
       ...(password !== undefined && { password }),
-      ...files,
+      ...readTls(given.tls, context.resolvePath),
     },
     address: `${protocol}://${host}:${port}`,
     timeout,
     signal: context.signal,
+    warn: (text) => context.log('warn', text),
   }
 }
 
@@ -231,6 +233,7 @@ function checkOptions(given: Checked, context: z.core.$RefinementCtx): void {
     for (const key of ['host', 'port', 'protocol'] as const) {
       if (given[key] !== undefined) report(`give url or ${key}, and not both`, key)
     }
+    if (given.tls && String(given.url).startsWith('mqtt:')) report('write mqtts:// for TLS', 'url')
     if (!isAddress(given.url)) report('expected an address such as mqtt://host:1883 or mqtts://host', 'url')
   }
   if (given.payload !== undefined && given.format !== undefined)
@@ -242,6 +245,10 @@ function checkOptions(given: Checked, context: z.core.$RefinementCtx): void {
 }
 
 type Checked = Readonly<Partial<Record<keyof z.input<typeof shape>, unknown>>>
+
+function toBuffer(content: string | Buffer): Buffer {
+  return typeof content === 'string' ? Buffer.from(content) : content
+}
 
 function isAddress(url: unknown): boolean {
   if (typeof url !== 'string' || !URL.canParse(url)) return false

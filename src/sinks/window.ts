@@ -3,8 +3,6 @@ import type { Outcomes } from '../contracts/sink.ts'
 
 /** How a {@link Window} sends. */
 export interface WindowOptions<T> {
-  /** Most messages that are sent and not confirmed. */
-  readonly size: number
   /**
    * Sends one message and calls `done` when the broker has spoken: without an error when it has confirmed it.
    * @throws when the message cannot be sent at all; it has then failed, alone
@@ -45,10 +43,14 @@ export class Window<T> {
   #waiting: Entry<T>[] = []
   readonly #sent = new Set<Entry<T>>()
   readonly #deliveries = new Set<Delivery>()
+  /** Most messages that are sent and not confirmed. */
+  #size: number
   #failed: SluiceError | undefined
   #paused = false
 
-  constructor(options: WindowOptions<T>) {
+  /** @param size most messages that may be sent and not confirmed */
+  constructor(size: number, options: WindowOptions<T>) {
+    this.#size = size
     this.#options = options
   }
 
@@ -74,6 +76,11 @@ export class Window<T> {
       }
       this.#send()
     })
+  }
+
+  /** Makes it narrower, from now on. */
+  limit(size: number): void {
+    this.#size = Math.min(this.#size, size)
   }
 
   /** Sends nothing for now. */
@@ -104,7 +111,7 @@ export class Window<T> {
   }
 
   #send(): void {
-    while (!this.#paused && this.#sent.size < this.#options.size) {
+    while (!this.#paused && this.#sent.size < this.#size) {
       const entry = this.#waiting.shift()
       if (entry === undefined) return
       this.#sent.add(entry)
