@@ -1,3 +1,4 @@
+import { existsSync, rmSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connect, type IPublishPacket } from 'mqtt'
@@ -59,10 +60,13 @@ export class Mosquitto implements AsyncDisposable {
     await this.#command!.until(({ stderr }) => stderr.includes(text))
   }
 
-  /** Writes its sessions to disk, which it does otherwise twice an hour. */
+  /** Writes its sessions to disk, which it does otherwise twice an hour. Resolves when they are there. */
   async save(): Promise<void> {
+    const file = join(this.#folder.path, 'mosquitto.db')
+    rmSync(file, { force: true })
     this.#command!.signal('SIGUSR1')
-    await this.logged('Saving in-memory database')
+    // It says when it begins; the file gets its name when it is complete.
+    while (!existsSync(file)) await new Promise(setImmediate)
   }
 
   /** Makes it hang: it keeps its connections and does nothing. Resolves when it has stopped. */
@@ -81,9 +85,9 @@ export class Mosquitto implements AsyncDisposable {
     await this.#command!.finished
   }
 
-  /** @param topic a filter */
-  subscribe(topic = '#', version: 4 | 5 = 5): Promise<Subscriber> {
-    return Subscriber.open(this.port, topic, version)
+  /** Subscribes to everything. */
+  subscribe(qos: 0 | 2 = 2): Promise<Subscriber> {
+    return Subscriber.open(this.port, qos)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -106,19 +110,19 @@ export class Subscriber implements AsyncDisposable {
     })
   }
 
-  static async open(port: number, topic: string, version: 4 | 5): Promise<Subscriber> {
+  static async open(port: number, qos: 0 | 2): Promise<Subscriber> {
     const client = connect({
       host: '127.0.0.1',
       port,
-      protocolVersion: version,
+      protocolVersion: 5,
       clientId: `subscriber${port}`,
       clean: false,
       reconnectPeriod: 20,
-      ...(version === 5 && { properties: { sessionExpiryInterval: 3600 } }),
+      properties: { sessionExpiryInterval: 3600 },
     })
     const subscriber = new Subscriber(client)
     await new Promise<void>((resolve) => client.once('connect', () => resolve()))
-    await client.subscribeAsync(topic, { qos: 2 })
+    await client.subscribeAsync('#', { qos })
     return subscriber
   }
 
