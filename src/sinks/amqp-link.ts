@@ -22,6 +22,8 @@ export interface AmqpTarget {
   readonly tls: TlsSettings | undefined
   /** For the texts of errors: protocol, host and port. */
   readonly address: string
+  /** For the texts of errors: the virtual host. */
+  readonly vhost: string
   /** Milliseconds within which the broker must have accepted us. */
   readonly timeout: number
   readonly signal: AbortSignal
@@ -233,16 +235,16 @@ function unroutable(replyText: string, { exchange, routingKey }: Publish): Sluic
 }
 
 /** The library tells of a refusal only in words: "Handshake terminated by server: 403 (ACCESS-REFUSED) …". */
-function refusal({ address, options, timeout }: AmqpTarget, thrown: unknown): SluiceError {
+function refusal({ address, vhost, timeout }: AmqpTarget, thrown: unknown): SluiceError {
   const text = toSluiceError(thrown).message
   const replyCode = Number(/^Handshake terminated by server: (\d+)/.exec(text)?.[1])
   if (replyCode === 403) {
     const hint = 'Check the user and the password in url.'
     return new SluiceError('sink_failed', `the broker at ${address} refuses us: wrong user or password`, { hint })
   }
-  if (replyCode === 530) {
+  // Between login and this answer there is only the choice of the virtual host.
+  if (text.includes('Expected ConnectionOpenOk; got <ConnectionClose')) {
     const hint = 'Correct the path of url, or give the user the right to use it.'
-    const vhost = options.vhost ?? '/'
     return new SluiceError('sink_failed', `the broker at ${address} refuses us the virtual host ${vhost}`, { hint })
   }
   if ((thrown as { name?: unknown }).name !== 'AbortError') return unreachable(thrown, address)

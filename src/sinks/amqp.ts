@@ -8,6 +8,7 @@ import type { Message } from '../contracts/message.ts'
 import { duration, secret, type Template, template, withoutProto, z } from '../contracts/schema.ts'
 import { AmqpLink, type AmqpTarget, type Publish } from './amqp-link.ts'
 import { BrokerSink, shareBroker } from './broker.ts'
+import { readBrokerUrl, showAddress } from './broker-url.ts'
 import { checkTls, readTls, tlsOption } from './client-tls.ts'
 import { createPayload, payloadOptions } from './payload.ts'
 
@@ -159,33 +160,34 @@ function headerOf(value: unknown): unknown {
 
 async function targetOf(given: Options, context: PartContext): Promise<AmqpTarget> {
   const { connect } = (await context.importPackage('amqplib')) as typeof Amqp
-  const url = new URL(given.url)
-  const protocol = url.protocol.slice(0, -1)
-  const hostname = url.hostname.replace(/^\[(.*)\]$/, '$1')
-  const port = Number(url.port) || (protocol === 'amqps' ? 5671 : 5672)
-  const vhost = url.pathname.length > 1 ? decodeURIComponent(url.pathname.slice(1)) : '/'
+  const { protocol, host, port = protocol === 'amqps' ? 5671 : 5672, ...url } = readBrokerUrl(given.url, PROTOCOLS)!
+  const { username, password = username === undefined ? 'guest' : '', path: vhost = '/' } = url
   return {
     connect,
     options: {
       protocol,
-      hostname,
+      hostname: host,
       port,
-      username: url.username === '' ? 'guest' : decodeURIComponent(url.username),
-      password: url.password === '' && url.username === '' ? 'guest' : decodeURIComponent(url.password),
-      // The library takes it out of the URL, so it decodes it once more.
+      username: username ?? 'guest',
+      password,
+      // The library takes it for a part of a URL and decodes it.
       vhost: encodeURIComponent(vhost),
       heartbeat: Math.max(1, Math.round(given.heartbeat / 1000)),
     },
     tls: readTls(given.tls, context.resolvePath),
-    address: `${protocol}://${url.hostname}:${port}`,
+    address: showAddress(protocol, host, port),
+    vhost,
     timeout: given.timeout,
     signal: context.signal,
   }
 }
 
+const PROTOCOLS = ['amqp', 'amqps']
+
 function checkOptions(given: Checked, context: z.core.$RefinementCtx): void {
   const report = (message: string, key: string) => context.addIssue({ code: 'custom', message, path: [key] })
-  if (!isAddress(given.url)) report('expected an address such as amqp://user:password@host:5672/vhost', 'url')
+  if (readBrokerUrl(given.url, PROTOCOLS) === undefined)
+    report('expected an address such as amqp://user:password@host:5672/vhost', 'url')
   if (given.tls && String(given.url).startsWith('amqp:')) report('write amqps:// for TLS', 'url')
   if (given.queue !== undefined) {
     for (const key of ['exchange', 'routingKey'] as const) {
@@ -202,10 +204,4 @@ type Checked = Readonly<Partial<Record<keyof z.input<typeof shape>, unknown>>>
 
 function toBuffer(content: string | Buffer): Buffer {
   return typeof content === 'string' ? Buffer.from(content) : content
-}
-
-function isAddress(url: unknown): boolean {
-  if (typeof url !== 'string' || !URL.canParse(url)) return false
-  const { protocol, hostname } = new URL(url)
-  return (protocol === 'amqp:' || protocol === 'amqps:') && hostname !== ''
 }

@@ -8,6 +8,7 @@ import { SluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
 import { duration, secret, type Template, template, withoutProto, z } from '../contracts/schema.ts'
 import { BrokerSink, shareBroker } from './broker.ts'
+import { readBrokerUrl, showAddress } from './broker-url.ts'
 import { checkTls, readTls, tlsOption } from './client-tls.ts'
 import { MqttLink, type MqttTarget, type Publish } from './mqtt-link.ts'
 import { createPayload, payloadOptions } from './payload.ts'
@@ -183,12 +184,13 @@ function toSeconds(milliseconds: number): number {
 
 async function targetOf(given: Options, context: PartContext): Promise<MqttTarget> {
   const { connect } = (await context.importPackage('mqtt')) as typeof Mqtt
-  const url = given.url === undefined ? undefined : new URL(given.url)
-  const { host = url === undefined ? 'localhost' : hostOf(url), username = nameOf(url?.username) } = given
-  const password = given.password ?? nameOf(url?.password)
-  const protocol =
-    given.protocol ?? (url === undefined ? undefined : schemes[url.protocol]) ?? (given.tls ? 'mqtts' : 'mqtt')
-  const port = given.port ?? (Number(url?.port) || (protocol === 'mqtts' ? 8883 : 1883))
+  const url = readBrokerUrl(given.url, PROTOCOLS)
+  const host = given.host ?? url!.host
+  const username = given.username ?? url?.username
+  const password = given.password ?? url?.password
+  const isSecure = (given.protocol ?? url?.protocol ?? (given.tls ? 'mqtts' : 'mqtt')) === 'mqtts'
+  const protocol = isSecure ? 'mqtts' : 'mqtt'
+  const port = given.port ?? url?.port ?? (isSecure ? 8883 : 1883)
   const { version, keepAlive, timeout } = given
   return {
     connect,
@@ -203,7 +205,7 @@ async function targetOf(given: Options, context: PartContext): Promise<MqttTarge
       ...(password !== undefined && { password }),
       ...readTls(given.tls, context.resolvePath),
     },
-    address: `${protocol}://${host}:${port}`,
+    address: showAddress(protocol, host, port),
     timeout,
     signal: context.signal,
     warn: (text) => context.log('warn', text),
@@ -215,15 +217,7 @@ function defaultClientId(step: string): string {
   return `sluice${createHash('sha256').update(`${hostname()} ${step}`).digest('hex').slice(0, 16)}`
 }
 
-const schemes: Readonly<Record<string, 'mqtt' | 'mqtts'>> = { 'mqtt:': 'mqtt', 'mqtts:': 'mqtts' }
-
-function hostOf({ hostname }: URL): string {
-  return hostname.replace(/^\[(.*)\]$/, '$1')
-}
-
-function nameOf(part: string | undefined): string | undefined {
-  return part ? decodeURIComponent(part) : undefined
-}
+const PROTOCOLS = ['mqtt', 'mqtts']
 
 function checkOptions(given: Checked, context: z.core.$RefinementCtx): void {
   const report = (message: string, key?: string) =>
@@ -234,7 +228,8 @@ function checkOptions(given: Checked, context: z.core.$RefinementCtx): void {
       if (given[key] !== undefined) report(`give url or ${key}, and not both`, key)
     }
     if (given.tls && String(given.url).startsWith('mqtt:')) report('write mqtts:// for TLS', 'url')
-    if (!isAddress(given.url)) report('expected an address such as mqtt://host:1883 or mqtts://host', 'url')
+    if (readBrokerUrl(given.url, PROTOCOLS) === undefined)
+      report('expected an address such as mqtt://host:1883 or mqtts://host', 'url')
   }
   if (given.payload !== undefined && given.format !== undefined)
     report('give payload or format, and not both', 'payload')
@@ -248,10 +243,4 @@ type Checked = Readonly<Partial<Record<keyof z.input<typeof shape>, unknown>>>
 
 function toBuffer(content: string | Buffer): Buffer {
   return typeof content === 'string' ? Buffer.from(content) : content
-}
-
-function isAddress(url: unknown): boolean {
-  if (typeof url !== 'string' || !URL.canParse(url)) return false
-  const { protocol, hostname: host } = new URL(url)
-  return Object.hasOwn(schemes, protocol) && host !== ''
 }
