@@ -67,9 +67,9 @@ export const amqp = defineSink({
     'A message that no queue takes has failed and is not tried again. Its exchange, or its queue, must be there: Sluice ' +
       'looks for it at the start and never declares anything.',
     'Messages arrive in their order. When the connection is lost, or the broker does not confirm within `timeout`, the ' +
-      'sink connects anew and sends again what was not confirmed: at most the messages of one write (`maxBatch`), for ' +
-      'each of `maxInFlight`, arrive twice. Both copies have the same `message-id`, so a consumer can tell. A message that ' +
-      'the broker could not take (a nack) is sent again behind those that it took.',
+      'sink connects anew and sends again what was not confirmed. Each time, those of one write (`maxBatch`), for each of ' +
+      '`maxInFlight`, may arrive once more, as a row: 1 2 3 1 2 3. All copies have the same `message-id`, so a consumer can ' +
+      'tell. A message that the broker could not take (a nack) is sent again behind those that it took.',
     'A message of which we heard nothing may have arrived all the same, also when it is found in the dead letters.',
     'While RabbitMQ is short of memory or disk it takes no messages. The sink then waits up to `timeout`, and tries again ' +
       'for `retry.for`, without sending another copy for each attempt.',

@@ -79,9 +79,9 @@ export const mqtt = defineSink({
       'completed it (PUBCOMP), and with `qos: 0` when the socket took it. Whether the broker keeps it on disk is a matter ' +
       'of the broker. That nobody has subscribed to a topic is no failure.',
     'Messages arrive in their order. When a connection is lost, or the broker does not acknowledge within `timeout`, the ' +
-      'sink connects anew and sends again what was not acknowledged: at most the messages of one write (`maxBatch`), for ' +
-      'each of `maxInFlight`, arrive twice. This is so with `qos: 2` too, because every connection begins a new session. ' +
-      'A message that the broker refuses for now is sent again behind those that it took.',
+      'sink connects anew and sends again what was not acknowledged. Each time, those of one write (`maxBatch`), for each ' +
+      'of `maxInFlight`, may arrive once more, as a row: 1 2 3 1 2 3. This is so with `qos: 2` too, because every ' +
+      'connection begins a new session. A message that the broker refuses for now is sent again behind those that it took.',
     'A message of which we heard nothing may have arrived all the same, also when it is found in the dead letters. ' +
       'Sluice sends nothing later behind its own back: nothing is queued for a broker that is away.',
     'When a second server connects with the same `clientId`, the broker closes the connection of the first, which then ' +

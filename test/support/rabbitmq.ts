@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { connect as connectTo } from 'node:net'
@@ -124,14 +125,24 @@ export class RabbitMq implements AsyncDisposable {
   /** Takes all messages out of a queue, oldest first. */
   async take(queue: string): Promise<Queued[]> {
     return await this.use(async (model) => {
-      const channel = await model.createChannel()
+      const channel = await model.createConfirmChannel()
       const found: Queued[] = []
-      for (;;) {
-        const message = await channel.get(queue, { noAck: true })
-        if (message === false) return found
-        const { content, fields, properties } = message
-        found.push({ text: content.toString(), fields, properties: { ...properties } })
-      }
+      // How many there are is a guess for some kinds of queue; this one is surely behind them all.
+      const last = randomUUID()
+      channel.sendToQueue(queue, Buffer.from(last))
+      const all = Promise.withResolvers<void>()
+      await channel.consume(
+        queue,
+        (message) => {
+          const text = message?.content.toString()
+          if (message === null || text === undefined || text === last) all.resolve()
+          else found.push({ text, fields: message.fields, properties: { ...message.properties } })
+        },
+        { noAck: true },
+      )
+      await all.promise
+      await channel.close()
+      return found
     })
   }
 
