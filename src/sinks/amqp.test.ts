@@ -113,13 +113,18 @@ test('a broker that is away at the start is a warning, and every write says so',
   expect(await write(opened.sink, createBatch(['a']))).toBe(`sink_unavailable, retryable: nothing listens at ${where}`)
 })
 
-test('a broker that accepts and never speaks', async () => {
-  const server = createServer((socket) => socket.on('error', () => undefined)).listen(0, '127.0.0.1')
+test.each(['amqp', 'amqps'])('a broker that accepts and never speaks is left again: %s', async (protocol) => {
+  const left = Promise.withResolvers<void>()
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined).on('close', () => left.resolve())
+    socket.resume()
+  }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
-  const url = `amqp://127.0.0.1:${address.port}`
+  const url = `${protocol}://127.0.0.1:${address.port}`
   await using opened = await open({ url, queue: 'q', timeout: '100ms' })
+  await left.promise
   expect(await write(opened.sink, createBatch(['a']))).toBe(
     `sink_unavailable, retryable: ${url} did not answer within 100ms`,
   )
@@ -281,6 +286,17 @@ describe.skipIf(!hasClient('rabbitmq-server'))('with RabbitMQ', () => {
     expect(JSON.stringify(wrong)).not.toContain('not-secret')
     expect(await problem({ url: `${url}/other%2Fhost`, queue })).toMatchObject({
       message: `the broker at amqp://127.0.0.1:${port} refuses us the virtual host other/host`,
+    })
+  })
+
+  test('TLS: the authority is asked for', async () => {
+    const url = `amqps://127.0.0.1:${broker.tlsPort}`
+    await using opened = await open({ url, queue, tls: { ca: broker.certificate } })
+    expect(await write(opened.sink, createBatch(['a']))).toBe('all delivered')
+    expect(await texts()).toEqual(['a'])
+    expect(await problem({ url, queue })).toMatchObject({
+      code: 'tls_failed',
+      message: `the certificate of ${url} is not signed by an authority that is trusted`,
     })
   })
 

@@ -92,6 +92,9 @@ export const amqp = defineSink({
       },
     },
   ],
+  // A confirm comes when the message is on disk, but only a quorum queue has called fsync by then (RabbitMQ documentation,
+  // "Consumer Acknowledgements and Publisher Confirms"; RabbitMQ blog of 2025-01-17, "What About fsync?"). A client cannot
+  // ask what kind of queue there is.
   confirms: () => 'accepted',
   check: ({ tls }, context) => checkTls(tls, context),
   finished: 'the broker has confirmed it',

@@ -360,6 +360,7 @@ describe.skipIf(!hasClient('mosquitto'))('with mosquitto', () => {
   test('TLS: the authority is asked for, and our certificate is given', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'sluice-mqtt-'))
     const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }], {
+      algorithm: 'sha256',
       extensions: [{ name: 'subjectAltName', altNames: [{ type: 7, ip: '127.0.0.1' }] }],
     })
     await writeFile(join(folder, 'cert.pem'), cert)

@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { connect as connectTo } from 'node:net'
 import { join } from 'node:path'
 import { type ChannelModel, connect } from 'amqplib'
+import { generate } from 'selfsigned'
 import { Command, run } from './command.ts'
 import { freePort } from './free-port.ts'
 import { temporaryFolder } from './server.ts'
@@ -24,6 +25,10 @@ export interface Queued {
  */
 export class RabbitMq implements AsyncDisposable {
   readonly port: number
+  /** The port for TLS. */
+  readonly tlsPort: number
+  /** File with the certificate that it shows there, for `localhost` and 127.0.0.1; it signs itself. */
+  readonly certificate: string
   readonly #env: Readonly<Record<string, string>>
   readonly #folder: ReturnType<typeof temporaryFolder>
   readonly #names: Command
@@ -31,21 +36,38 @@ export class RabbitMq implements AsyncDisposable {
 
   private constructor(
     port: number,
+    tlsPort: number,
     env: Readonly<Record<string, string>>,
     folder: ReturnType<typeof temporaryFolder>,
     names: Command,
   ) {
     this.port = port
+    this.tlsPort = tlsPort
+    this.certificate = join(folder.path, 'cert.pem')
     this.#env = env
     this.#folder = folder
     this.#names = names
   }
 
   static async start(): Promise<RabbitMq> {
-    const [port, distPort, epmdPort] = [await freePort(), await freePort(), await freePort()]
+    const [port, tlsPort, distPort, epmdPort] = await Promise.all(Array.from({ length: 4 }, freePort))
     const folder = temporaryFolder()
     const at = (name: string) => join(folder.path, name)
-    await writeFile(at('rabbitmq.conf'), `listeners.tcp.1 = 127.0.0.1:${port}\nlog.file = false\nlog.console = true\n`)
+    const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }], {
+      algorithm: 'sha256',
+      extensions: [{ name: 'subjectAltName', altNames: [{ type: 7, ip: '127.0.0.1' }] }],
+    })
+    await writeFile(at('cert.pem'), cert)
+    await writeFile(at('key.pem'), key)
+    const settings = [
+      `listeners.tcp.1 = 127.0.0.1:${port}`,
+      `listeners.ssl.1 = 127.0.0.1:${tlsPort}`,
+      `ssl_options.certfile = ${at('cert.pem')}`,
+      `ssl_options.keyfile = ${at('key.pem')}`,
+      'log.file = false',
+      'log.console = true',
+    ]
+    await writeFile(at('rabbitmq.conf'), settings.join('\n'))
     await writeFile(at('plugins'), '[].')
     const env = {
       HOME: folder.path,
@@ -65,8 +87,8 @@ export class RabbitMq implements AsyncDisposable {
     }
     // Without -daemon it stays a child of ours. Erlang would start one that outlives us.
     const names = new Command('epmd', ['-address', '127.0.0.1', '-port', String(epmdPort)])
-    while (!(await listens(epmdPort))) await new Promise(setImmediate)
-    const server = new RabbitMq(port, env, folder, names)
+    while (!(await listens(epmdPort!))) await new Promise(setImmediate)
+    const server = new RabbitMq(port!, tlsPort!, env, folder, names)
     await server.restart()
     return server
   }
