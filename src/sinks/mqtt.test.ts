@@ -67,6 +67,7 @@ describe('the definition', () => {
     [{ url: 'http://a' }, ['expected an address such as mqtt://host:1883 or mqtts://host']],
     [{ url: 'mqtt://a', port: 1 }, ['give url or port, and not both']],
     [{ url: 'mqtt://a', tls: true }, ['write mqtts:// for TLS']],
+    [{ host: 'a', password: 'p' }, ['username is missing']],
     [{ host: 'a', version: 4, contentType: 'x' }, ['needs version 5']],
     [{ host: 'a', payload: 'x', format: 'json' }, ['give payload or format, and not both']],
   ])('%j', (given, problems) => {

@@ -7,11 +7,11 @@ import { defineSink } from '../contracts/define.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
 import { duration, secret, type Template, template, withoutProto, z } from '../contracts/schema.ts'
-import { BrokerSink, shareBroker } from './broker.ts'
 import { readBrokerUrl, showAddress } from './broker-url.ts'
 import { checkTls, readTls, tlsOption } from './client-tls.ts'
 import { MqttLink, type MqttTarget, type Publish } from './mqtt-link.ts'
 import { createPayload, payloadOptions } from './payload.ts'
+import { BrokerSink, shareBroker } from './publishing.ts'
 
 const shape = z.strictObject({
   url: secret()
@@ -86,7 +86,8 @@ export const mqtt = defineSink({
       'Sluice sends nothing later behind its own back: nothing is queued for a broker that is away.',
     'When a second server connects with the same `clientId`, the broker closes the connection of the first, which then ' +
       'connects again and throws out the second. Nothing is lost, but both are slow, and messages arrive twice. The ' +
-      'default differs between machines; two servers on one machine with the same configuration need a `clientId` each. ' +
+      'default differs between machines; two servers on one machine with the same configuration need a `clientId` each, ' +
+      'and so do sinks with different options for the connection (those with equal ones share it). ' +
       'It is the same after a restart, so that a connection that the broker has not missed yet is closed before the new ' +
       'one begins, and nothing old arrives behind something new.',
     'A broker of version 4 (MQTT 3.1.1) has no way to refuse a message: it acknowledges also what it does not keep, for ' +
@@ -230,6 +231,9 @@ function checkOptions(given: Checked, context: z.core.$RefinementCtx): void {
     if (given.tls && String(given.url).startsWith('mqtt:')) report('write mqtts:// for TLS', 'url')
     if (readBrokerUrl(given.url, PROTOCOLS) === undefined)
       report('expected an address such as mqtt://host:1883 or mqtts://host', 'url')
+  }
+  if (given.password !== undefined && given.username === undefined && given.url === undefined) {
+    report('username is missing', 'username')
   }
   if (given.payload !== undefined && given.format !== undefined)
     report('give payload or format, and not both', 'payload')
