@@ -2,8 +2,8 @@ import type * as Amqp from 'amqplib'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Outcomes } from '../contracts/sink.ts'
 import { formatDuration } from '../util/units.ts'
+import { type Link, unreachable } from './broker.ts'
 import type { TlsSettings } from './client-tls.ts'
-import { type Link, unreachable } from './publishing.ts'
 import { type Delivery, Window } from './window.ts'
 
 /** What is published. */

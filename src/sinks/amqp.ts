@@ -7,10 +7,10 @@ import { SluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
 import { duration, secret, type Template, template, withoutProto, z } from '../contracts/schema.ts'
 import { AmqpLink, type AmqpTarget, type Publish } from './amqp-link.ts'
+import { BrokerSink, shareBroker } from './broker.ts'
 import { readBrokerUrl, showAddress } from './broker-url.ts'
 import { checkTls, readTls, tlsOption } from './client-tls.ts'
 import { createPayload, payloadOptions } from './payload.ts'
-import { BrokerSink, shareBroker } from './publishing.ts'
 
 const shape = z.strictObject({
   url: secret().describe(

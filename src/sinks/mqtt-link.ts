@@ -2,8 +2,8 @@ import type { IClientOptions, IConnackPacket, IPublishPacket, MqttClient } from 
 import { SluiceError } from '../contracts/errors.ts'
 import type { Outcomes } from '../contracts/sink.ts'
 import { formatDuration } from '../util/units.ts'
+import { type Link, unreachable } from './broker.ts'
 import { isAboutMessage, isTemporary, reasonText } from './mqtt-reasons.ts'
-import { type Link, unreachable } from './publishing.ts'
 import { type Delivery, Window } from './window.ts'
 
 /** What is published. */

@@ -7,11 +7,11 @@ import { defineSink } from '../contracts/define.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
 import { duration, secret, type Template, template, withoutProto, z } from '../contracts/schema.ts'
+import { BrokerSink, shareBroker } from './broker.ts'
 import { readBrokerUrl, showAddress } from './broker-url.ts'
 import { checkTls, readTls, tlsOption } from './client-tls.ts'
 import { MqttLink, type MqttTarget, type Publish } from './mqtt-link.ts'
 import { createPayload, payloadOptions } from './payload.ts'
-import { BrokerSink, shareBroker } from './publishing.ts'
 
 const shape = z.strictObject({
   url: secret()
