@@ -113,7 +113,7 @@ export const mqtt = defineSink({
   ],
   confirms: ({ qos }) => (qos === 0 ? 'os' : 'accepted'),
   check: ({ tls }, context) => checkTls(tls, context),
-  finished: 'the broker has acknowledged it; with QoS 0, the socket took it',
+  finished: 'the broker has acknowledged it (with qos: 0, the socket took it)',
   batching: { maxBatch: 1000 },
   async create(given, context) {
     const target = await targetOf(given, context)
