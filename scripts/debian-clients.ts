@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 /** The real clients and tools that the end-to-end and fault tests use: program, and the Debian package it comes from. */
 const clients = {
   'mkfs.ext4': 'e2fsprogs',
+  mosquitto: 'mosquitto',
   mount: 'mount',
   'nats-server': 'nats-server',
   nc: 'netcat-openbsd',
@@ -11,6 +12,7 @@ const clients = {
   packetsender: 'packetsender',
   plink: 'putty-tools',
   python3: 'python3-minimal',
+  'rabbitmq-server': 'rabbitmq-server',
   'redis-server': 'redis-server',
   strace: 'strace',
   telnet: 'inetutils-telnet',

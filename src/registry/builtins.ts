@@ -10,7 +10,9 @@ import { line } from '../framings/line.ts'
 import { mllp } from '../framings/mllp.ts'
 import { raw } from '../framings/raw.ts'
 import { startEnd } from '../framings/start-end.ts'
+import { amqp } from '../sinks/amqp.ts'
 import { file } from '../sinks/file.ts'
+import { mqtt } from '../sinks/mqtt.ts'
 import { nats } from '../sinks/nats.ts'
 import { redis } from '../sinks/redis.ts'
 import { sqlite } from '../sinks/sqlite.ts'
@@ -74,6 +76,8 @@ export const sinks = [
   tcp,
   nats,
   redis,
+  mqtt,
+  amqp,
 ] as const
 
 /** A new registry with all parts that come with Sluice. */
