@@ -4,8 +4,10 @@ import { existsSync } from 'node:fs'
 /** The real clients that the end-to-end tests speak with: program, and the Debian package it comes from. */
 const clients = {
   nc: 'netcat-openbsd',
+  nginx: 'nginx-light',
   openssl: 'openssl',
   packetsender: 'packetsender',
+  pg_ctlcluster: 'postgresql',
   plink: 'putty-tools',
   python3: 'python3-minimal',
   telnet: 'inetutils-telnet',

@@ -11,6 +11,7 @@ import { mllp } from '../framings/mllp.ts'
 import { raw } from '../framings/raw.ts'
 import { startEnd } from '../framings/start-end.ts'
 import { file } from '../sinks/file.ts'
+import { postgres } from '../sinks/postgres.ts'
 import { sqlite } from '../sinks/sqlite.ts'
 import { stdout } from '../sinks/stdout.ts'
 import { tcp } from '../sinks/tcp.ts'
@@ -69,6 +70,7 @@ export const sinks = [
   stdout,
   file,
   sqlite,
+  postgres,
   tcp,
 ] as const
 
