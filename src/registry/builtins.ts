@@ -11,6 +11,7 @@ import { mllp } from '../framings/mllp.ts'
 import { raw } from '../framings/raw.ts'
 import { startEnd } from '../framings/start-end.ts'
 import { file } from '../sinks/file.ts'
+import { http } from '../sinks/http.ts'
 import { postgres } from '../sinks/postgres.ts'
 import { sqlite } from '../sinks/sqlite.ts'
 import { stdout } from '../sinks/stdout.ts'
@@ -71,6 +72,7 @@ export const sinks = [
   file,
   sqlite,
   postgres,
+  http,
   tcp,
 ] as const
 

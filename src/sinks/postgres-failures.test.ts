@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { findPostgres, PostgresServer } from '../../test/support/postgres-server.ts'
-import { batchOf, field, type Given, openBare, openMerged, whole, write } from '../../test/support/postgres-sink.ts'
+import { type Given, openBare, openMerged } from '../../test/support/postgres-sink.ts'
+import { batchOf, field, whole, write } from '../../test/support/sink-values.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Sink } from '../contracts/sink.ts'
 import { withRetry } from '../delivery/retry.ts'

@@ -86,7 +86,7 @@ export class PostgresPool {
   }
 
   #release(lease: Lease): void {
-    if (this.#all.has(lease)) this.#idle.push(lease)
+    if (this.#all.has(lease) && !lease.client.connection.stream.destroyed) this.#idle.push(lease)
   }
 
   #drop(lease: Lease): void {

@@ -1,18 +1,9 @@
 import type { PartContext } from '../../src/contracts/context.ts'
-import { Batch, type Message, type Source } from '../../src/contracts/message.ts'
 import type { Expression } from '../../src/contracts/schema.ts'
 import type { Sink } from '../../src/contracts/sink.ts'
 import { withMerging } from '../../src/delivery/merging.ts'
 import { postgres } from '../../src/sinks/postgres.ts'
-import { createMessages, createTestContext, testSource } from '../../src/testing/part-context.ts'
-
-/** An expression as `config/` would compile it. */
-export function value(source: string, evaluate: (message: Message) => unknown): Expression {
-  return Object.assign(evaluate, { source, isMessage: false })
-}
-
-export const whole = value('msg', ({ msg }) => msg)
-export const field = (name: string) => value(`msg.${name}`, ({ msg }) => (msg as Record<string, unknown>)[name])
+import { createTestContext } from '../../src/testing/part-context.ts'
 
 /** Options as a user would write them, but with columns as the sink gets them. */
 export type Given = Record<string, unknown> & { readonly columns?: Readonly<Record<string, Expression>> }
@@ -29,19 +20,4 @@ export async function openBare(
 /** The sink as it stands in a server. */
 export async function openMerged(given: Given, context?: PartContext): Promise<Sink> {
   return withMerging(await openBare(given, context), { maxBatch: 500, maxWait: 0, maxInFlight: 4 })
-}
-
-/** Values of any kind, also such as have no bytes that they could have been read from. */
-export function batchOf(values: readonly unknown[], source: Source = testSource()): Batch {
-  const messages = createMessages(
-    values.map(() => null),
-    { source },
-  )
-  return Batch.of(messages.map((message, i) => message.with(values[i])))
-}
-
-/** What became of each value: undefined for one that was delivered. */
-export async function write(sink: Sink, values: readonly unknown[]): Promise<readonly (string | undefined)[]> {
-  const outcomes = await sink.write(batchOf(values))
-  return values.map((_, i) => outcomes?.[i]?.message)
 }
