@@ -1,11 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { findPostgres, PostgresServer } from '../../test/support/postgres-server.ts'
 import { type Given, openBare, openMerged } from '../../test/support/postgres-sink.ts'
-import { batchOf, field, whole, write } from '../../test/support/sink-values.ts'
+import { keepsOrder, SinkLoad } from '../../test/support/sink-load.ts'
+import { field, whole, write } from '../../test/support/sink-values.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Sink } from '../contracts/sink.ts'
 import { withRetry } from '../delivery/retry.ts'
-import { createTestContext, type TestContext, testSource } from '../testing/part-context.ts'
+import { createTestContext, type TestContext } from '../testing/part-context.ts'
 
 describe.skipIf(findPostgres() === undefined)('postgres, when something fails', () => {
   let server: PostgresServer
@@ -209,40 +210,23 @@ describe.skipIf(findPostgres() === undefined)('postgres, when something fails', 
       const retried: string[] = []
       const onRetry = (_: number, { code }: SluiceError) => retried.push(code)
       const sink = withRetry(merged, { forMs: 30_000, step: 's', signal: context.signal, onRetry })
-      const confirmed: string[] = []
-      let stop = false
-      let arrived: () => void = () => undefined
-      const lanes = Array.from({ length: 16 }, async (_, lane) => {
-        const source = testSource({ id: `lane-${lane}` })
-        for (let i = 0; !stop; i++) {
-          const batch = Array.from({ length: 1 + (i % 7) }, (_, k) => `${lane}/${i}/${k}`)
-          const outcomes = await sink.write(batchOf(batch, source))
-          confirmed.push(...batch.filter((_, k) => outcomes?.[k] === undefined))
-          arrived()
-        }
-      })
+      const load = new SinkLoad(sink, 16)
       for (let round = 0; round < 5; round++) {
-        const enough = confirmed.length + 500
-        while (confirmed.length < enough) await new Promise<void>((resolve) => (arrived = resolve))
+        await load.confirm(300)
         await server.kill()
         await server.begin()
       }
-      stop = true
-      await Promise.all(lanes)
+      await load.stop()
       // Each crash was met by writes that were under way, and by nothing but them.
       expect(retried.length).toBeGreaterThanOrEqual(5)
       expect(new Set(retried)).toEqual(new Set(['sink_unavailable']))
       const stored = await ids()
       const distinct = new Set(stored)
-      expect(confirmed.length).toBeGreaterThan(2500)
-      expect(confirmed.filter((id) => !distinct.has(id))).toEqual([])
+      expect(load.confirmed.length).toBeGreaterThan(1500)
+      expect(load.confirmed.filter((id) => !distinct.has(id))).toEqual([])
       // What was under way when the server died may be there twice where no rule forbids it: maxBatch × maxInFlight each time.
       expect(stored.length - distinct.size).toBeLessThanOrEqual(how.mode === 'copy' ? 5 * 500 * 4 : 0)
-      for (let lane = 0; lane < 16; lane++) {
-        const firsts = stored.filter((id, at) => id.startsWith(`${lane}/`) && stored.indexOf(id) === at)
-        const numbers = firsts.map((id) => Number(id.split('/')[1]))
-        expect(numbers).toEqual([...numbers].sort((a, b) => a - b))
-      }
+      expect(keepsOrder(stored)).toBe(true)
     },
   )
 })

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -99,15 +99,18 @@ export class PostgresServer implements AsyncDisposable {
     return { client, [Symbol.asyncDispose]: () => client.end() }
   }
 
-  /** Ends all its processes at once, as a crash does: the backends see the end of the first process and go too. */
+  /** Ends all its processes at once, as a crash does. Resolves when none of them is left, so that it can begin again. */
   async kill(): Promise<void> {
     const server = this.#process
     if (server === undefined || server.exitCode !== null || server.signalCode !== null) return
-    const backends = this.#children()
+    // One that stands still makes no new processes while they are counted.
+    server.kill('SIGSTOP')
+    const children = this.#children()
     const ended = once(server, 'exit')
     server.kill('SIGKILL')
-    for (const pid of backends) signal(pid, 'SIGKILL')
+    for (const pid of children) signal(pid, 'SIGKILL')
     await ended
+    while (children.some(isRunning)) await new Promise(setImmediate)
     this.#process = undefined
   }
 
@@ -137,8 +140,7 @@ export class PostgresServer implements AsyncDisposable {
 
   #children(): number[] {
     const { pid } = this.#process!
-    const text = execFileSync('cat', [`/proc/${pid}/task/${pid}/children`], { encoding: 'utf8' })
-    return text.split(' ').filter(Boolean).map(Number)
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
   }
 }
 
@@ -147,6 +149,15 @@ function signal(pid: number, name: NodeJS.Signals): void {
     process.kill(pid, name)
   } catch {
     // It has ended meanwhile.
+  }
+}
+
+/** False also for a process that has ended and that nobody has asked for its result. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) [ZX]/s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  } catch {
+    return false
   }
 }
 
