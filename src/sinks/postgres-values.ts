@@ -12,7 +12,7 @@ export type ColumnKind =
 
 /**
  * A value in the text form of a column's type, which the server then reads itself: so it checks it as strictly as what a
- * person types into `psql`, and nothing is rounded or cut off on the way.
+ * person types into `psql`.
  * @returns null for NULL
  * @throws SluiceError `sink_failed` when the column cannot hold such a value
  */

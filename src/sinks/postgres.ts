@@ -22,8 +22,8 @@ export const postgres = defineSink({
       'added later, or its type changed, the sink finds out by itself.',
     'Without `columns:` the keys of the message are the columns, and columns that it does not name get their DEFAULT; a key ' +
       'that the table lacks fails the message. A message that is no object goes into the columns `received`, `client` and `msg`.',
-    'A value is written in the text form of its column’s type and read by the server, so nothing is rounded or cut off: 1.5 is ' +
-      'refused by an integer column. Times are written with their zone, UTC. In a `json` or `jsonb` column any value is stored ' +
+    'A value is written in the text form that the type of its column has, and read by the server: 1.5 is refused by an integer ' +
+      'column, a long text by varchar(5). Only what the type itself rounds is rounded, as numeric(10,2) and date do. Times are written with their zone, UTC. In a `json` or `jsonb` column any value is stored ' +
       'as JSON, a text as a JSON text; write `parseJson(…)` for a text that holds JSON. Lists go into array columns, ' +
       'lists and objects into a text column as JSON, bytes into `bytea` only.',
     'When a connection breaks before the server has confirmed, the batch may have been committed and is sent again: at most ' +

@@ -79,6 +79,15 @@ export class PostgresServer implements AsyncDisposable {
     })
   }
 
+  /** Puts a file into the server's folder that only the server can read. @returns its path */
+  write(name: string, content: string): string {
+    const path = join(this.folder, name)
+    writeFileSync(path, content, { mode: 0o600 })
+    const user = unprivileged()
+    if (user !== undefined) chownSync(path, user.uid, user.gid)
+    return path
+  }
+
   get url(): string {
     const password = encodeURIComponent(PostgresServer.password)
     return `postgres://sluice:${password}@127.0.0.1:${this.port}/postgres`
