@@ -49,8 +49,8 @@ test('nobody there, then somebody', async () => {
 
 test('a server that does not answer, or not to the end, costs the timeout', async () => {
   await using server = await HttpServer.start()
-  const sink = await open(server.url, { timeout: '200ms' })
-  const late = unavailable(`127.0.0.1:${server.port} did not answer within 200ms`)
+  const sink = await open(server.url, { timeout: '1s' })
+  const late = unavailable(`127.0.0.1:${server.port} did not answer within 1s`)
   server.answer = () => undefined
   await expect(write(sink, ['a'])).rejects.toMatchObject(late)
   server.answer = (response) => response.writeHead(200).write('begun')
@@ -149,7 +149,7 @@ test('aborting ends a request at once', async () => {
 test('a process that stands still costs the timeout, and goes on afterwards', async () => {
   await using child = new HttpChild(join(folder, 'bodies'))
   await child.begin()
-  const sink = await open(`http://127.0.0.1:${child.port}`, { timeout: '300ms' })
+  const sink = await open(`http://127.0.0.1:${child.port}`, { timeout: '1500ms' })
   expect(await write(sink, ['a'])).toEqual([undefined])
   child.signal('SIGSTOP')
   for (const text of ['b', 'c']) await expect(write(sink, [text])).rejects.toMatchObject(unavailable(/did not answer/))

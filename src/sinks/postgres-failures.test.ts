@@ -150,16 +150,16 @@ describe.skipIf(findPostgres() === undefined)('postgres, when something fails', 
 
   describe('while it runs', () => {
     test('a server that stands still costs the timeout, and goes on afterwards', async () => {
-      const sink = await bare({ timeout: '600ms' })
+      const sink = await bare({ timeout: '1500ms' })
       expect(await write(sink, ['a'])).toEqual([undefined])
       server.freeze()
       try {
         const begun = performance.now()
-        const late = failure('sink_unavailable', `127.0.0.1:${server.port} did not answer within 600ms`, true)
+        const late = failure('sink_unavailable', `127.0.0.1:${server.port} did not answer within 1500ms`, true)
         await expect(write(sink, ['b'])).rejects.toMatchObject(late)
         // Now without a connection: the system takes the new one, and nobody speaks.
         await expect(write(sink, ['c'])).rejects.toMatchObject(late)
-        expect(performance.now() - begun).toBeLessThan(5000)
+        expect(performance.now() - begun).toBeLessThan(10_000)
       } finally {
         server.thaw()
       }
@@ -168,7 +168,7 @@ describe.skipIf(findPostgres() === undefined)('postgres, when something fails', 
     })
 
     test('a lock is waited for until shortly before the timeout, and the connection stays', async () => {
-      const sink = await bare({ timeout: '1s', columns: { id: field('id') } })
+      const sink = await bare({ timeout: '4s', columns: { id: field('id') } })
       await write(sink, [{ id: 'a' }])
       await using other = await server.session()
       await other.client.query('BEGIN; LOCK TABLE t')
