@@ -12,8 +12,10 @@ import { raw } from '../framings/raw.ts'
 import { startEnd } from '../framings/start-end.ts'
 import { amqp } from '../sinks/amqp.ts'
 import { file } from '../sinks/file.ts'
+import { http } from '../sinks/http.ts'
 import { mqtt } from '../sinks/mqtt.ts'
 import { nats } from '../sinks/nats.ts'
+import { postgres } from '../sinks/postgres.ts'
 import { redis } from '../sinks/redis.ts'
 import { sqlite } from '../sinks/sqlite.ts'
 import { stdout } from '../sinks/stdout.ts'
@@ -73,6 +75,8 @@ export const sinks = [
   stdout,
   file,
   sqlite,
+  postgres,
+  http,
   tcp,
   nats,
   redis,

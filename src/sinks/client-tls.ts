@@ -10,7 +10,8 @@ const files = {
   key: z.string().min(1).optional().describe(`PEM file of the key to \`cert\`. ${RELATIVE}`),
 }
 
-const mapping = z.strictObject({
+/** What the option `tls` of a sink may hold as a mapping. */
+export const tlsMapping = z.strictObject({
   ...files,
   passphrase: secret().optional().describe('Opens the file of `key`.'),
   servername: z.string().min(1).optional().describe("Name in the server's certificate. Default: the host."),
@@ -22,7 +23,7 @@ const mapping = z.strictObject({
 
 /** The option `tls` of a sink whose client library encrypts by itself: `true`, or a mapping. */
 export const tlsOption = z
-  .union([z.boolean(), mapping])
+  .union([z.boolean(), tlsMapping])
   .default(false)
   .describe('Encrypt: `true`, or a mapping with the files to use. Default: false.')
 
