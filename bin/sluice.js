@@ -9,5 +9,12 @@ if (major < 24) {
   )
   process.exit(1)
 } else {
-  import('../dist/cli/main.js').then((cli) => cli.main(process.argv.slice(2)))
+  import('node:v8')
+    .then((v8) => {
+      // Each read is memory outside the heap. Unless it counts for the limits of the whole heap, V8 does a full collection
+      // for every 64 MiB of it: docs/decisions/0008-external-memory.md.
+      v8.setFlagsFromString('--external-memory-accounted-in-global-limit')
+      return import('../dist/cli/main.js')
+    })
+    .then((cli) => cli.main(process.argv.slice(2)))
 }

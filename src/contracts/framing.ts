@@ -97,8 +97,6 @@ export class Frames {
   readonly bytes: Buffer
   #starts: number[] = []
   #ends: number[] = []
-  /** Set by `fill`, and then there is nothing in `#starts` and `#ends`. */
-  #filled: { readonly starts: Int32Array; readonly ends: Int32Array } | undefined = undefined
   /** Entries that are no frames but bytes given up, in their place among the frames; undefined when there are none. */
   errors: Map<number, SluiceError> | undefined = undefined
   /** A byte that no frame here contains and that stands between any two, where the decoder promises one. */
@@ -119,34 +117,33 @@ export class Frames {
   }
 
   get count(): number {
-    return this.starts.length
+    return this.#starts.length
   }
 
   /** `starts[i]` is the index of the first byte of frame i. */
-  get starts(): ArrayLike<number> {
-    return this.#filled === undefined ? this.#starts : this.#filled.starts
+  get starts(): readonly number[] {
+    return this.#starts
   }
 
   /** `ends[i]` is the index behind its last byte. */
-  get ends(): ArrayLike<number> {
-    return this.#filled === undefined ? this.#ends : this.#filled.ends
+  get ends(): readonly number[] {
+    return this.#ends
   }
 
   /** Adds a frame. */
   push(start: number, end: number): void {
-    if (this.#filled !== undefined) {
-      this.#starts = Array.from(this.#filled.starts)
-      this.#ends = Array.from(this.#filled.ends)
-      this.#filled = undefined
-    }
     this.#starts.push(start)
     this.#ends.push(end)
   }
 
-  /** Adds many frames where there are none yet. The numbers are copied. */
+  /** Makes these the frames. The numbers are copied: a typed array for each read would keep the collector busy. */
   fill(starts: Int32Array, ends: Int32Array, count: number): void {
-    if (count <= FEW) for (let i = 0; i < count; i++) this.push(starts[i]!, ends[i]!)
-    else this.#filled = { starts: starts.slice(0, count), ends: ends.slice(0, count) }
+    this.#starts = new Array<number>(count)
+    this.#ends = new Array<number>(count)
+    for (let i = 0; i < count; i++) {
+      this.#starts[i] = starts[i]!
+      this.#ends[i] = ends[i]!
+    }
   }
 
   /** A view of frame i; no bytes are copied. */
@@ -154,6 +151,3 @@ export class Frames {
     return this.bytes.subarray(this.starts[i], this.ends[i])
   }
 }
-
-/** So many numbers are sooner pushed than copied. */
-const FEW = 16
