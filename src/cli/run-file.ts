@@ -1,6 +1,6 @@
 import { startAdmin } from '../admin/server.ts'
 import type { Plan } from '../config/plan.ts'
-import { createServerFromPlan, DEFAULT_DRAIN_MS, type Server } from '../config/server.ts'
+import { createServerFromPlan, DEFAULT_DRAIN_MS, type PlannedServer } from '../config/server.ts'
 import { type Address, formatAddress } from '../contracts/client.ts'
 import { toSluiceError } from '../contracts/errors.ts'
 import { attachLog } from '../observe/log.ts'
@@ -30,7 +30,7 @@ async function runPlan(plan: Plan, deadline: number, hints: boolean): Promise<vo
     level: plan.log.level,
     format: plan.log.format ?? (process.stderr.isTTY ? 'text' : 'json'),
     color: hasColors(process.stderr),
-    dialled: plan.endpoints.filter(({ kind }) => kind === 'connect').map(({ name }) => name),
+    dialled: (endpoint) => server.endpoints.some(({ name, kind }) => name === endpoint && kind === 'connect'),
   })
   const warning = openFilesWarning(plan)
   if (warning !== undefined) log.warn('limits.openFiles', warning, { hint: OPEN_FILES_HINT })
@@ -61,7 +61,7 @@ interface OpenAdmin {
 }
 
 /** Opens `admin:` before the endpoints, so that readiness can be asked from the first moment. */
-async function openAdmin({ admin }: Plan, server: Server): Promise<OpenAdmin | undefined> {
+async function openAdmin({ admin }: Plan, server: PlannedServer): Promise<OpenAdmin | undefined> {
   if (admin === undefined) return undefined
   const metrics = createMetrics(server, server.events)
   try {
@@ -73,7 +73,7 @@ async function openAdmin({ admin }: Plan, server: Server): Promise<OpenAdmin | u
   }
 }
 
-function stopOnSignals(server: Server, deadline: number): { readonly promise: Promise<void>; cancel(): void } {
+function stopOnSignals(server: PlannedServer, deadline: number): { readonly promise: Promise<void>; cancel(): void } {
   const { promise, resolve } = Promise.withResolvers<void>()
   let askedAt: number | undefined
   const onSignal = () => {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { toSluiceError } from '../contracts/errors.ts'
 import type { Socket } from '../contracts/transport.ts'
 import { type Backoff, createBackoff } from '../util/backoff.ts'
@@ -17,9 +18,10 @@ import type { ConnectSpec, PollSpec } from './spec.ts'
  */
 export class Dialer {
   readonly #endpoint: Endpoint
-  readonly #spec: ConnectSpec
+  #spec: ConnectSpec
   readonly #backoff: Backoff
   readonly #stopped = new AbortController()
+  #connection: Connection | undefined = undefined
   #timer: NodeJS.Timeout | undefined = undefined
   #poller: Poller | undefined = undefined
 
@@ -39,6 +41,21 @@ export class Dialer {
     void this.#dial()
   }
 
+  /** Goes on with another spec. The connection stays, unless it leads where the device no longer is. */
+  replace(spec: ConnectSpec): void {
+    const before = this.#spec
+    this.#spec = spec
+    if (isDeepStrictEqual(before.dial, spec.dial)) {
+      if (this.#connection && !isDeepStrictEqual(before.poll, spec.poll)) this.#poll(this.#connection)
+    } else if (this.#timer === undefined) {
+      this.#connection?.finish('drained', MOVED)
+    } else {
+      clearTimeout(this.#timer)
+      this.#backoff.reset()
+      void this.#dial()
+    }
+  }
+
   stop(): void {
     this.#stopped.abort()
     clearTimeout(this.#timer)
@@ -47,7 +64,8 @@ export class Dialer {
 
   async #dial(): Promise<void> {
     const { signal } = this.#stopped
-    const { dial, transport, name, poll } = this.#spec
+    this.#timer = undefined
+    const { dial, transport, name } = this.#spec
     let socket: Socket
     try {
       socket = await transport.dial({ ...dial, signal })
@@ -63,10 +81,20 @@ export class Dialer {
     const connection = await this.#endpoint.accept(socket)
     if (connection === undefined) return this.#again()
     this.#backoff.reset()
-    if (poll !== undefined) this.#poller = new Poller(connection, poll, this.#endpoint)
+    if (connection.client.state === 'closed') return
+    this.#connection = connection
+    if (!isDeepStrictEqual(dial, this.#spec.dial)) return connection.finish('drained', MOVED)
+    this.#poll(connection)
+  }
+
+  #poll(connection: Connection): void {
+    const { poll } = this.#spec
+    this.#poller?.stop()
+    this.#poller = poll && new Poller(connection, poll, this.#endpoint)
   }
 
   #again(): void {
+    this.#connection = undefined
     this.#poller?.stop()
     this.#poller = undefined
     if (!this.#stopped.signal.aborted) this.#retryLater()
@@ -78,6 +106,8 @@ export class Dialer {
     return retryIn
   }
 }
+
+const MOVED = 'the endpoint has another address now'
 
 /** Asks a device at intervals. A poll is open until a message has arrived or its time is over; there is never a second one. */
 class Poller {

@@ -81,7 +81,7 @@ describe('json', () => {
   })
 
   it('of an endpoint that dials, the other side is no client', () => {
-    const { events, lines } = attach({ dialled: ['scales'] })
+    const { events, lines } = attach({ dialled: (endpoint) => endpoint === 'scales' })
     const remote = { ip: '10.0.0.7', port: 4001 }
     const hint = 'Give the certificate of its authority as tls.ca.'
     events.emit('connection.refused', { endpoint: 'scales', remote, reason: 'tls_failed', detail: 'unknown CA', hint })
