@@ -1,5 +1,5 @@
 import type { Plan } from '../config/plan.ts'
-import type { PlannedServer } from '../config/server.ts'
+import type { PlannedServer } from '../config/planned-server.ts'
 import { type Address, formatAddress } from '../contracts/client.ts'
 
 /**

@@ -1,13 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
-import type { Address, Clients } from '../contracts/client.ts'
+import type { Address } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { DeadLetters } from '../contracts/context.ts'
-import type { EndpointCounters, Observed, ObservedEndpoint } from '../contracts/counters.ts'
+import type { EndpointCounters, ObservedEndpoint } from '../contracts/counters.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { createEvents, type EventMap, type Events, type ReloadReport } from '../contracts/events.ts'
-import type { Sink } from '../contracts/sink.ts'
-import type { Transport } from '../contracts/transport.ts'
 import { createDeadLetters } from '../delivery/dead-letters.ts'
 import { Directory } from '../engine/directory.ts'
 import { Engine, type ServerState } from '../engine/server.ts'
@@ -20,70 +18,13 @@ import { ConfigError } from './config-error.ts'
 import { requireDataFolder } from './data-folder.ts'
 import { afterReload, diffPlans, requireFreeAddresses } from './diff.ts'
 import { importPackage } from './packages.ts'
-import type { Plan, StepPlan } from './plan.ts'
-import type { CountersByName } from './planner.ts'
+import type { Plan } from './plan.ts'
+import type { PlannedServer, Replan, Wiring } from './planned-server.ts'
 import { summarizeProblem } from './problems.ts'
 import { createShare } from './share.ts'
 
-/**
- * A server made from a plan: what `createServer` gives, and what `sluice run` runs.
- * @typeParam Source what a reload is given
- */
-export interface PlannedServer<Source = never> extends AsyncDisposable, Observed {
-  readonly state: ServerState
-  /** Who is connected; send to them or close them. */
-  readonly clients: Clients
-  /** Everything that happens, typed. */
-  readonly events: Pick<Events, 'on'>
-  /**
-   * Creates the parts, binds every address, then dials.
-   * @throws SluiceError one sentence that says what to do; nothing is then left open
-   */
-  start(): Promise<void>
-  /**
-   * Takes another configuration while it runs: everything is checked and created first, then all of it is in force at
-   * once. Connections stay, but for those of endpoints that are gone, which are drained; nobody is refused. A run that has
-   * begun ends in the old dataflow. Framing, format, limits and TLS are for new connections.
-   *
-   * Two reloads at once are done one after the other.
-   * @returns what has changed, and what needs a restart
-   * @throws ConfigError for mistakes, SluiceError for what cannot be opened; nothing has changed then
-   */
-  reload(source: Source): Promise<ReloadReport>
-  /**
-   * Drains and stops: no new connections, what has arrived is finished and answered, then everything is closed. May be
-   * called again to bring the deadline nearer.
-   * @param options.deadline milliseconds after which what is left is ended; 0 ends it at once; default 15,000
-   */
-  stop(options?: { readonly deadline?: number }): Promise<void>
-  /** The first address of a `listen:` endpoint, with its real port. Undefined while it does not listen. */
-  address(endpoint: string): Address | undefined
-  addresses(endpoint: string): readonly Address[]
-  /**
-   * Serves a socket that you have accepted yourself. It then belongs to the server.
-   * @param endpoint name of the entry whose framing, format and dataflow apply
-   */
-  handle(socket: NetSocket, endpoint: string): Promise<void>
-}
-
-/** What a test brings instead of the real world. */
-export interface Wiring {
-  readonly transport?: Transport
-  readonly clock?: Clock
-  readonly deadLetters?: DeadLetters
-  /** Stands in for a sink. Undefined means: the real one. */
-  readonly replaceSink?: (plan: StepPlan) => Sink | undefined
-}
-
 /** Milliseconds that a stop may take unless told otherwise. */
 export const DEFAULT_DRAIN_MS = 15_000
-
-/**
- * Plans what a reload is given.
- * @param counters those of the server, for the new plan to go on with
- * @throws ConfigError
- */
-export type Replan<Source> = (source: Source, counters: CountersByName) => Plan | Promise<Plan>
 
 /** Makes a server of a plan. Nothing is opened before `start`. */
 export function createServerFromPlan<Source = never>(
@@ -162,7 +103,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
         deadLetters,
         storage: this.#storage,
         share: this.#share,
-        tcp: this.#wiring.transport ?? createTcp(),
+        tcp: this.#wiring.transport ?? createTcp(this.#wiring.inherited),
         signal: this.#late.signal,
         lineFraming: this.#plan.lineFraming,
         importPackage: (name) => importPackage(name, this.#plan.baseDir),

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Plan, StepPlan } from '../config/plan.ts'
-import { createServerFromPlan, type PlannedServer } from '../config/server.ts'
+import type { PlannedServer } from '../config/planned-server.ts'
+import { createServerFromPlan } from '../config/server.ts'
 import { nestedIn } from '../config/step-words.ts'
 import { contentText } from '../contracts/codec.ts'
 import { SluiceError } from '../contracts/errors.ts'
