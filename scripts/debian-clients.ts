@@ -8,6 +8,7 @@ const clients = {
   packetsender: 'packetsender',
   plink: 'putty-tools',
   python3: 'python3-minimal',
+  'systemd-notify': 'systemd',
   telnet: 'inetutils-telnet',
 } as const
 

@@ -79,7 +79,11 @@ async function runPlan(plan: Plan, file: string, dataDir: string, options: RunFi
     for (const { fd, name } of inherited.left)
       log.warn('socket.unused', 'no endpoint uses a socket that was handed over', { fd, name })
     const control = await openControl(join(dataDir, CONTROL_SOCKET), { reload }).catch((error) => tellOf(error, log))
-    if (control !== undefined) opened.push(control)
+    if (control !== undefined) {
+      opened.push(control)
+      // From now on there is nothing to ask, and the next server on this folder may have it.
+      server.events.on('server.draining', () => void control.close())
+    }
     manager.ready(statusOf(server))
     if (hints) for (const line of hintsFor(plan, server, admin?.address)) print(line)
     await signals.stopped
