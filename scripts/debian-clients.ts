@@ -8,6 +8,7 @@ const clients = {
   packetsender: 'packetsender',
   plink: 'putty-tools',
   python3: 'python3-minimal',
+  'systemd-analyze': 'systemd',
   'systemd-notify': 'systemd',
   telnet: 'inetutils-telnet',
 } as const
@@ -31,5 +32,5 @@ export function installClients(): void {
   const apt = (...args: string[]) =>
     spawnSync('apt-get', ['-qq', ...args], { env, stdio: ['ignore', 'ignore', 'inherit'] })
   apt('update')
-  apt('install', '-y', '--no-install-recommends', ...missing.map((program) => clients[program]))
+  apt('install', '-y', '--no-install-recommends', ...new Set(missing.map((program) => clients[program])))
 }

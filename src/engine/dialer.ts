@@ -41,11 +41,14 @@ export class Dialer {
     void this.#dial()
   }
 
-  /** Goes on with another spec. The connection stays, unless it leads where the device no longer is. */
+  /**
+   * Goes on with another spec. The connection stays, unless it leads where the device no longer is, or would send polls in
+   * a framing that is not its own.
+   */
   replace(spec: ConnectSpec): void {
     const before = this.#spec
     this.#spec = spec
-    if (isDeepStrictEqual(before.dial, spec.dial)) {
+    if (isDeepStrictEqual([before.dial, before.poll?.bytes], [spec.dial, spec.poll?.bytes])) {
       if (this.#connection && !isDeepStrictEqual(before.poll, spec.poll)) this.#poll(this.#connection)
     } else if (this.#timer === undefined) {
       this.#connection?.finish('drained', MOVED)
@@ -107,7 +110,7 @@ export class Dialer {
   }
 }
 
-const MOVED = 'the endpoint has another address now'
+const MOVED = 'the endpoint has another address or another poll now'
 
 /** Asks a device at intervals. A poll is open until a message has arrived or its time is over; there is never a second one. */
 class Poller {

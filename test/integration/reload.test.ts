@@ -303,17 +303,17 @@ describe('reload', () => {
       return { server, port: (server.address() as { port: number }).port }
     }
     const [first, second, stays] = await Promise.all(['first', 'second', 'stays'].map(device))
-    const connect = (port: number, send: string): Config => ({
+    const connect = (port: number, every: string, send = 'a'): Config => ({
       connect: {
-        moved: { host, port, poll: { every: '1h', send }, reconnect: { first: '10ms' }, dataflow: [] },
-        stays: { host, port: stays!.port, poll: { every: '1h', send }, dataflow: [] },
+        moved: { host, port, poll: { every, send }, reconnect: { first: '10ms' }, dataflow: [] },
+        stays: { host, port: stays!.port, poll: { every, send: 'x' }, dataflow: [] },
       },
     })
-    await using running = await start(connect(first!.port, 'a'))
+    await using running = await start(connect(first!.port, '1h'))
     await eventually(() => heard.length === 2)
-    await running.server.reload(connect(second!.port, 'b'))
+    await running.server.reload(connect(second!.port, '2h', 'b'))
     await eventually(() => heard.length === 4)
-    expect(heard.sort()).toEqual(['first a\n', 'second b\n', 'stays a\n', 'stays b\n'])
+    expect(heard.sort()).toEqual(['first a\n', 'second b\n', 'stays x\n', 'stays x\n'])
     const closed = running.all('connection.closed')
     expect(closed.map(({ client, reason }) => [client.endpoint, reason])).toEqual([['moved', 'drained']])
     for (const { server } of [first!, second!, stays!]) server.close()
