@@ -58,7 +58,7 @@ export class Engine implements Observed {
   async start(specs: readonly (ListenSpec | ConnectSpec)[]): Promise<void> {
     this.state = 'starting'
     try {
-      this.#switch(specs, await this.#bind(specs), 0)
+      await this.#exchange(specs, 0)
     } catch (thrown) {
       this.state = 'stopped'
       throw thrown
@@ -71,17 +71,11 @@ export class Engine implements Observed {
    * Takes other specs while it runs. Endpoints of the same name and kind keep their connections, addresses that stay the
    * same are not unbound, and runs in flight end where they began.
    * @param deadlineMs what connections of endpoints that are gone may take to finish
-   * @returns resolves after the switch, with a promise for the moment at which nothing old is in use any more
+   * @returns resolves after the switch; the old parts may still be in use then
    * @throws SluiceError when an address cannot be bound, or the server is stopping; nothing has changed then
    */
-  async reload(
-    specs: readonly (ListenSpec | ConnectSpec)[],
-    deadlineMs: number,
-  ): Promise<{ readonly released: Promise<unknown> }> {
-    const entrances = await this.#bind(specs)
-    if (this.state === 'running') return { released: this.#switch(specs, entrances, deadlineMs) }
-    await this.#unbind(Array.from(entrances.keys()).filter((entrance) => !this.#entrances.has(entrance)))
-    throw new SluiceError('internal', 'the server is stopping')
+  reload(specs: readonly (ListenSpec | ConnectSpec)[], deadlineMs: number): Promise<Exchanged> {
+    return this.#exchange(specs, deadlineMs)
   }
 
   /** Takes a socket that the caller has accepted himself. */
@@ -117,8 +111,8 @@ export class Engine implements Observed {
     return [...this.#endpoints.values(), ...this.#leaving]
   }
 
-  /** Binds what is not bound yet. When an address cannot be bound, everything is as before. */
-  async #bind(specs: readonly (ListenSpec | ConnectSpec)[]): Promise<ReadonlyMap<Entrance, string>> {
+  /** Binds what is not bound yet, then switches. When an address cannot be bound, everything is as before. */
+  async #exchange(specs: readonly (ListenSpec | ConnectSpec)[], deadlineMs: number): Promise<Exchanged> {
     const bound = new Map<Entrance, string>()
     const opened: Entrance[] = []
     try {
@@ -136,11 +130,13 @@ export class Engine implements Observed {
           bound.set(entrance, spec.name)
         }
       }
-      return bound
+      if (this.state !== 'starting' && this.state !== 'running')
+        throw new SluiceError('internal', 'the server is stopping')
     } catch (thrown) {
       await this.#unbind(opened)
       throw thrown
     }
+    return { released: this.#switch(specs, bound, deadlineMs) }
   }
 
   #switch(
@@ -195,6 +191,11 @@ export class Engine implements Observed {
   async #unbind(entrances: readonly Entrance[]): Promise<void> {
     await Promise.all(entrances.map((entrance) => entrance.close()))
   }
+}
+
+/** What a reload promises: settles when nothing old is in use any more. */
+export interface Exchanged {
+  readonly released: Promise<unknown>
 }
 
 /** A port that the system chose belongs to the endpoint that asked for it. */
