@@ -25,7 +25,7 @@ export function createServiceManager(env: NodeJS.ProcessEnv, warn: (text: string
     // One after the other: they mean something in their order only.
     told = told.then(async () => {
       if (isSilent) return
-      const problem = await notify(assignments, env)
+      const problem = await notify(assignments, env).catch(String)
       if (problem === undefined) return
       isSilent = true
       warn(problem)
