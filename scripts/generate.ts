@@ -1,11 +1,13 @@
 /**
- * Writes what is made from the definitions: the reference below `docs/reference/` and the JSON Schema for editors.
+ * Writes what is made from the definitions: the reference below `docs/reference/` and the JSON Schema for editors; and
+ * what is compiled: the WebAssembly of `src/util/split.wat`.
  *
  * `node scripts/generate.ts` writes; with `--check` it only says which files are not what they should be.
  * `test/docs-in-sync.test.ts` does the same in the test suite.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, sep } from 'node:path'
+import loadWabt from 'wabt'
 import { createProgram } from '../src/cli/main.ts'
 import { createEditorSchema } from '../src/config/editor-schema.ts'
 import { mistakes } from '../src/config/problems.ts'
@@ -40,6 +42,8 @@ export interface Difference {
 
 const REFERENCE = 'docs/reference'
 
+const wabt = await loadWabt()
+
 /** Everything that is generated. */
 export function generateFiles(): GeneratedFile[] {
   const registry = createRegistry()
@@ -56,7 +60,21 @@ export function generateFiles(): GeneratedFile[] {
     ...pages.map(({ path, text }) => ({ path: `${REFERENCE}/${path}`, text })),
     schemaFile('sluice.schema.json', createEditorSchema()),
     schemaFile('sluice-test.schema.json', createFileSchema('Dataflow tests of Sluice', caseFileSchema)),
+    splitModule(),
   ]
+}
+
+/** A module of WebAssembly as a text, so that it is loaded like any other source. */
+function splitModule(): GeneratedFile {
+  const source = 'src/util/split.wat'
+  const { buffer } = wabt
+    .parseWat(source, readFileSync(join(import.meta.dirname, '..', source), 'utf8'), { simd: true })
+    .toBinary({})
+  const text = `/** Compiled from split.wat by \`npm run generate\`; base64. */
+export const SPLIT_MODULE =
+  '${Buffer.from(buffer).toString('base64')}'
+`
+  return { path: 'src/util/split-module.ts', text }
 }
 
 function schemaFile(name: string, schema: JsonSchema): GeneratedFile {

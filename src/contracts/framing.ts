@@ -38,8 +38,11 @@ export interface Decoder {
    * payload may be unread before the driver gives up. Default 64.
    */
   readonly envelope?: number
-  /** A byte that no payload of this decoder contains, if there is one. It comes out as {@link Frames.absentByte}. */
-  readonly absentByte?: number
+  /**
+   * A byte that no payload of this decoder contains and that stands between any two frames, if there is one. It comes
+   * out as {@link Frames.separator}.
+   */
+  readonly separator?: number
   /**
    * Looks for the next frame in `bytes[from, to)`, which is never empty.
    *
@@ -54,6 +57,14 @@ export interface Decoder {
    * @throws SluiceError when the stream cannot be read any further; the connection is then closed
    */
   next(bytes: Buffer, from: number, to: number, found: Found): number
+  /**
+   * Finds many frames at one go. Optional, for a decoder that is quicker so: it fills `frames` with what `next` would give,
+   * as long as that is whole frames and nothing else. No frame may begin at `until` or behind it. The last byte of
+   * `bytes` is the last one read, and nothing in it is longer than `maxLength`.
+   * @param most how many frames are enough
+   * @returns the index behind the last frame; `from` when there was none
+   */
+  nextFrames?(bytes: Buffer, from: number, until: number, frames: Frames, most: number): number
   /**
    * The input has ended with `bytes[from, to)` unread. Called until it returns {@link NEED_MORE}; what then is left is
    * a truncated frame. Without this method everything unread is. `from` may equal `to` here.
@@ -79,26 +90,63 @@ export class Found {
 }
 
 /**
- * Frames that lie in one buffer as they were read: the unit in which bytes travel from a socket to the first stage that
- * needs messages. Nobody may change `bytes`. Holding a Frames keeps the whole read in memory.
+ * Frames that lie in one buffer as they were read, or a part of a read: the unit in which bytes travel from a socket to
+ * the first stage that needs messages. Nobody may change `bytes`. Holding a Frames keeps the whole read in memory.
  */
 export class Frames {
   readonly bytes: Buffer
-  /** `starts[i]` is the index of the first byte of frame i. */
-  readonly starts: number[] = []
-  /** `ends[i]` is the index behind its last byte. */
-  readonly ends: number[] = []
+  #starts: number[] = []
+  #ends: number[] = []
+  /** Set by `fill`, and then there is nothing in `#starts` and `#ends`. */
+  #filled: { readonly starts: Int32Array; readonly ends: Int32Array } | undefined = undefined
   /** Entries that are no frames but bytes given up, in their place among the frames; undefined when there are none. */
   errors: Map<number, SluiceError> | undefined = undefined
-  /** A byte that no frame here contains, where the decoder promises one: who must look for it in payloads need not. */
-  absentByte: number | undefined = undefined
+  /** A byte that no frame here contains and that stands between any two, where the decoder promises one. */
+  readonly separator: number | undefined
+  /**
+   * Set by the decoder when behind each frame there is its separator, then at once the next frame, and no frame ends with
+   * a byte that a reader could take for a part of the separator (the CR of CR LF): all of it may be passed on as it is.
+   */
+  seamless = false
+  /** When the last byte was read; milliseconds since 1970. Set by the connection. */
+  time = 0
+  /** Position of the first frame among those of its connection, from 1. Set by the connection. */
+  sequence = 0
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, separator?: number) {
     this.bytes = bytes
+    this.separator = separator
   }
 
   get count(): number {
     return this.starts.length
+  }
+
+  /** `starts[i]` is the index of the first byte of frame i. */
+  get starts(): ArrayLike<number> {
+    return this.#filled === undefined ? this.#starts : this.#filled.starts
+  }
+
+  /** `ends[i]` is the index behind its last byte. */
+  get ends(): ArrayLike<number> {
+    return this.#filled === undefined ? this.#ends : this.#filled.ends
+  }
+
+  /** Adds a frame. */
+  push(start: number, end: number): void {
+    if (this.#filled !== undefined) {
+      this.#starts = Array.from(this.#filled.starts)
+      this.#ends = Array.from(this.#filled.ends)
+      this.#filled = undefined
+    }
+    this.#starts.push(start)
+    this.#ends.push(end)
+  }
+
+  /** Adds many frames where there are none yet. The numbers are copied. */
+  fill(starts: Int32Array, ends: Int32Array, count: number): void {
+    if (count <= FEW) for (let i = 0; i < count; i++) this.push(starts[i]!, ends[i]!)
+    else this.#filled = { starts: starts.slice(0, count), ends: ends.slice(0, count) }
   }
 
   /** A view of frame i; no bytes are copied. */
@@ -106,3 +154,6 @@ export class Frames {
     return this.bytes.subarray(this.starts[i], this.ends[i])
   }
 }
+
+/** So many numbers are sooner pushed than copied. */
+const FEW = 16

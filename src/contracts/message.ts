@@ -100,13 +100,11 @@ export class Message<T = unknown> {
   static ofFrame<T>(
     msg: T,
     source: Source,
-    { bytes, starts, ends }: Frames,
+    { bytes, starts, ends, time, sequence }: Frames,
     i: number,
-    time: number,
-    sequence: number,
     verbatim: Format | undefined,
   ): Message<T> {
-    return new Message(msg, source, 'message', time, sequence, bytes, starts[i]!, ends[i]!, verbatim, undefined)
+    return new Message(msg, source, 'message', time, sequence + i, bytes, starts[i]!, ends[i]!, verbatim, undefined)
   }
 
   /** A message that stands for an event of the connection and has no bytes. */
@@ -185,15 +183,6 @@ export class Message<T = unknown> {
 
 const NO_BYTES = Buffer.alloc(0)
 
-/** Frames as they were found in one read, or in a part of it. */
-export interface Read {
-  readonly frames: Frames
-  /** When its last byte was read; milliseconds since 1970. */
-  readonly time: number
-  /** Position of the first frame among those of its connection, from 1. */
-  readonly sequence: number
-}
-
 /**
  * The unit between stages: the messages of one run, in order, all of one source.
  *
@@ -208,8 +197,8 @@ export class Batch<T = unknown> {
   /** Where all its messages come from, known without making them; undefined only when there are none. */
   readonly source: Source | undefined
   readonly length: number
+  /** Made of `frames` when they are asked for. */
   #messages: readonly Message<T>[] | undefined
-  readonly #make: (() => readonly Message<T>[]) | undefined
 
   private constructor(
     length: number,
@@ -217,39 +206,23 @@ export class Batch<T = unknown> {
     frames: readonly Frames[] | undefined,
     format: Format | undefined,
     source: Source | undefined,
-    make: (() => readonly Message<T>[]) | undefined,
   ) {
     this.length = length
     this.#messages = messages
     this.frames = frames
     this.format = format
     this.source = source
-    this.#make = make
   }
 
   static of<T>(messages: readonly Message<T>[]): Batch<T> {
-    return new Batch<T>(messages.length, messages, undefined, undefined, messages[0]?.source, undefined)
+    return new Batch<T>(messages.length, messages, undefined, undefined, messages[0]?.source)
   }
 
   /** @param format has already said by `acceptsAll` that it can read every frame */
-  static ofReads(reads: readonly Read[], format: Format, source: Source): Batch {
-    const all: Frames[] = []
+  static ofFrames(reads: readonly Frames[], format: Format, source: Source): Batch {
     let length = 0
-    for (const { frames } of reads) {
-      all.push(frames)
-      length += frames.count
-    }
-    return new Batch<unknown>(length, undefined, all, format, source, () => {
-      const messages: Message[] = []
-      for (const { frames, time, sequence } of reads) {
-        const { bytes, starts, ends } = frames
-        for (let i = 0; i < starts.length; i++) {
-          const value = format.parse(bytes, starts[i]!, ends[i]!)
-          messages.push(Message.ofFrame(value, source, frames, i, time, sequence + i, format))
-        }
-      }
-      return messages
-    })
+    for (const { count } of reads) length += count
+    return new Batch<unknown>(length, undefined, reads, format, source)
   }
 
   /**
@@ -264,9 +237,20 @@ export class Batch<T = unknown> {
   }
 
   get messages(): readonly Message<T>[] {
-    this.#messages ??= this.#make!()
+    this.#messages ??= messagesOf(this.frames!, this.format as Format<T>, this.source!)
     return this.#messages
   }
+}
+
+function messagesOf<T>(reads: readonly Frames[], format: Format<T>, source: Source): readonly Message<T>[] {
+  const messages: Message<T>[] = []
+  for (const frames of reads) {
+    const { bytes, starts, ends } = frames
+    for (let i = 0; i < starts.length; i++) {
+      messages.push(Message.ofFrame(format.parse(bytes, starts[i]!, ends[i]!), source, frames, i, format))
+    }
+  }
+  return messages
 }
 
 /** Where a stage puts the messages that failed in it. What is put here must not be in the stage's result. */

@@ -2,12 +2,12 @@ import type { Client, PayloadKind } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
 import { countReason } from '../contracts/counters.ts'
 import { type CloseReason, closeReasonOf, SluiceError, toSluiceError } from '../contracts/errors.ts'
-import type { Frames } from '../contracts/framing.ts'
-import { Batch, type Dataflow, Message, type MessageEvent, type Read, type Source } from '../contracts/message.ts'
+import { Frames } from '../contracts/framing.ts'
+import { Batch, type Dataflow, Message, type MessageEvent, type Source } from '../contracts/message.ts'
 import type { Socket, SocketHandler } from '../contracts/transport.ts'
 import { type Timed, toTicks } from '../util/deadlines.ts'
 import { FailureList } from './failures.ts'
-import { Framer, MAX_FRAMES } from './framer.ts'
+import { type FrameReceiver, Framer, MAX_FRAMES } from './framer.ts'
 import { Replies } from './replies.ts'
 import type { EndpointSpec, Host } from './spec.ts'
 
@@ -15,14 +15,14 @@ import type { EndpointSpec, Host } from './spec.ts'
  * One live connection: its lane, its answers, its end.
  *
  * ```
- *  onData ─▶ framer ─▶ Read ─▶ jobs ─▶ run: dataflow(batch) ─▶ failures ─▶ replies ─▶ socket
+ *  onData ─▶ framer ─▶ Frames ─▶ jobs ─▶ run: dataflow(batch) ─▶ failures ─▶ replies ─▶ socket
  *    ▲                          │ one at a time                                         │
  *    └──── resume ◀── below ────┴──── pause ◀── more than maxQueued          drain ─────┘
  *
  *  open ──FIN, drain, error──▶ finishing ──jobs done──▶ closing (FIN sent, input discarded) ──▶ closed ──▶ onDisconnect
  * ```
  */
-export class Connection implements Source, SocketHandler, Timed {
+export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
   readonly client: Client
   readonly #socket: Socket
   readonly #host: Host
@@ -40,6 +40,8 @@ export class Connection implements Source, SocketHandler, Timed {
   #running!: EndpointSpec
   /** Settles when the run that was last begun has ended; undefined when that was at once. */
   pending: Promise<void> | undefined = undefined
+  /** When the last read came; milliseconds since 1970. */
+  #readAt = 0
   /** Number of the last frame. */
   #sequence = 0
   #phase: 'open' | 'finishing' | 'closing' | 'closed' = 'open'
@@ -108,14 +110,15 @@ export class Connection implements Source, SocketHandler, Timed {
     client.lastSeen = time
     spec.counters.bytesIn += chunk.length
     this.#activeSince = deadlines.tick
-    this.#framer.feed(chunk, (frames) => this.#take(frames, time))
+    this.#readAt = time
+    this.#framer.feed(chunk, this)
     if (this.#framer.broken !== undefined) this.finish('frame_error', this.#framer.broken.message)
     else this.#pump()
   }
 
   onEnd(): void {
     if (this.#phase !== 'open') return
-    this.#take(this.#framer.end(), this.clock.now())
+    this.takeFrames(this.#framer.end())
     this.finish('client_closed')
   }
 
@@ -125,7 +128,7 @@ export class Connection implements Source, SocketHandler, Timed {
   }
 
   onClose(error: Error | undefined): void {
-    if (this.#phase === 'open') this.#take(this.#framer.end(), this.clock.now())
+    if (this.#phase === 'open') this.takeFrames(this.#framer.end())
     if (this.#reason === undefined) {
       this.#reason = closeReasonOf(error)
       this.#detail = error?.message ?? ''
@@ -208,7 +211,7 @@ export class Connection implements Source, SocketHandler, Timed {
     }
     if (this.#frameSince > 0 && overdue(this.#frameSince, limits.frameTimeout)) {
       const error = new SluiceError('frame_timeout', `a frame was not finished within ${limits.frameTimeout} ms`)
-      this.#take(this.#framer.abandon(error), this.clock.now())
+      this.takeFrames(this.#framer.abandon(error))
       this.finish('frame_timeout', error.message)
     } else if (this.#sequence === 0 && overdue(this.#openedAt, limits.firstFrameTimeout)) {
       this.finish('first_frame_timeout')
@@ -219,7 +222,7 @@ export class Connection implements Source, SocketHandler, Timed {
   }
 
   /** Puts what the framer found into the lane and holds the sender back when that is too much. */
-  #take(frames: Frames, time: number): void {
+  takeFrames(frames: Frames): void {
     const { spec, deadlines } = this.#host
     if (this.#framer.unread === 0) this.#frameSince = 0
     else if (this.#frameSince === 0 || frames.count > 0) {
@@ -227,7 +230,9 @@ export class Connection implements Source, SocketHandler, Timed {
       deadlines.watch(this)
     }
     if (frames.count === 0) return
-    this.#jobs.push({ frames, time, sequence: this.#sequence + 1 })
+    frames.time = this.#readAt
+    frames.sequence = this.#sequence + 1
+    this.#jobs.push(frames)
     this.#sequence += frames.count
     if (this.#lane === 'idle') return
     const bytes = sizeOf(frames)
@@ -300,15 +305,14 @@ export class Connection implements Source, SocketHandler, Timed {
   /** Joins reads that wait into one batch: batches grow exactly when the lane is slow. */
   #nextBatch(failures: FailureList): Batch {
     const { spec } = this.#host
-    const reads: Read[] = []
+    let taken = 0
     let count = 0
     let bytes = 0
-    for (let job = this.#jobs[0]; count < MAX_FRAMES && job !== undefined && 'frames' in job; job = this.#jobs[0]) {
-      reads.push(job)
-      this.#jobs.shift()
-      count += job.frames.count
-      bytes += sizeOf(job.frames)
+    for (let job = this.#jobs[0]; count < MAX_FRAMES && job instanceof Frames; job = this.#jobs[++taken]) {
+      count += job.count
+      bytes += sizeOf(job)
     }
+    const reads = this.#jobs.splice(0, taken) as Frames[]
     this.#replies.begin(reads[0]!.sequence)
     // What found the lane idle has not been counted as waiting.
     const counted = Math.min(bytes, this.#queued)
@@ -325,10 +329,10 @@ export class Connection implements Source, SocketHandler, Timed {
     return batch
   }
 
-  #toBatch(reads: readonly Read[], failures: FailureList): Batch {
+  #toBatch(reads: readonly Frames[], failures: FailureList): Batch {
     const { format } = this.#host.spec
-    if (reads.every(({ frames }) => frames.errors === undefined && format.acceptsAll?.(frames))) {
-      return Batch.ofReads(reads, format, this)
+    if (reads.every((frames) => frames.errors === undefined && format.acceptsAll?.(frames))) {
+      return Batch.ofFrames(reads, format, this)
     }
     const messages: Message[] = []
     for (const read of reads) this.#decode(read, messages, failures)
@@ -336,7 +340,7 @@ export class Connection implements Source, SocketHandler, Timed {
   }
 
   /** Makes a message of each frame; one that framing or format refuses becomes a failure with its raw bytes. */
-  #decode({ frames, time, sequence }: Read, messages: Message[], failures: FailureList): void {
+  #decode(frames: Frames, messages: Message[], failures: FailureList): void {
     const { spec, surroundings } = this.#host
     const { format } = spec
     const { bytes, starts, ends, errors } = frames
@@ -345,13 +349,13 @@ export class Connection implements Source, SocketHandler, Timed {
       if (error === undefined) {
         try {
           const value = format.parse(bytes, starts[i]!, ends[i]!)
-          messages.push(Message.ofFrame(value, this, frames, i, time, sequence + i, format))
+          messages.push(Message.ofFrame(value, this, frames, i, format))
           continue
         } catch (thrown) {
           error = toSluiceError(thrown, 'format_invalid')
         }
       }
-      const message = Message.ofFrame(null, this, frames, i, time, sequence + i, undefined)
+      const message = Message.ofFrame(null, this, frames, i, undefined)
       countReason(spec.counters.rejected, error.code)
       surroundings.events.emit('frame.rejected', { message, error })
       failures.add(message, error)
@@ -438,7 +442,7 @@ interface EventJob {
   readonly required: boolean
 }
 
-type Job = Read | EventJob
+type Job = Frames | EventJob
 
 /** Bytes of memory that a read takes besides its own: a sender of tiny packets must not fill the memory with objects. */
 const READ_COST = 512

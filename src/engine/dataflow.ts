@@ -3,7 +3,7 @@ import { Batch, type Dataflow, type Failures, Message } from '../contracts/messa
 import type { Expression } from '../contracts/schema.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import type { Step, StepResult } from '../contracts/step.ts'
-import { type DataflowHooks, Drops, FailureList, runOnError, Told } from './failures.ts'
+import { type DataflowHooks, type Stage, Told, withDrops, withOnError } from './failures.ts'
 
 /** One step of a dataflow with what stands around it. */
 export interface StageSpec {
@@ -56,8 +56,6 @@ export function oneByOne(dataflow: Dataflow): Dataflow {
   }
 }
 
-type Stage = (batch: Batch, failures: Failures) => Batch | Promise<Batch>
-
 function runFrom(stages: readonly Stage[], next: number, batch: Batch, failures: Failures): Batch | Promise<Batch> {
   let current = batch
   for (let i = next; i < stages.length && current.length > 0; i++) {
@@ -85,13 +83,13 @@ function stepStage(step: Step, id: string): Stage {
 /** @param code of what is thrown without one */
 function batchStage(step: Step, id: string, code: FailureCode): Stage {
   return (batch, failures) => {
-    const own = new Told(failures, id)
-    const fail = (thrown: unknown) => own.failRest(batch, toSluiceError(thrown, code))
+    const told = new Told(failures, id)
     try {
-      const result = step.runBatch!(batch, own)
-      return result instanceof Promise ? result.catch(fail) : result
+      const result = step.runBatch!(batch, told)
+      if (!(result instanceof Promise)) return result
+      return result.catch((thrown) => told.failRest(batch, toSluiceError(thrown, code)))
     } catch (thrown) {
-      return fail(thrown)
+      return told.failRest(batch, toSluiceError(thrown, code))
     }
   }
 }
@@ -142,21 +140,6 @@ function collect(progress: Progress, message: Message, result: StepResult, failu
   else for (const [i, part] of result.entries()) progress.passed.push(part.asPart(i))
 }
 
-/** Counts what a step drops and takes it through `else`, where it ends. */
-function withDrops(stage: Stage, otherwise: Dataflow | undefined, hooks: DataflowHooks): Stage {
-  const leave = (passed: Batch, { dropped, failures }: Drops): Batch | Promise<Batch> => {
-    if (dropped === undefined) return passed
-    hooks.dropped(dropped.length)
-    const ended = otherwise?.run(Batch.of(dropped), failures)
-    return ended instanceof Promise ? ended.then(() => passed) : passed
-  }
-  return (batch, failures) => {
-    const drops = new Drops(failures)
-    const result = stage(batch, drops)
-    return result instanceof Promise ? result.then((passed) => leave(passed, drops)) : leave(result, drops)
-  }
-}
-
 /** A sink as a step: what it has delivered goes on. */
 function asStep(sink: Sink): Step {
   return {
@@ -195,24 +178,6 @@ function withTimeout(stage: Stage, milliseconds: number, id: string): Stage {
       }, milliseconds)
       void pending.then(settle)
     })
-  }
-}
-
-function withOnError(stage: Stage, onError: Dataflow, id: string, hooks: DataflowHooks): Stage {
-  return (batch, failures) => {
-    const own = new FailureList()
-    // A message that comes from an onError has had its chance: what fails now goes up, and from there to dead letters.
-    const split: Failures = {
-      add: (message, error, step = id) =>
-        message.error === undefined ? own.add(message, error, step) : failures.add(message, error, step),
-    }
-    const handle = (passed: Batch): Batch | Promise<Batch> => {
-      if (own.entries.length === 0) return passed
-      const ended = runOnError(onError, own.entries, failures, hooks)
-      return ended instanceof Promise ? ended.then(() => passed) : passed
-    }
-    const result = stage(batch, split)
-    return result instanceof Promise ? result.then(handle) : handle(result)
   }
 }
 

@@ -25,7 +25,14 @@ export class Dialer {
   #timer: NodeJS.Timeout | undefined = undefined
   #poller: Poller | undefined = undefined
 
-  constructor(endpoint: Endpoint, spec: ConnectSpec) {
+  /** Begins the first attempt and returns at once: a device that is switched off must not hold the server up. */
+  static start(endpoint: Endpoint, spec: ConnectSpec): Dialer {
+    const dialer = new Dialer(endpoint, spec)
+    void dialer.#dial()
+    return dialer
+  }
+
+  private constructor(endpoint: Endpoint, spec: ConnectSpec) {
     this.#endpoint = endpoint
     this.#spec = spec
     this.#backoff = createBackoff(spec.reconnect)
@@ -34,11 +41,6 @@ export class Dialer {
       if (client.endpoint === spec.name) this.#again()
     })
     this.#stopped.signal.addEventListener('abort', forget, { once: true })
-  }
-
-  /** Begins the first attempt and returns at once: a device that is switched off must not hold the server up. */
-  start(): void {
-    void this.#dial()
   }
 
   /**

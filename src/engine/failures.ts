@@ -16,12 +16,20 @@ export interface Failure {
   readonly step: string
 }
 
+/** A step or sink with what stands around it, as the dataflow calls it. */
+export type Stage = (batch: Batch, failures: Failures) => Batch | Promise<Batch>
+
 /** Collects failures until their owner settles them. */
 export class FailureList implements Failures {
-  readonly entries: Failure[] = []
+  #entries: Failure[] | undefined = undefined
+
+  get entries(): readonly Failure[] {
+    return this.#entries ?? NONE
+  }
 
   add(message: Message, error: SluiceError, step = ''): void {
-    this.entries.push({ message, error, step })
+    this.#entries ??= []
+    this.#entries.push({ message, error, step })
   }
 
   /** Every message of a batch failed in the same way. */
@@ -32,7 +40,7 @@ export class FailureList implements Failures {
 }
 
 /** Keeps what a step drops, and passes on what failed in it. */
-export class Drops implements Failures {
+class Drops implements Failures {
   readonly failures: Failures
   /** Undefined until something is dropped. */
   dropped: Message[] | undefined = undefined
@@ -85,8 +93,42 @@ export class Told implements Failures {
   }
 }
 
+/** Counts what a step drops and takes it through `else`, where it ends. */
+export function withDrops(stage: Stage, otherwise: Dataflow | undefined, hooks: DataflowHooks): Stage {
+  const leave = (passed: Batch, { dropped, failures }: Drops): Batch | Promise<Batch> => {
+    if (dropped === undefined) return passed
+    hooks.dropped(dropped.length)
+    const ended = otherwise?.run(Batch.of(dropped), failures)
+    return ended instanceof Promise ? ended.then(() => passed) : passed
+  }
+  return (batch, failures) => {
+    const drops = new Drops(failures)
+    const result = stage(batch, drops)
+    return result instanceof Promise ? result.then((passed) => leave(passed, drops)) : leave(result, drops)
+  }
+}
+
+/** Takes what fails in a stage through its `onError`, where it ends. */
+export function withOnError(stage: Stage, onError: Dataflow, id: string, hooks: DataflowHooks): Stage {
+  return (batch, failures) => {
+    const own = new FailureList()
+    // A message that comes from an onError has had its chance: what fails now goes up, and from there to dead letters.
+    const split: Failures = {
+      add: (message, error, step = id) =>
+        message.error === undefined ? own.add(message, error, step) : failures.add(message, error, step),
+    }
+    const handle = (passed: Batch): Batch | Promise<Batch> => {
+      if (own.entries.length === 0) return passed
+      const ended = runOnError(onError, own.entries, failures, hooks)
+      return ended instanceof Promise ? ended.then(() => passed) : passed
+    }
+    const result = stage(batch, split)
+    return result instanceof Promise ? result.then(handle) : handle(result)
+  }
+}
+
 /** Runs an `onError` dataflow for what failed; what fails in it in turn is given to `failures`. */
-export function runOnError(
+function runOnError(
   onError: Dataflow,
   failed: readonly Failure[],
   failures: Failures,
@@ -112,8 +154,8 @@ export async function settleFailures(
   const first: Failure[] = []
   const last = new FailureList()
   for (const failure of failed) {
-    const list = onError !== undefined && failure.message.error === undefined ? first : last.entries
-    list.push(failure)
+    if (onError !== undefined && failure.message.error === undefined) first.push(failure)
+    else last.add(failure.message, failure.error, failure.step)
   }
   if (onError !== undefined && first.length > 0) {
     try {
@@ -128,3 +170,5 @@ export async function settleFailures(
 function errorInfo(error: SluiceError, step: string): ErrorInfo {
   return { message: error.message, code: error.code, step, retryable: error.retryable }
 }
+
+const NONE: readonly Failure[] = []

@@ -170,9 +170,21 @@ describe('what a decoder finds', () => {
     expect(framer.broken?.code).toBe('internal')
   })
 
-  test('the byte that no frame contains is told with the frames', () => {
-    expect(lineFramer(9).push(Buffer.from('a\n')).absentByte).toBe(10)
-    expect(bytewise().push(Buffer.from('a*')).absentByte).toBeUndefined()
+  test('the byte that stands between frames is told with them', () => {
+    expect(lineFramer(9).push(Buffer.from('a\n')).separator).toBe(10)
+    expect(bytewise().push(Buffer.from('a*')).separator).toBeUndefined()
+  })
+
+  test('frames are seamless when nothing but one separator stands between them', () => {
+    const seamless = (...reads: string[]) => {
+      const framer = lineFramer(9)
+      return reads.map((read) => framer.push(Buffer.from(read)).seamless)
+    }
+    expect(seamless('a\n\nbc\n', 'd', 'e\nf\n')).toEqual([true, false, true])
+    expect(seamless('a\r\nb\n')).toEqual([false])
+    expect(seamless('a\nb\r\n')).toEqual([false])
+    // A read that may hold a frame above the limit is looked at frame by frame.
+    expect(seamless('1\n2\n3\n4\n5\n6\n')).toEqual([false])
   })
 })
 

@@ -44,9 +44,9 @@ export class Framer {
   }
 
   /** Takes all of a chunk and gives its frames portion by portion, until the stream is broken. */
-  feed(chunk: Buffer, take: (frames: Frames) => void): void {
+  feed(chunk: Buffer, receiver: FrameReceiver): void {
     for (let at = 0; at < chunk.length && this.broken === undefined; at += this.taken) {
-      take(this.push(at === 0 ? chunk : chunk.subarray(at)))
+      receiver.takeFrames(this.push(at === 0 ? chunk : chunk.subarray(at)))
     }
   }
 
@@ -82,24 +82,23 @@ export class Framer {
    * @param until behind this no frame is begun
    */
   #decode(bytes: Buffer, until: number, ended: boolean): Frames {
-    const frames = new Frames(bytes)
-    frames.absentByte = this.#decoder.absentByte
-    const { starts, ends } = frames
-    const found = this.#found
     const decoder = this.#decoder
     const maxLength = this.#maxLength
+    const frames = new Frames(bytes, decoder.separator)
+    const found = this.#found
     let to = bytes.length
     let built: Map<number, Buffer> | undefined
     let from = 0
+    if (!ended && to <= maxLength) from = decoder.nextFrames?.(bytes, 0, until, frames, MAX_FRAMES) ?? 0
     try {
-      while (ended || (from < until && starts.length < MAX_FRAMES)) {
+      while (ended || (from < until && frames.count < MAX_FRAMES)) {
         const next = ended ? (decoder.end?.(bytes, from, to, found) ?? NEED_MORE) : decoder.next(bytes, from, to, found)
         if (next <= from) {
           if (next === NEED_MORE) break
           throw new SluiceError('internal', 'the framing gave a frame without reading on')
         }
         if (found.error !== undefined) {
-          frames.errors = (frames.errors ?? new Map()).set(starts.length, found.error)
+          frames.errors = (frames.errors ?? new Map()).set(frames.count, found.error)
           found.error = undefined
         } else if (found.skipped) {
           found.skipped = false
@@ -108,18 +107,18 @@ export class Framer {
         } else if ((found.payload?.length ?? found.end - found.start) > maxLength) {
           throw tooLong(maxLength)
         } else if (found.payload !== undefined) {
-          built = (built ?? new Map()).set(starts.length, found.payload)
+          built = (built ?? new Map()).set(frames.count, found.payload)
           found.payload = undefined
         }
-        starts.push(found.start)
-        ends.push(found.end)
+        frames.seamless = false
+        frames.push(found.start, found.end)
         from = next
       }
     } catch (thrown) {
       this.#giveUp(frames, from, Math.min(to, from + maxLength), toSluiceError(thrown, 'frame_invalid'))
       return layOut(frames, built)
     }
-    if (from >= until || starts.length === MAX_FRAMES) to = from
+    if (from >= until || frames.count === MAX_FRAMES) to = from
     this.taken -= bytes.length - to
     this.#keep(bytes, from, to)
     if (this.#length > this.#maxUnread) {
@@ -155,12 +154,16 @@ export class Framer {
 
   #giveUp(frames: Frames, start: number, end: number, error: SluiceError): void {
     frames.errors = (frames.errors ?? new Map()).set(frames.count, error)
-    frames.starts.push(start)
-    frames.ends.push(end)
+    frames.push(start, end)
     this.broken = error
     this.#rest = undefined
     this.#length = 0
   }
+}
+
+/** Who takes what a framer finds. */
+export interface FrameReceiver {
+  takeFrames(frames: Frames): void
 }
 
 /** So many frames are enough at once: work on them must not hold up other connections. */
@@ -183,15 +186,13 @@ function tooLong(maxLength: number): SluiceError {
 /** Puts payloads that a decoder had to build into one new buffer together with those that it did not. */
 function layOut(frames: Frames, built: ReadonlyMap<number, Buffer> | undefined): Frames {
   if (built === undefined) return frames
-  const payloads = frames.starts.map((_, i) => built.get(i) ?? frames.at(i))
+  const payloads = Array.from({ length: frames.count }, (_, i) => built.get(i) ?? frames.at(i))
   const result = new Frames(Buffer.concat(payloads))
   result.errors = frames.errors
-  result.absentByte = frames.absentByte
   let at = 0
   for (const payload of payloads) {
-    result.starts.push(at)
+    result.push(at, at + payload.length)
     at += payload.length
-    result.ends.push(at)
   }
   return result
 }

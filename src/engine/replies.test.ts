@@ -16,10 +16,10 @@ function create(format: Format = bytes.create(bytes.options.parse({}))): Replies
 
 function frames(...texts: string[]): Frames {
   const result = new Frames(Buffer.from(texts.join('')))
-  for (const text of texts) {
-    const start = result.ends.at(-1) ?? 0
-    result.starts.push(start)
-    result.ends.push(start + text.length)
+  let start = 0
+  for (const { length } of texts) {
+    result.push(start, start + length)
+    start += length
   }
   return result
 }

@@ -19,6 +19,7 @@ export class Replies {
   #first = NO_RUN
   /** Reads that are answered with themselves; they stand for one answer in each slot. */
   #echoed: readonly Frames[] | undefined = undefined
+  readonly #writer = new ByteWriter()
 
   constructor(codec: Codec) {
     this.#codec = codec
@@ -38,8 +39,13 @@ export class Replies {
     const slot = sequence - this.#first
     if (slot < 0) return false
     if (this.#echoed !== undefined) this.#spread(this.#echoed)
-    const writer = new ByteWriter()
-    encodeContent(kind, content, this.#codec, writer)
+    const writer = this.#writer
+    try {
+      encodeContent(kind, content, this.#codec, writer)
+    } catch (thrown) {
+      writer.take()
+      throw thrown
+    }
     const earlier = this.#slots[slot]
     this.#slots[slot] = earlier === undefined ? writer.takePiece() : join(earlier, writer.takePiece())
     this.count++
@@ -68,14 +74,15 @@ export class Replies {
   takeAll(): Buffer | undefined {
     this.#first = NO_RUN
     if (this.count === 0) return undefined
-    const writer = new ByteWriter()
-    for (const frames of this.#echoed ?? NONE) this.#codec.framing.encodeFrames!(frames, writer)
-    if (this.#slots.length > 0) {
+    this.count = 0
+    const writer = this.#writer
+    if (this.#echoed !== undefined) {
+      for (const frames of this.#echoed) this.#codec.framing.encodeFrames!(frames, writer)
+      this.#echoed = undefined
+    } else {
       for (const piece of this.#slots) if (piece !== undefined) writer.write(piece)
       this.#slots.length = 0
     }
-    this.#echoed = undefined
-    this.count = 0
     return writer.empty ? undefined : writer.take()
   }
 
@@ -84,15 +91,13 @@ export class Replies {
     let slot = 0
     for (const frames of echoed) {
       for (let i = 0; i < frames.count; i++) {
-        const writer = new ByteWriter()
-        this.#codec.framing.encode(frames.at(i), writer)
-        this.#slots[slot++] = writer.take()
+        this.#codec.framing.encode(frames.at(i), this.#writer)
+        this.#slots[slot++] = this.#writer.take()
       }
     }
   }
 }
 
-const NONE: readonly Frames[] = []
 const NO_RUN = Number.POSITIVE_INFINITY
 
 function join(a: string | Buffer, b: string | Buffer): string | Buffer {

@@ -1,12 +1,14 @@
 import type { Address } from '../contracts/client.ts'
 import type { Observed, ObservedEndpoint } from '../contracts/counters.ts'
 import { SluiceError } from '../contracts/errors.ts'
-import { isSameAddress, type ListenOptions, type Socket } from '../contracts/transport.ts'
+import { isSameAddress, type Socket } from '../contracts/transport.ts'
 import { endedOrLate, whenAborted } from '../util/late.ts'
 import { Dialer } from './dialer.ts'
 import type { Directory } from './directory.ts'
 import { Endpoint, Entrance } from './endpoint.ts'
 import type { ConnectSpec, ListenSpec, Surroundings } from './spec.ts'
+
+type Spec = ListenSpec | ConnectSpec
 
 /** Where a server is in its life; it goes through these in order, once. */
 export type ServerState = 'new' | 'starting' | 'running' | 'draining' | 'stopped'
@@ -55,10 +57,10 @@ export class Engine implements Observed {
   }
 
   /** @throws SluiceError when an address cannot be bound; nothing is then left open */
-  async start(specs: readonly (ListenSpec | ConnectSpec)[]): Promise<void> {
+  async start(specs: readonly Spec[]): Promise<void> {
     this.state = 'starting'
     try {
-      await this.#exchange(specs, 0)
+      await this.reload(specs, 0)
     } catch (thrown) {
       this.state = 'stopped'
       throw thrown
@@ -71,11 +73,37 @@ export class Engine implements Observed {
    * Takes other specs while it runs. Endpoints of the same name and kind keep their connections, addresses that stay the
    * same are not unbound, and runs in flight end where they began.
    * @param deadlineMs what connections of endpoints that are gone may take to finish
-   * @returns resolves after the switch; the old parts may still be in use then
+   * @returns resolves after the switch; `released` does when nothing old is in use any more
    * @throws SluiceError when an address cannot be bound, or the server is stopping; nothing has changed then
    */
-  reload(specs: readonly (ListenSpec | ConnectSpec)[], deadlineMs: number): Promise<Exchanged> {
-    return this.#exchange(specs, deadlineMs)
+  async reload(specs: readonly Spec[], deadlineMs: number): Promise<{ readonly released: Promise<unknown> }> {
+    const bound = new Map<Entrance, string>()
+    const opened: Entrance[] = []
+    try {
+      for (const spec of specs) {
+        if (spec.kind === 'connect') continue
+        let first: Entrance | undefined
+        for (const options of spec.addresses) {
+          // A port that the system chose belongs to the endpoint that asked for it.
+          const stays = ([one, name]: readonly [Entrance, string]) =>
+            isSameAddress(one.options, options) && (options.port !== 0 || name === spec.name)
+          let entrance = Array.from(this.#entrances).find(stays)?.[0]
+          if (entrance === undefined) {
+            entrance = new Entrance(options)
+            await entrance.open(spec, (options.port === 0 && first?.address.port) || options.port)
+            opened.push(entrance)
+          }
+          first ??= entrance
+          bound.set(entrance, spec.name)
+        }
+      }
+      if (this.state !== 'starting' && this.state !== 'running')
+        throw new SluiceError('internal', 'the server is stopping')
+    } catch (thrown) {
+      await this.#unbind(opened)
+      throw thrown
+    }
+    return { released: this.#switch(specs, bound, deadlineMs) }
   }
 
   /** Takes a socket that the caller has accepted himself. */
@@ -111,39 +139,7 @@ export class Engine implements Observed {
     return [...this.#endpoints.values(), ...this.#leaving]
   }
 
-  /** Binds what is not bound yet, then switches. When an address cannot be bound, everything is as before. */
-  async #exchange(specs: readonly (ListenSpec | ConnectSpec)[], deadlineMs: number): Promise<Exchanged> {
-    const bound = new Map<Entrance, string>()
-    const opened: Entrance[] = []
-    try {
-      for (const spec of specs) {
-        if (spec.kind === 'connect') continue
-        let first: Entrance | undefined
-        for (const options of spec.addresses) {
-          let entrance = Array.from(this.#entrances).find((one) => serves(one, options, spec.name))?.[0]
-          if (entrance === undefined) {
-            entrance = new Entrance(options)
-            await entrance.open(spec, (options.port === 0 && first?.address.port) || options.port)
-            opened.push(entrance)
-          }
-          first ??= entrance
-          bound.set(entrance, spec.name)
-        }
-      }
-      if (this.state !== 'starting' && this.state !== 'running')
-        throw new SluiceError('internal', 'the server is stopping')
-    } catch (thrown) {
-      await this.#unbind(opened)
-      throw thrown
-    }
-    return { released: this.#switch(specs, bound, deadlineMs) }
-  }
-
-  #switch(
-    specs: readonly (ListenSpec | ConnectSpec)[],
-    entrances: ReadonlyMap<Entrance, string>,
-    deadlineMs: number,
-  ): Promise<unknown> {
+  #switch(specs: readonly Spec[], entrances: ReadonlyMap<Entrance, string>, deadlineMs: number): Promise<unknown> {
     const released: Promise<unknown>[] = []
     const before = new Map(this.#endpoints)
     this.#endpoints.clear()
@@ -152,29 +148,20 @@ export class Engine implements Observed {
       const stays = old?.spec.kind === spec.kind
       const endpoint = stays ? old : new Endpoint(spec, this.#surroundings, this.#directory)
       this.#endpoints.set(spec.name, endpoint)
-      if (!stays) continue
-      before.delete(spec.name)
-      released.push(endpoint.replace(spec))
+      if (stays) {
+        before.delete(spec.name)
+        released.push(endpoint.replace(spec))
+      }
+      if (spec.kind === 'listen') continue
+      const dialer = this.#dialers.get(endpoint)
+      if (dialer === undefined) this.#dialers.set(endpoint, Dialer.start(endpoint, spec))
+      else dialer.replace(spec)
     }
     const gone = Array.from(this.#entrances.keys()).filter((entrance) => !entrances.has(entrance))
     this.#entrances = entrances
     for (const [entrance, name] of entrances) entrance.leadTo(this.#endpoints.get(name)!)
     released.push(this.#unbind(gone), ...Array.from(before.values(), (endpoint) => this.#leave(endpoint, deadlineMs)))
-    for (const endpoint of this.#endpoints.values()) this.#dial(endpoint)
     return Promise.all(released)
-  }
-
-  #dial(endpoint: Endpoint): void {
-    const { spec } = endpoint
-    if (spec.kind === 'listen') return
-    const dialer = this.#dialers.get(endpoint)
-    if (dialer === undefined) {
-      const added = new Dialer(endpoint, spec)
-      this.#dialers.set(endpoint, added)
-      added.start()
-    } else {
-      dialer.replace(spec)
-    }
   }
 
   /** Drains an endpoint that a reload has taken away. */
@@ -191,14 +178,4 @@ export class Engine implements Observed {
   async #unbind(entrances: readonly Entrance[]): Promise<void> {
     await Promise.all(entrances.map((entrance) => entrance.close()))
   }
-}
-
-/** What a reload promises: settles when nothing old is in use any more. */
-export interface Exchanged {
-  readonly released: Promise<unknown>
-}
-
-/** A port that the system chose belongs to the endpoint that asked for it. */
-function serves([{ options }, endpoint]: readonly [Entrance, string], wanted: ListenOptions, name: string): boolean {
-  return isSameAddress(options, wanted) && (wanted.port !== 0 || endpoint === name)
 }

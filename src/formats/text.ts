@@ -71,10 +71,12 @@ const latin1: Format<string> = {
 }
 
 /** One look at the whole read: all of it is UTF-8, what lies between the frames included, and no frame cuts a character. */
-function acceptsAll({ bytes, starts, ends }: Frames): boolean {
+function acceptsAll({ bytes, starts, ends, separator }: Frames): boolean {
   const count = starts.length
   if (count === 0) return true
   if (!isUtf8(bytes) && !isUtf8(bytes.subarray(starts[0], ends[count - 1]))) return false
+  // A separator that is a character of its own cannot stand within another.
+  if (separator !== undefined && separator < 0x80) return true
   for (let i = 0; i < count; i++) {
     if ((bytes[starts[i]!]! & 0xc0) === 0x80 || (bytes[ends[i]!]! & 0xc0) === 0x80) return false
   }

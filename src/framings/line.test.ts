@@ -49,9 +49,9 @@ test('encodeFrames equals encode for frames of any origin', () => {
       if (decoded) frames = new Framer(lf.createDecoder(NO_LIMIT), NO_LIMIT).push(bytes)
       let at = 0
       for (const [gap, length] of decoded ? [] : pairs) {
-        frames.starts.push(Math.min(bytes.length, at + gap))
-        at = Math.min(bytes.length, at + gap + length)
-        frames.ends.push(at)
+        const start = Math.min(bytes.length, at + gap)
+        at = Math.min(bytes.length, start + length)
+        frames.push(start, at)
       }
       const single = write((out) => {
         for (let i = 0; i < frames.count; i++) framing.encode(frames.at(i), out)

@@ -3,6 +3,7 @@ import { SluiceError } from '../contracts/errors.ts'
 import { type Decoder, type Found, type Frames, type Framing, NEED_MORE } from '../contracts/framing.ts'
 import { z } from '../contracts/schema.ts'
 import type { ByteWriter } from '../util/byte-writer.ts'
+import { createSplitter, MAX_SPLIT_COUNT, MAX_SPLIT_LENGTH, type Splitter } from '../util/split.ts'
 import { maxLengthOption, withMaxLength } from './max-length.ts'
 
 const options = z.strictObject({
@@ -40,13 +41,15 @@ const CRLF = '\r\n'
 
 class Line implements Framing {
   readonly #ending: string
+  /** Used by all decoders, one after the other. */
+  readonly #splitter = createSplitter()
 
   constructor(ending: 'lf' | 'crlf') {
     this.#ending = ending === 'lf' ? '\n' : CRLF
   }
 
   createDecoder(): Decoder {
-    return new LineDecoder()
+    return new LineDecoder(this.#splitter)
   }
 
   encode(payload: string | Buffer, out: ByteWriter): void {
@@ -61,8 +64,12 @@ class Line implements Framing {
   encodeFrames(frames: Frames, out: ByteWriter): void {
     const { bytes, starts, ends, errors } = frames
     const length = this.#ending.length
+    if (frames.seamless && frames.separator === LF && length === 1) {
+      out.write(slice(bytes, starts[0]!, ends[ends.length - 1]! + 1))
+      return
+    }
     /** Where the first LF at or behind the frame is; not looked for when the decoder promises that frames have none. */
-    let lineFeed = frames.absentByte === LF ? bytes.length : -1
+    let lineFeed = frames.separator === LF ? bytes.length : -1
     let from = 0
     let to = 0
     for (let i = 0; i < starts.length; i++) {
@@ -93,9 +100,14 @@ class Line implements Framing {
 
 class LineDecoder implements Decoder {
   readonly envelope = 2
-  readonly absentByte = LF
+  readonly separator = LF
+  readonly #splitter: Splitter
   /** How many of the unread bytes are known to hold no LF. */
   #scanned = 0
+
+  constructor(splitter: Splitter) {
+    this.#splitter = splitter
+  }
 
   next(bytes: Buffer, from: number, to: number, found: Found): number {
     const at = bytes.indexOf(LF, from + this.#scanned)
@@ -107,6 +119,22 @@ class LineDecoder implements Decoder {
     found.start = from
     found.end = at > from && bytes[at - 1] === CR ? at - 1 : at
     return at + 1
+  }
+
+  nextFrames(bytes: Buffer, from: number, until: number, frames: Frames, most: number): number {
+    if (bytes.length - from - this.#scanned > MAX_SPLIT_LENGTH) return from
+    const { starts, ends } = this.#splitter
+    const enough = Math.min(most, MAX_SPLIT_COUNT)
+    let count = this.#splitter.split(bytes, from, this.#scanned, LF, CR, enough)
+    const drops = ends[count]!
+    while (count > 0 && starts[count - 1]! >= until) count--
+    const behind = starts[count]!
+    // Behind the last frame all has been searched, unless there were enough of them.
+    this.#scanned = count === enough || behind >= until ? 0 : bytes.length - behind
+    if (count === 0) return from
+    frames.fill(starts, ends, count)
+    frames.seamless = drops === 0
+    return behind
   }
 }
 

@@ -3,7 +3,7 @@ import { type Codec, encodeContent } from '../contracts/codec.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Frames } from '../contracts/framing.ts'
 import type { Socket, SocketHandler } from '../contracts/transport.ts'
-import { Framer } from '../engine/framer.ts'
+import { type FrameReceiver, Framer } from '../engine/framer.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
 
 /** The near end of a connection that this program has dialled: framed and typed. */
@@ -67,7 +67,7 @@ export function createDialled<In, Out>(
   return new DialledSocket<In, Out>(socket, incoming, outgoing, maxLength)
 }
 
-class DialledSocket<In, Out> implements Dialled<In, Out>, SocketHandler {
+class DialledSocket<In, Out> implements Dialled<In, Out>, SocketHandler, FrameReceiver {
   closed = false
   readonly remote: Socket['remote']
   readonly #socket: Socket
@@ -162,9 +162,11 @@ class DialledSocket<In, Out> implements Dialled<In, Out>, SocketHandler {
   }
 
   onData(chunk: Buffer): void {
-    this.#framer.feed(chunk, (frames) => {
-      if (this.#failure === undefined) this.#take(frames)
-    })
+    this.#framer.feed(chunk, this)
+  }
+
+  takeFrames(frames: Frames): void {
+    if (this.#failure === undefined) this.#take(frames)
   }
 
   onEnd(): void {

@@ -1,5 +1,6 @@
 import { type FileHandle, open, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import type { Clock } from '../contracts/clock.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { makeFolder } from '../util/folder.ts'
 
@@ -16,15 +17,19 @@ import { makeFolder } from '../util/folder.ts'
  */
 export class AppendFile {
   readonly #path: string
+  readonly #clock: Clock
   #opened: Opened | undefined
+  /** When it was last seen that the path leads to the open file. */
+  #lookedAt = 0
   #waiting: Waiting[] = []
   /** Settles when nothing is waiting or being written any more; undefined while idle. */
   #working: Promise<void> | undefined
   /** Bytes of a group that failed, which still stand at the end of the file. */
   #torn: Buffer | undefined
 
-  constructor(path: string) {
+  constructor(path: string, clock: Clock) {
     this.#path = path
+    this.#clock = clock
   }
 
   /**
@@ -83,7 +88,8 @@ export class AppendFile {
       this.#opened ??= await openForAppend(this.#path)
       const { handle } = this.#opened
       await this.#repair(handle)
-      const place = stat(this.#path).catch(nothing)
+      const look = sync || Math.abs(this.#clock.now() - this.#lookedAt) >= LOOK_MS
+      const place = look ? stat(this.#path).catch(nothing) : undefined
       const progress = { done: 0 }
       try {
         await writeAll(handle, buffers, progress)
@@ -93,7 +99,7 @@ export class AppendFile {
         await this.#repair(handle).catch(nothing)
         throw error
       }
-      if (await this.#isKept(this.#opened, await place)) return
+      if (place === undefined || (await this.#isKept(this.#opened, await place))) return
     }
   }
 
@@ -121,6 +127,7 @@ export class AppendFile {
    * @returns false when the file was removed, and the bytes with it
    */
   async #isKept({ handle, dev, ino }: Opened, place: { dev: number; ino: number } | undefined): Promise<boolean> {
+    this.#lookedAt = this.#clock.now()
     if (place?.ino === ino && place.dev === dev) return true
     const { nlink } = await handle.stat()
     this.#opened = undefined
@@ -142,6 +149,12 @@ interface Opened {
   readonly dev: number
   readonly ino: number
 }
+
+/**
+ * Without `fsync` so many milliseconds may pass between two looks at where the path leads: a look at each group costs as
+ * much as its write.
+ */
+const LOOK_MS = 100
 
 /** How many bytes of a torn tail are compared before it is cut. */
 const COMPARED = 4096

@@ -7,7 +7,7 @@ import type { PartContext } from '../contracts/context.ts'
 import { text } from '../formats/text.ts'
 import { line } from '../framings/line.ts'
 import { definitionSuite } from '../testing/definition-suite.ts'
-import { createBatch, createFramesBatch, createTestContext } from '../testing/part-context.ts'
+import { createBatch, createFramesBatch, createTestClock, createTestContext } from '../testing/part-context.ts'
 import { sinkSuite } from '../testing/sink-suite.ts'
 import { file } from './file.ts'
 
@@ -247,10 +247,15 @@ describe('failures', () => {
 })
 
 describe('a file that goes away', () => {
-  test('renamed: what is written next begins a new one, and nothing is lost', async () => {
-    const sink = await create()
+  test.each([
+    ['at once with fsync', { fsync: true }, 0],
+    ['within 100 ms without', {}, 100],
+  ])('renamed: %s a new one is begun, and nothing is lost', async (_, options, milliseconds) => {
+    const clock = createTestClock()
+    const sink = await create(options, createTestContext({ clock }))
     await sink.write(createBatch(['a']))
     await rename(path, `${path}.1`)
+    clock.advance(milliseconds)
     await sink.write(createBatch(['b']))
     await sink.write(createBatch(['c']))
     await sink.close()
@@ -270,8 +275,10 @@ describe('a file that goes away', () => {
   })
 
   test.each(['the file', 'its folder'])('%s removed: what is confirmed stands in a new one', async (what) => {
-    const sink = await create()
+    const clock = createTestClock()
+    const sink = await create({}, createTestContext({ clock }))
     await sink.write(createBatch(['a']))
+    clock.advance(100)
     await rm(what === 'the file' ? path : join(folder, 'out'), { recursive: true })
     await sink.write(createBatch(['b']))
     expect(await content()).toBe('b\n')

@@ -10,8 +10,8 @@ export const file = defineSink({
   details: [
     'The messages of many connections are written together, and with `fsync` they share one sync. When a write fails, ' +
       'because the disk is full say, the file is cut back to its last whole message.',
-    'A file that is renamed (log rotation) or removed is noticed at the next write, and a new one is begun. Paths that ' +
-      'are equal share one open file.',
+    'A file that is renamed (log rotation) or removed is noticed within 100 ms, with `fsync` at the next write, and a ' +
+      'new one is begun. Paths that are equal share one open file.',
   ].join('\n\n'),
   options: z.strictObject({
     path: z
@@ -38,7 +38,7 @@ export const file = defineSink({
   finished: 'the bytes are in the file',
   async create(options, context) {
     const path = context.resolvePath(options.path)
-    const shared = context.share(`file ${path}`, () => new AppendFile(path))
+    const shared = context.share(`file ${path}`, () => new AppendFile(path, context.clock))
     try {
       await shared.value.open()
     } catch (error) {

@@ -149,8 +149,7 @@ function cutAnywhere(bytes: Buffer, random: Random): Frames {
   let at = random.int(0, 2)
   while (at <= bytes.length && frames.count < 8) {
     const end = Math.min(bytes.length, at + random.int(0, 12))
-    frames.starts.push(at)
-    frames.ends.push(end)
+    frames.push(at, end)
     at = end + random.int(0, 2)
   }
   return frames

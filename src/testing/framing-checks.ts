@@ -1,7 +1,7 @@
 /** The single checks of {@link framingSuite}. Each throws when the framing under test breaks the contract. */
 import assert from 'node:assert/strict'
 import { SluiceError } from '../contracts/errors.ts'
-import { Found, Frames, type Framing, NEED_MORE } from '../contracts/framing.ts'
+import { type Decoder, Found, Frames, type Framing, NEED_MORE } from '../contracts/framing.ts'
 import { Framer } from '../engine/framer.ts'
 import { decodeAll, encodeOne, entries, NO_LIMIT, show, singleBytes, write } from './framing-run.ts'
 import type { Random } from './random.ts'
@@ -112,6 +112,15 @@ export function givesTheSameForRandomSplits(subject: FramingSubject): void {
   const limit = subject.random.int(0, 2) === 0 ? 12 : NO_LIMIT
   const whole = decode(subject, [stream], limit)
   assert.deepEqual(decode(subject, randomChunks(stream, subject.random), limit), whole, show(stream))
+}
+
+/** For a decoder that offers to find many frames at one go. */
+export function findsManyAsOne(subject: FramingSubject): void {
+  const { framing, random } = subject
+  if (framing.createDecoder(NO_LIMIT).nextFrames === undefined) return
+  const chunks = randomChunks(randomStream(subject), random)
+  const limit = random.int(0, 2) === 0 ? 12 : NO_LIMIT
+  assert.deepEqual(decode(subject, chunks, limit), decode({ ...subject, framing: oneByOne(framing) }, chunks, limit))
 }
 
 export function readsWhatItWrites(subject: FramingSubject): void {
@@ -269,9 +278,24 @@ function randomFrames(bytes: Buffer, random: Random): Frames {
     if (random.int(0, 9) === 0) {
       frames.errors = (frames.errors ?? new Map()).set(frames.count, new SluiceError('frame_invalid', 'given up'))
     }
-    frames.starts.push(at)
-    frames.ends.push(end)
+    frames.push(at, end)
     at = end + random.int(1, 2)
   }
   return frames
+}
+
+/** The same framing, whose decoders find one frame after the other. */
+function oneByOne(framing: Framing): Framing {
+  return {
+    createDecoder(maxLength): Decoder {
+      const decoder = framing.createDecoder(maxLength)
+      return {
+        ...(decoder.maxLength !== undefined && { maxLength: decoder.maxLength }),
+        ...(decoder.envelope !== undefined && { envelope: decoder.envelope }),
+        ...(decoder.end && { end: decoder.end.bind(decoder) }),
+        next: decoder.next.bind(decoder),
+      }
+    },
+    encode: (payload, out) => framing.encode(payload, out),
+  }
 }

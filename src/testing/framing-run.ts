@@ -21,7 +21,7 @@ export function decodeAll(framing: Framing, reads: readonly Buffer[], options: D
   const { maxLength = NO_LIMIT, joined = false } = options
   const framer = new Framer(framing.createDecoder(maxLength), maxLength)
   const outcome: string[] = []
-  const take = (frames: Frames) => {
+  const takeFrames = (frames: Frames) => {
     for (const { bytes, error } of entries(frames)) {
       const sign = error === undefined ? '=' : '!'
       if (error !== undefined && error === framer.broken) outcome.push(error.code)
@@ -29,8 +29,8 @@ export function decodeAll(framing: Framing, reads: readonly Buffer[], options: D
       else outcome.push(sign + show(bytes))
     }
   }
-  for (const read of reads) framer.feed(read, take)
-  take(framer.end())
+  for (const read of reads) framer.feed(read, { takeFrames })
+  takeFrames(framer.end())
   return outcome
 }
 
@@ -41,7 +41,7 @@ export interface Entry {
 }
 
 export function entries(frames: Frames): Entry[] {
-  return frames.starts.map((_, i) => ({ bytes: frames.at(i), error: frames.errors?.get(i) }))
+  return Array.from({ length: frames.count }, (_, i) => ({ bytes: frames.at(i), error: frames.errors?.get(i) }))
 }
 
 /** A payload framed, or undefined when the framing refuses it with `frame_not_encodable`. */

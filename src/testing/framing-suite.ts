@@ -8,6 +8,7 @@ import {
   boundsItsMemory,
   copesWithGarbage,
   type FramingSubject,
+  findsManyAsOne,
   givesItsFrames,
   givesTheSameForEverySplit,
   givesTheSameForRandomSplits,
@@ -86,6 +87,7 @@ const ONCE: readonly NamedCheck[] = [
 /** Run often; each run decodes one random stream at least. */
 const RANDOM: readonly NamedCheck[] = [
   ['random streams in random splits give the same frames', givesTheSameForRandomSplits],
+  ['many frames at one go are those found one by one', findsManyAsOne],
   ['what is written is read back', readsWhatItWrites],
   ['garbage neither crashes nor hangs and all of it is accounted for', copesWithGarbage],
   ['later reads never change earlier frames', keepsEarlierFrames],

@@ -143,8 +143,7 @@ export function createFrames(payloads: readonly (string | Buffer)[]): Frames {
   const frames = new Frames(Buffer.concat(buffers.flatMap((buffer) => [buffer, LF])))
   let at = 0
   for (const { length } of buffers) {
-    frames.starts.push(at)
-    frames.ends.push(at + length)
+    frames.push(at, at + length)
     at += length + 1
   }
   return frames
@@ -156,7 +155,10 @@ export function createFramesBatch(
   format: Format,
   source: Source = testSource(),
 ): Batch {
-  return Batch.ofReads([{ frames: createFrames(payloads), time: source.clock.now(), sequence: 1 }], format, source)
+  const frames = createFrames(payloads)
+  frames.time = source.clock.now()
+  frames.sequence = 1
+  return Batch.ofFrames([frames], format, source)
 }
 
 const CLIENT: Client = {

@@ -5,14 +5,16 @@
  * Buffers that are written belong to the writer until `take` and must not change before the bytes have been sent.
  */
 export class ByteWriter {
-  #parts: Buffer[] = []
-  /** Text not yet encoded; it stands behind `#parts`. */
+  /** The first buffer, apart from those behind it: usually it is the only one. */
+  #first: Buffer | undefined = undefined
+  #others: Buffer[] | undefined = undefined
+  /** Text not yet encoded; it stands behind the buffers. */
   #text = ''
   #length = 0
 
   /** True when nothing was written since the last `take`. */
   get empty(): boolean {
-    return this.#parts.length === 0 && this.#text === ''
+    return this.#first === undefined && this.#text === ''
   }
 
   write(content: string | Buffer): void {
@@ -21,43 +23,54 @@ export class ByteWriter {
       return
     }
     if (this.#text !== '') this.#flushText()
-    this.#parts.push(content)
-    this.#length += content.length
+    this.#add(content)
   }
 
   /** Everything written so far, in one buffer; the writer is empty afterwards. */
   take(): Buffer {
     if (this.#text !== '') this.#flushText()
-    const parts = this.#parts
     const length = this.#length
-    this.#parts = []
-    this.#length = 0
+    const parts = this.#takeAll()
     return parts.length === 1 ? parts[0]! : Buffer.concat(parts, length)
   }
 
   /** Like `take`, but in several buffers where they are so large that joining them would cost more than it saves. */
   takeParts(): readonly Buffer[] {
     if (this.#text !== '') this.#flushText()
-    const parts = this.#parts
-    if (this.#length < LARGE_PART * parts.length) return [this.take()]
-    this.#parts = []
-    this.#length = 0
-    return parts
+    const length = this.#length
+    const parts = this.#takeAll()
+    return parts.length > 1 && length < LARGE_PART * parts.length ? [Buffer.concat(parts, length)] : parts
   }
 
   /** Like `take`, but text stays text: cheaper when it will be joined with more text later. */
   takePiece(): string | Buffer {
-    if (this.#parts.length > 0) return this.take()
+    if (this.#first !== undefined) return this.take()
     const text = this.#text
     this.#text = ''
     return text
   }
 
   #flushText(): void {
-    const bytes = Buffer.from(this.#text, 'utf8')
+    const text = this.#text
     this.#text = ''
-    this.#parts.push(bytes)
+    this.#add(Buffer.from(text, 'utf8'))
+  }
+
+  #add(bytes: Buffer): void {
     this.#length += bytes.length
+    if (this.#first === undefined) this.#first = bytes
+    else if (this.#others === undefined) this.#others = [bytes]
+    else this.#others.push(bytes)
+  }
+
+  #takeAll(): readonly Buffer[] {
+    const first = this.#first
+    const others = this.#others
+    this.#first = undefined
+    this.#others = undefined
+    this.#length = 0
+    if (first === undefined) return []
+    return others === undefined ? [first] : [first, ...others]
   }
 }
 
