@@ -19,6 +19,7 @@ const commands = {
     (await build()) || node(['bin/sluice.js', 'run', '--hints', 'examples/quick-start/sluice.yaml', ...rest]),
   test: () => node(['scripts/check.ts', ...rest]),
   bench: async () => (await build()) || node(['bench/run.mjs', ...rest]),
+  soak: async () => (await build()) || node(['test/faults/soak.ts', ...rest]),
   generate: () => node(['scripts/generate.ts', ...rest]),
 }
 

@@ -1,13 +1,22 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 
-/** The real clients that the end-to-end tests speak with: program, and the Debian package it comes from. */
+/** The real clients and tools that the end-to-end and fault tests use: program, and the Debian package it comes from. */
 const clients = {
+  'mkfs.ext4': 'e2fsprogs',
+  mosquitto: 'mosquitto',
+  mount: 'mount',
+  'nats-server': 'nats-server',
   nc: 'netcat-openbsd',
+  nginx: 'nginx-light',
   openssl: 'openssl',
   packetsender: 'packetsender',
+  pg_ctlcluster: 'postgresql',
   plink: 'putty-tools',
   python3: 'python3-minimal',
+  'rabbitmq-server': 'rabbitmq-server',
+  'redis-server': 'redis-server',
+  strace: 'strace',
   'systemd-analyze': 'systemd',
   'systemd-notify': 'systemd',
   telnet: 'inetutils-telnet',

@@ -6,6 +6,7 @@ import { z } from '../contracts/schema.ts'
 import { createRegistry } from '../registry/builtins.ts'
 import { createTestContext } from '../testing/part-context.ts'
 import { build } from './build.ts'
+import { DataFolder } from './data-folder.ts'
 import { configOfValue } from './loaded.ts'
 import { planConfig } from './plan.ts'
 
@@ -38,7 +39,10 @@ function buildProbes(dataflow: unknown) {
   const config = { listen: { test: { port: 0, dataflow } } }
   const { plan, problems } = planConfig(configOfValue(config, '/'), registry, {})
   expect(problems).toEqual([])
-  return { calls, built: build(plan!, { ...createTestContext(), events: createEvents(() => undefined) }) }
+  return {
+    calls,
+    built: build(plan!, { ...createTestContext(), events: createEvents(() => undefined), data: new DataFolder('/') }),
+  }
 }
 
 const probe = (name: string, fails?: 'create' | 'close') => ({ probe: { name, ...(fails && { fails }) } })

@@ -1,19 +1,23 @@
 import { resolve } from 'node:path'
 import type { Codec } from '../contracts/codec.ts'
 import type { PartContext } from '../contracts/context.ts'
-import type { EndpointCounters } from '../contracts/counters.ts'
+import type { BufferCounters, EndpointCounters } from '../contracts/counters.ts'
 import type { SinkDefinition } from '../contracts/define.ts'
+import type { BufferOptions, DeliveryOptions } from '../contracts/delivery.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
 import type { Framing } from '../contracts/framing.ts'
 import type { Dataflow } from '../contracts/message.ts'
 import type { Batching, Sink } from '../contracts/sink.ts'
 import { withMerging } from '../delivery/merging.ts'
-import { withRetry } from '../delivery/retry.ts'
+import { type RetryOptions, withRetry } from '../delivery/retry.ts'
 import { createDataflow, oneByOne, type StageSpec } from '../engine/dataflow.ts'
-import { countDeadLetters, createHooks } from '../engine/endpoint.ts'
+import { countDeadLetters, createBurial, createHooks } from '../engine/endpoint.ts'
+import { settleFailures } from '../engine/failures.ts'
 import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
 import { createClientTls, createServerTls } from '../transports/tls.ts'
+import { createBuffered } from './buffers.ts'
+import type { DataFolder } from './data-folder.ts'
 import { type EndpointPlan, type Plan, PlannedDataflow, type StepPlan } from './plan.ts'
 import { formatPath } from './problems.ts'
 import { nestedIn } from './step-words.ts'
@@ -21,6 +25,7 @@ import { nestedIn } from './step-words.ts'
 /** What parts share beyond their endpoint; made once for a server. */
 export interface World extends Omit<PartContext, 'id' | 'endpoint' | 'codec' | 'resolvePath' | 'log'> {
   readonly events: Events
+  readonly data: DataFolder
   /** Stands in for a sink, in dataflow tests. Undefined means: create the real one. */
   readonly replaceSink?: (plan: StepPlan) => Sink | undefined
   readonly lineFraming: Framing
@@ -29,6 +34,7 @@ export interface World extends Omit<PartContext, 'id' | 'endpoint' | 'codec' | '
 /** Endpoints that are ready for the engine, and the way to close what their parts have opened. */
 export interface Built {
   readonly endpoints: readonly (ListenSpec | ConnectSpec)[]
+  readonly buffers: readonly BufferCounters[]
   /**
    * Closes steps and sinks, last created first, also those behind one that cannot be closed. Once, however often it is
    * called.
@@ -46,7 +52,7 @@ export async function build(plan: Plan, world: World): Promise<Built> {
   try {
     const endpoints: (ListenSpec | ConnectSpec)[] = []
     for (const endpoint of plan.endpoints) endpoints.push(await builder.endpoint(endpoint))
-    return { endpoints, close: () => builder.close() }
+    return { endpoints, buffers: builder.buffers, close: () => builder.close() }
   } catch (thrown) {
     // Why it could not be built is what the user needs to know, whatever else the cleanup finds.
     await builder.close().catch(() => {})
@@ -55,6 +61,7 @@ export async function build(plan: Plan, world: World): Promise<Built> {
 }
 
 class Builder {
+  readonly buffers: BufferCounters[] = []
   readonly #plan: Plan
   readonly #world: World
   readonly #closers: (() => void | Promise<void>)[] = []
@@ -87,11 +94,14 @@ class Builder {
   async endpoint(plan: EndpointPlan): Promise<ListenSpec | ConnectSpec> {
     const { counters } = plan
     const codec: Codec = { framing: plan.framingOut, format: plan.formatOut }
+    const scope: Scope = { plan, codec, counters, onError: undefined }
     const dataflow = async (steps: readonly StepPlan[] | undefined) => {
       if (steps === undefined) return undefined
-      const whole = await this.#dataflow(steps, { plan, codec, counters })
+      const whole = await this.#dataflow(steps, scope)
       return steps.some(isOneByOne) ? oneByOne(whole) : whole
     }
+    // First, because what cannot be delivered from a buffer ends there.
+    scope.onError = await dataflow(plan.onError)
     const spec: EndpointSpec = {
       name: plan.name,
       framing: plan.framingIn,
@@ -100,7 +110,7 @@ class Builder {
       dataflow: await dataflow(plan.dataflow),
       onConnect: await dataflow(plan.onConnect),
       onDisconnect: await dataflow(plan.onDisconnect),
-      onError: await dataflow(plan.onError),
+      onError: scope.onError,
       runOnConnect: plan.runOnConnect,
       limits: plan.limits,
       tls: undefined,
@@ -131,27 +141,71 @@ class Builder {
       otherwise: plan.otherwise && (await this.#dataflow(plan.otherwise, scope)),
       onError: plan.onError && (await this.#dataflow(plan.onError, scope)),
     }
-    if (definition.kind === 'sink') return { ...around, sink: await this.#sink(plan, definition, scope) }
+    if (definition.kind === 'sink') {
+      return { ...around, sink: await this.#sink(plan, definition, scope, around.onError) }
+    }
     const options = await this.#resolve(plan.options, scope)
     const step = await placed(plan, plan.name, () => definition.create(options, this.#context(plan, scope)))
     this.#closers.push(() => step.close?.())
     return { ...around, step }
   }
 
-  async #sink(plan: StepPlan, definition: SinkDefinition, scope: Scope): Promise<Sink> {
+  async #sink(plan: StepPlan, definition: SinkDefinition, scope: Scope, onError: Dataflow | undefined): Promise<Sink> {
     const replaced = this.#world.replaceSink?.(plan)
     if (replaced !== undefined) return replaced
     const { events, signal } = this.#world
     const options = await this.#resolve(plan.options, scope)
     const sink = await placed(plan, plan.name, () => definition.create(options, this.#context(plan, scope)))
-    const merged = definition.batching === undefined ? sink : withMerging(sink, batchingOf(options))
-    this.#closers.push(() => merged.close())
-    return withRetry(merged, {
+    const merged = definition.batching === undefined ? sink : withMerging(sink, options as Batching)
+    const retry: RetryOptions = {
       ...plan.retry,
       step: plan.id,
       signal,
       onRetry: (attempt, error, retryIn) => events.emit('sink.retried', { step: plan.id, attempt, error, retryIn }),
-    })
+    }
+    const { buffer } = options as DeliveryOptions
+    if (buffer === undefined) {
+      this.#closers.push(() => merged.close())
+      return withRetry(merged, retry)
+    }
+    const buffered = await placed(plan, plan.name, () => this.#buffered(plan, merged, buffer, retry, scope, onError))
+    this.#closers.push(() => buffered.close())
+    return buffered
+  }
+
+  async #buffered(
+    plan: StepPlan,
+    sink: Sink,
+    buffer: BufferOptions,
+    retry: RetryOptions,
+    scope: Scope,
+    onError: Dataflow | undefined,
+  ): Promise<Sink> {
+    const { clock, storage, data, events, deadLetters } = this.#world
+    const { counters } = scope
+    const hooks = createHooks(counters, events)
+    const bury = createBurial(countDeadLetters(deadLetters, counters, events), counters, events)
+    try {
+      const buffered = await createBuffered(sink, buffer, {
+        step: plan.id,
+        endpoint: scope.plan.name,
+        clock,
+        storage,
+        data,
+        events,
+        retry,
+        formatOf: (name) => (this.#plan.endpoints.find((one) => one.name === name) ?? scope.plan).formatIn,
+        settle: (failed) => {
+          const failures = failed.map(({ message, error }) => ({ message, error, step: plan.id }))
+          return settleFailures(failures, onError ?? scope.onError, hooks, bury)
+        },
+      })
+      this.buffers.push(buffered.counters)
+      return buffered.sink
+    } catch (thrown) {
+      await sink.close()
+      throw thrown
+    }
   }
 
   /**
@@ -215,16 +269,13 @@ async function placed<T>(
   }
 }
 
-/** The options that `defineSink` has added to those of a sink that says `batching`. */
-function batchingOf(options: unknown): Batching {
-  return options as Batching
-}
-
 /** What a dataflow needs to know of the endpoint that it belongs to. */
 interface Scope {
   readonly plan: EndpointPlan
   readonly codec: Codec
   readonly counters: EndpointCounters
+  /** Takes what fails and has no `onError` of its step; set once it is built. */
+  onError: Dataflow | undefined
 }
 
 /** A step that writes what later steps read, here or in a dataflow that it holds. */

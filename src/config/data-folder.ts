@@ -2,6 +2,31 @@ import { accessSync, constants, existsSync, mkdtempSync, rmdirSync, statSync } f
 import { dirname, join, resolve } from 'node:path'
 import { SluiceError } from '../contracts/errors.ts'
 import { DEAD_LETTERS_FILE } from '../delivery/dead-letters.ts'
+import { lockFolder } from '../storage/folder-lock.ts'
+
+/** The folder in which a server keeps what outlives it. */
+export class DataFolder {
+  /** Absolute. */
+  readonly path: string
+  #unlock: (() => void) | undefined = undefined
+
+  constructor(path: string) {
+    this.path = path
+  }
+
+  /**
+   * Keeps other servers out, for what only one may use. Dead letters may be written by several.
+   * @throws SluiceError `storage_failed` when another server has the folder
+   */
+  lock(): void {
+    this.#unlock ??= lockFolder(this.path)
+  }
+
+  unlock(): void {
+    this.#unlock?.()
+    this.#unlock = undefined
+  }
+}
 
 /**
  * Finds out at the start whether dead letters could be kept: the first one that fails must not be the one that is lost.

@@ -1,9 +1,11 @@
 import { isDeepStrictEqual } from 'node:util'
+import type { DeliveryOptions } from '../contracts/delivery.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { ReloadReport } from '../contracts/events.ts'
 import { isSameAddress, type ListenOptions } from '../contracts/transport.ts'
 import { overlap } from './addresses.ts'
-import type { EndpointPlan, Plan } from './planned.ts'
+import type { EndpointPlan, Plan, StepPlan } from './planned.ts'
+import { nestedIn } from './step-words.ts'
 
 /** Says what another configuration would change. */
 export function diffPlans(before: Plan, next: Plan): ReloadReport {
@@ -37,6 +39,20 @@ export function requireFreeAddresses(before: Plan, next: Plan): void {
   }
 }
 
+/**
+ * What is on disk belongs to one step. Were the old and the new one open side by side, both would deliver it.
+ * @throws SluiceError when a step of either plan has a disk buffer
+ */
+export function requireNoDiskBuffers(before: Plan, next: Plan): void {
+  const step = [...stepsOf(before), ...stepsOf(next)].find(
+    ({ definition, options }) => definition.kind === 'sink' && (options as DeliveryOptions).buffer?.kind === 'disk',
+  )
+  if (step === undefined) return
+  throw new SluiceError('storage_failed', `${step.id} has a buffer on disk, which a reload cannot hand over yet`, {
+    hint: 'Restart the server instead: what is in the buffer stays there and is delivered afterwards.',
+  })
+}
+
 /** The plan that describes the server after a reload: the new one, but for what needs a restart. */
 export function afterReload(before: Plan, next: Plan): Plan {
   const bound = addressesOf(before)
@@ -52,6 +68,18 @@ export function afterReload(before: Plan, next: Plan): Plan {
 
 /** Settings of the whole program, which are used when it starts. */
 const SETTINGS = ['admin', 'log', 'data'] as const
+
+/** All steps, also those that stand inside others. */
+function stepsOf({ endpoints }: Plan): StepPlan[] {
+  const within = (step: StepPlan): StepPlan[] => [
+    step,
+    ...[...(step.otherwise ?? []), ...(step.onError ?? [])].flatMap(within),
+    ...nestedIn(step.options).flatMap(({ steps }) => steps.flatMap(within)),
+  ]
+  return endpoints.flatMap(({ dataflow = [], onConnect = [], onDisconnect = [], onError = [] }) =>
+    [...dataflow, ...onConnect, ...onDisconnect, ...onError].flatMap(within),
+  )
+}
 
 /** Options of listening sockets are given to them when they are bound. */
 function boundOtherwise(before: Plan, next: Plan): string[] {

@@ -375,3 +375,28 @@ test('no text, however broken, makes it throw', () => {
     { numRuns: 500 },
   )
 })
+
+describe('a disk buffer', () => {
+  const dataflow = (step: string) => `listen:\n  a:\n    port: 9100\n    dataflow:\n      - ${step}\n`
+
+  test('needs an id', () => {
+    expect(told(dataflow('file: { path: x, buffer: disk }'))).toEqual([
+      'ID_MISSING listen.a.dataflow[0].file.buffer 5:26',
+    ])
+    expect(told(dataflow('file: { path: x, buffer: { disk: { maxSize: 1GiB } } }'))).toHaveLength(1)
+    expect(told(dataflow('{ file: { path: x, buffer: disk }, id: store }'))).toEqual([])
+    expect(told(dataflow('file: { path: x, buffer: memory }'))).toEqual([])
+  })
+
+  test('takes what it is told, and has defaults for the rest', () => {
+    const { plan } = planText(dataflow('{ file: { path: x, buffer: { disk: { maxAge: 7d } } }, id: store }'))
+    expect(plan!.endpoints[0]!.dataflow![0]!.options).toMatchObject({
+      buffer: { kind: 'disk', maxSize: 10 * 1024 ** 3, maxAge: 7 * 86_400_000, whenFull: 'wait' },
+    })
+  })
+
+  test('that does not exist is told with what does', () => {
+    const [problem] = planText(dataflow('file: { path: x, buffer: disc }')).problems
+    expect(problem).toMatchObject({ code: 'VALUE_INVALID', path: ['listen', 'a', 'dataflow', 0, 'file', 'buffer'] })
+  })
+})

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { EndpointCounters } from '../contracts/counters.ts'
 import type { PartDefinition } from '../contracts/define.ts'
+import type { DeliveryOptions } from '../contracts/delivery.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
 import type { Framing } from '../contracts/framing.ts'
@@ -162,6 +163,7 @@ export class Planner {
     if (options === undefined || around === undefined) return undefined
     const retry = definition.kind === 'sink' ? retryOf(around) : defaults.retry
     const resolved = this.resolve(options.output, optionsPath, place)
+    if (definition.kind === 'sink' && given?.id === undefined) this.#requireId(resolved as DeliveryOptions, optionsPath)
     if (this.#report.errors === errors) this.#check(definition, resolved, optionsPath)
     return {
       ...defaults,
@@ -175,6 +177,14 @@ export class Planner {
       timeout: around.timeout,
       retry,
     }
+  }
+
+  /** What outlives the server must have a name that outlives a change of the configuration. */
+  #requireId({ buffer }: DeliveryOptions, path: ConfigPath): void {
+    if (buffer?.kind !== 'disk') return
+    const message = 'a step with a disk buffer needs an id, under which its messages are found again after a restart'
+    const hint = `write id: NAME beside ${path.at(-1)}, and keep it when you change the configuration`
+    this.#report.add({ code: 'ID_MISSING', path: [...path, 'buffer'], at: 'key', message, hint })
   }
 
   /** Reports what the part itself has against its options. */

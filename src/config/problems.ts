@@ -45,6 +45,7 @@ export const mistakes = {
   ADDRESS_AMBIGUOUS: 'An endpoint has both a port and a socket.',
   ADDRESS_TAKEN: 'Two entries listen on the same address.',
   NAME_TAKEN: 'Two endpoints have the same name.',
+  ID_MISSING: 'A step keeps messages on disk and has no id to find them by.',
   ID_TAKEN: 'Two steps have the same id.',
   NO_CONNECTION: 'A step answers where there is nobody to answer.',
   NO_ENDPOINT: 'The configuration has neither listen nor connect.',

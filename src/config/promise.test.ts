@@ -55,6 +55,24 @@ const folder = mkdtempSync(join(tmpdir(), 'sluice-promise-'))
 for (const name of ['a.ts', 'b.ts']) writeFileSync(join(folder, name), 'export default (msg: unknown) => msg')
 afterAll(() => rmSync(folder, { recursive: true }))
 
+describe('a buffer', () => {
+  it('moves the promise to where the message is kept, and says the rest of the way', () => {
+    const pager = { pager: { to: 'ann', token: 'x', buffer: 'disk' }, id: 'page' }
+    expect(describeSteps([pager, { reply: 'OK' }])).toEqual([
+      'keeps it for pager ann: finished when it is on the disk, durable (committed or fsynced: it survives a power cut); when 10GiB wait, senders are held back; then delivers in order, done when the pager rings, os; tries again for as long as it takes; after a crash, what was under way is delivered once more',
+      'answers "OK" after it is on the disk (buffer of pager ann)',
+    ])
+  })
+
+  it('in memory says what a crash does', () => {
+    const buffer = { memory: { maxSize: '1MiB', whenFull: 'drop' } }
+    const [line] = describeSteps([{ pager: { to: 'ann', token: 'x', urgent: true, buffer } }])
+    expect(line).toBe(
+      'keeps it for pager ann: finished when it is queued in memory, memory (it waits in memory: a crash loses it); when 1MiB wait, messages are lost and counted; then delivers in order, done when the pager rings, accepted; tries again for 10s',
+    )
+  })
+})
+
 describe('describePlan', () => {
   it('says everything of the first example', () => {
     const yaml = `

@@ -1,9 +1,10 @@
 import { resolve } from 'node:path'
 import { formatAddress } from '../contracts/client.ts'
 import type { SinkDefinition, StepDefinition } from '../contracts/define.ts'
+import type { BufferOptions, DeliveryOptions } from '../contracts/delivery.ts'
 import { confirmations } from '../contracts/sink.ts'
 import type { ListenOptions } from '../contracts/transport.ts'
-import { formatDuration } from '../util/units.ts'
+import { formatDuration, formatSize } from '../util/units.ts'
 import type { DirectionWords, EndpointPlan, Plan, StepPlan } from './planned.ts'
 import { contentOf, isFunctionIn, type NestedSteps, nestedIn, sourceOf, targetOf } from './step-words.ts'
 
@@ -133,8 +134,37 @@ function sinkLine(step: StepPlan, definition: SinkDefinition): string {
   const worth = definition.confirms(step.options)
   const { forMs } = step.retry
   const again = forMs === 0 ? '' : `; tries again for ${formatDuration(forMs)}`
+  const { buffer } = step.options as DeliveryOptions
+  if (buffer !== undefined) return `${bufferWords(step, buffer)}; then ${deliveryWords(step, definition, buffer)}`
   return `delivers to ${sinkName(step)}: finished when ${definition.finished}, ${worth} (${confirmations[worth]})${again}`
 }
+
+/** What a buffer does with a message: "keeps it for sqlite in a disk buffer: finished when …". */
+function bufferWords(step: StepPlan, { kind, maxSize, whenFull, maxAge }: BufferOptions): string {
+  const { finished, worth } = BUFFERED[kind]
+  const full = `when ${formatSize(maxSize)} wait, ${WHEN_FULL[whenFull]}`
+  const old = maxAge === 0 ? '' : `; after ${formatDuration(maxAge)} undelivered to the dead letters`
+  return `keeps it for ${sinkName(step)}: finished when ${finished}, ${worth} (${confirmations[worth]}); ${full}${old}`
+}
+
+function deliveryWords({ options, retry }: StepPlan, definition: SinkDefinition, { kind }: BufferOptions): string {
+  const worth = definition.confirms(options)
+  const tries = kind === 'disk' ? 'for as long as it takes' : `for ${formatDuration(retry.forMs)}`
+  const again = 'after a crash, what was under way is delivered once more'
+  const twice = kind === 'disk' ? `; ${again}` : ''
+  return `delivers in order, done when ${definition.finished}, ${worth}; tries again ${tries}${twice}`
+}
+
+const BUFFERED = {
+  memory: { finished: 'it is queued in memory', worth: 'memory' },
+  disk: { finished: 'it is on the disk', worth: 'durable' },
+} as const
+
+const WHEN_FULL = {
+  wait: 'senders are held back',
+  drop: 'messages are lost and counted',
+  error: 'messages fail',
+} as const
 
 function promiseLine(
   step: StepPlan,
@@ -205,6 +235,8 @@ function happened(step: StepPlan): string[] {
   const { definition, name, options, condition } = step
   const only = condition === undefined ? '' : `, if ${condition.source}`
   if (definition.kind === 'sink') {
+    const { buffer } = options as DeliveryOptions
+    if (buffer !== undefined) return [`${BUFFERED[buffer.kind].finished} (buffer of ${sinkName(step)}${only})`]
     return [`${definition.finished} (${sinkName(step)}, ${definition.confirms(options)}${only})`]
   }
   const nested = nestedIn(options)

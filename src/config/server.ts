@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import type { Address } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { DeadLetters } from '../contracts/context.ts'
-import type { EndpointCounters, ObservedEndpoint } from '../contracts/counters.ts'
+import type { BufferCounters, EndpointCounters, ObservedEndpoint } from '../contracts/counters.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { createEvents, type EventMap, type Events, type ReloadReport } from '../contracts/events.ts'
 import { createDeadLetters } from '../delivery/dead-letters.ts'
@@ -15,8 +15,8 @@ import { createTcp } from '../transports/tcp.ts'
 import { endedOrLate } from '../util/late.ts'
 import { type Built, build, type World } from './build.ts'
 import { ConfigError } from './config-error.ts'
-import { requireDataFolder } from './data-folder.ts'
-import { afterReload, diffPlans, requireFreeAddresses } from './diff.ts'
+import { DataFolder, requireDataFolder } from './data-folder.ts'
+import { afterReload, diffPlans, requireFreeAddresses, requireNoDiskBuffers } from './diff.ts'
 import { importPackage } from './packages.ts'
 import type { Plan } from './plan.ts'
 import type { PlannedServer, Replan, Wiring } from './planned-server.ts'
@@ -39,12 +39,12 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
   readonly clients = new Directory()
   readonly events: Events
   #plan: Plan
-  readonly #dataDir: string
   readonly #wiring: Wiring
   readonly #replan: Replan<Source>
   /** Aborted when the stop may take no longer. */
   readonly #late = new AbortController()
   readonly #storage = createStorage()
+  readonly #data: DataFolder
   readonly #deadLetters: DeadLetters & { close?(): Promise<void> }
   readonly #share = createShare()
   /** By name, also of endpoints that are gone: metrics only grow. */
@@ -62,13 +62,13 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
 
   constructor(plan: Plan, wiring: Wiring, replan: Replan<Source>) {
     this.#plan = plan
-    this.#dataDir = resolve(plan.baseDir, plan.data.dir)
     this.#wiring = wiring
     this.#replan = replan
     // A listener's own mistake must not stop the server, and must not pass in silence either.
     this.events = createEvents(warn)
+    this.#data = new DataFolder(resolve(plan.baseDir, plan.data.dir))
     this.#deadLetters =
-      wiring.deadLetters ?? createDeadLetters(this.#storage, this.#dataDir, { signal: this.#late.signal })
+      wiring.deadLetters ?? createDeadLetters(this.#storage, this.#data.path, { signal: this.#late.signal })
   }
 
   get state(): ServerState {
@@ -80,6 +80,10 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
 
   get endpoints(): readonly ObservedEndpoint[] {
     return this.#engine?.endpoints ?? []
+  }
+
+  get buffers(): readonly BufferCounters[] {
+    return this.#built?.buffers ?? []
   }
 
   start(): Promise<void> {
@@ -95,12 +99,13 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
     const clock = this.#wiring.clock ?? createClock()
     const deadLetters = this.#deadLetters
     try {
-      if (this.#wiring.deadLetters === undefined) requireDataFolder(this.#dataDir)
+      if (this.#wiring.deadLetters === undefined) requireDataFolder(this.#data.path)
       this.#world = {
         events,
         clients,
         clock,
         deadLetters,
+        data: this.#data,
         storage: this.#storage,
         share: this.#share,
         tcp: this.#wiring.transport ?? createTcp(this.#wiring.inherited),
@@ -135,6 +140,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
       const next = await this.#replan(source, this.#counters)
       const report = diffPlans(this.#plan, next)
       requireFreeAddresses(this.#plan, next)
+      requireNoDiskBuffers(this.#plan, next)
       await this.#exchange(this.#engine, next)
       this.events.emit('server.reloaded', report)
       return report
@@ -214,6 +220,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
   async #closeStorage(): Promise<void> {
     await this.#deadLetters.close?.()
     await this.#storage.close()
+    this.#data.unlock()
   }
 }
 

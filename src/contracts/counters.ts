@@ -55,7 +55,26 @@ export interface ObservedEndpoint {
   readonly connections: number
 }
 
+/** What one buffer holds and has done since it was opened. The buffer alone writes. */
+export interface BufferCounters {
+  /** Id of the step. */
+  readonly step: string
+  readonly endpoint: string
+  readonly kind: 'memory' | 'disk'
+  /** Messages that wait now, and their bytes. */
+  messages: number
+  bytes: number
+  /** When the oldest of them was stored; milliseconds since 1970, 0 when none waits. */
+  oldest: number
+  /** Since the start: messages stored, delivered, dropped because it was full, given up. */
+  stored: number
+  delivered: number
+  dropped: number
+  failed: number
+}
+
 /** What can be measured: read anew at every look, so endpoints may come and go with a reload. */
 export interface Observed {
   readonly endpoints: readonly ObservedEndpoint[]
+  readonly buffers: readonly BufferCounters[]
 }

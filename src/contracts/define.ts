@@ -1,9 +1,9 @@
 import type { PartContext } from './context.ts'
-import { type DeliveryInput, type DeliveryOptions, withDeliveryOptions } from './delivery.ts'
+import { type BatchingDefaults, type DeliveryInput, type DeliveryOptions, withDeliveryOptions } from './delivery.ts'
 import type { Format } from './format.ts'
 import type { Framing } from './framing.ts'
 import type { z } from './schema.ts'
-import type { Batching, Confirmation, Sink } from './sink.ts'
+import type { Confirmation, Sink } from './sink.ts'
 import type { Step } from './step.ts'
 
 /**
@@ -155,7 +155,7 @@ export interface SinkDefinition<
    * The sink gains by getting the messages of many connections in one write. These are the defaults of the options
    * `maxBatch`, `maxWait` (0) and `maxInFlight` (1), which every such sink then has.
    */
-  readonly batching?: Pick<Batching, 'maxBatch'> & Partial<Batching>
+  readonly batching?: BatchingDefaults
   /** Resolves when the destination is ready. Called before the endpoint listens. */
   create(options: z.output<Options>, context: PartContext): Sink | Promise<Sink>
 }

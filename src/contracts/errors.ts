@@ -18,6 +18,8 @@ export const failures = {
   step_timeout: 'A step did not finish within its timeout.',
   sink_failed: 'A sink refused a message for good.',
   sink_unavailable: 'A sink could not be reached within retry.for.',
+  buffer_full: 'The buffer of a sink is full, and its whenFull says error.',
+  buffer_expired: 'A message has waited in the buffer of a sink for longer than its maxAge.',
   client_gone: 'The connection closed before the answer could be sent.',
   client_unknown: 'No connected client has this id.',
   client_slow: 'A client does not read: more than limits.maxQueued bytes wait for it.',

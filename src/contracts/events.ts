@@ -1,4 +1,5 @@
 import type { Address, Client } from './client.ts'
+import type { WhenFull } from './delivery.ts'
 import type { CloseReason, SluiceError } from './errors.ts'
 import type { Message } from './message.ts'
 
@@ -65,6 +66,13 @@ export interface EventMap {
     readonly error: SluiceError
     readonly retryIn: number
   }
+  /** A buffer is full and holds its senders back, drops or refuses, as its `whenFull` says. */
+  'buffer.filled': { readonly step: string; readonly whenFull: WhenFull; readonly reason: string }
+  'buffer.emptied': { readonly step: string }
+  /** What a buffer could not store for now; its senders wait. */
+  'buffer.blocked': { readonly step: string; readonly error: SluiceError; readonly retryIn: number }
+  /** An entry of a buffer cannot be read any more and was put aside. */
+  'buffer.damaged': { readonly step: string; readonly detail: string }
   /** A `log` step, or a part that has something to say. */
   'part.logged': {
     readonly level: LogLevel
@@ -110,6 +118,10 @@ export const eventDescriptions = {
   'deadLetter.lost': 'The store of dead letters failed too: this event is all that is left of the message.',
   'reply.lost': 'Answers could not be sent, because the connection was gone.',
   'sink.retried': 'A sink failed for a reason that may pass; it is tried again after `retryIn`.',
+  'buffer.filled': 'A buffer is full: its senders wait, or what `whenFull` says happens.',
+  'buffer.emptied': 'A buffer that was full has room again.',
+  'buffer.blocked': 'A buffer could not store what came; it tries again after `retryIn` and its senders wait.',
+  'buffer.damaged': 'An entry of a buffer could not be read and was put aside; those behind it are delivered.',
   'part.logged': 'A `log` step wrote a line, or a part has something to say.',
 } as const satisfies Record<EventName, string>
 

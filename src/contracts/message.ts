@@ -58,9 +58,9 @@ export class Message<T = unknown> {
   /** The format that gives back `raw` for `msg`; undefined once the value has been changed. */
   readonly verbatim: Format | undefined
   /** The key that the endpoint's `key:` gave; '' when it has none. */
-  readonly #key: string
+  readonly givenKey: string
   /** Which one it is of several messages that a step made of one: `.0`, `.1`; '' when it is the only one. */
-  readonly #part: string
+  readonly part: string
   readonly #bytes: Buffer
   readonly #start: number
   readonly #end: number
@@ -76,7 +76,7 @@ export class Message<T = unknown> {
     end: number,
     verbatim: Format | undefined,
     error: ErrorInfo | undefined,
-    key = '',
+    givenKey = '',
     part = '',
   ) {
     this.msg = msg
@@ -89,8 +89,8 @@ export class Message<T = unknown> {
     this.#end = end
     this.verbatim = verbatim
     this.error = error
-    this.#key = key
-    this.#part = part
+    this.givenKey = givenKey
+    this.part = part
   }
 
   /**
@@ -123,7 +123,7 @@ export class Message<T = unknown> {
    */
   get key(): string {
     const { boot, client } = this.source
-    return (this.#key === '' ? `${boot}-${client.id}-${this.sequence}` : this.#key) + this.#part
+    return (this.givenKey === '' ? `${boot}-${client.id}-${this.sequence}` : this.givenKey) + this.part
   }
 
   get client(): Client {
@@ -159,7 +159,7 @@ export class Message<T = unknown> {
 
   /** The same message as one of several that a step made of one, so that each has a key of its own. */
   asPart(index: number): Message<T> {
-    return this.#copy(this.msg, this.source, this.verbatim, this.error, this.#key, `${this.#part}.${index}`)
+    return this.#copy(this.msg, this.source, this.verbatim, this.error, this.givenKey, `${this.part}.${index}`)
   }
 
   /** The same message with what the endpoint's `key:` gave. */
@@ -172,8 +172,8 @@ export class Message<T = unknown> {
     source: Source,
     verbatim: Format | undefined,
     error: ErrorInfo | undefined,
-    key = this.#key,
-    part = this.#part,
+    key = this.givenKey,
+    part = this.part,
   ): Message<U> {
     const { event, time, sequence } = this
     const bytes = this.#bytes
@@ -194,11 +194,13 @@ export class Batch<T = unknown> {
   readonly frames: readonly Frames[] | undefined
   /** The format in which `frames` are valid. */
   readonly format: Format | undefined
-  /** Where all its messages come from, known without making them; undefined only when there are none. */
+  /** Where all its messages come from, known without making them; undefined when there are none, or several sources. */
   readonly source: Source | undefined
   readonly length: number
   /** Made of `frames` when they are asked for. */
   #messages: readonly Message<T>[] | undefined
+  /** Makes them where there are no frames of one source. */
+  readonly #make: (() => readonly Message<T>[]) | undefined
 
   private constructor(
     length: number,
@@ -206,12 +208,14 @@ export class Batch<T = unknown> {
     frames: readonly Frames[] | undefined,
     format: Format | undefined,
     source: Source | undefined,
+    make?: () => readonly Message<T>[],
   ) {
     this.length = length
     this.#messages = messages
     this.frames = frames
     this.format = format
     this.source = source
+    this.#make = make
   }
 
   static of<T>(messages: readonly Message<T>[]): Batch<T> {
@@ -236,8 +240,20 @@ export class Batch<T = unknown> {
     return Batch.of(filled.flatMap((part) => part.messages).sort((a, b) => a.sequence - b.sequence))
   }
 
+  /** Puts batches behind each other, from whatever sources. Untouched frames stay so where all are in one format. */
+  static join(batches: readonly Batch[]): Batch {
+    if (batches.length === 1) return batches[0]!
+    const [{ format, source } = NO_BATCH] = batches
+    const isUntouched = batches.every((batch) => batch.frames !== undefined && batch.format === format)
+    const frames = isUntouched ? batches.flatMap((batch) => batch.frames!) : undefined
+    const length = batches.reduce((sum, batch) => sum + batch.length, 0)
+    const isOfOne = batches.every((batch) => batch.source === source)
+    const make = () => batches.flatMap((batch) => batch.messages)
+    return new Batch(length, undefined, frames, isUntouched ? format : undefined, isOfOne ? source : undefined, make)
+  }
+
   get messages(): readonly Message<T>[] {
-    this.#messages ??= messagesOf(this.frames!, this.format as Format<T>, this.source!)
+    this.#messages ??= this.#make?.() ?? messagesOf(this.frames!, this.format as Format<T>, this.source!)
     return this.#messages
   }
 }
@@ -252,6 +268,8 @@ function messagesOf<T>(reads: readonly Frames[], format: Format<T>, source: Sour
   }
   return messages
 }
+
+const NO_BATCH = { format: undefined, source: undefined }
 
 /** Where a stage puts the messages that failed in it. What is put here must not be in the stage's result. */
 export interface Failures {

@@ -6,6 +6,7 @@ export const confirmations = {
   durable: 'committed or fsynced: it survives a power cut',
   accepted: 'the destination said that it has it (2xx, QoS 1)',
   os: 'the operating system took the bytes: a power cut, or a peer that dies, can still lose them',
+  memory: 'it waits in memory: a crash loses it',
 } as const satisfies Record<string, string>
 
 /** A key of {@link confirmations}. */

@@ -86,6 +86,35 @@ test('a write is split at maxBatch, and its parts follow each other', async () =
   assert.deepEqual(await long, [undefined, undefined, three, undefined, undefined])
 })
 
+test('what waits behind a failure that may pass fails with it, so that it does not overtake', async () => {
+  const sink = new GatedSink()
+  const merged = merge(sink, { maxBatch: 2, maxInFlight: 4 })
+  const long = merged.write(createBatch(['1', '2', '3', '4']))
+  const other = merged.write(createBatch(['x', 'y', 'z']))
+  const down = new SluiceError('sink_unavailable', 'down', { retryable: true })
+  sink.writes[0]!.fail(down)
+  assert.deepEqual(await long, [down, down, down, down])
+  sink.writes[1]!.finish([refused('x'), undefined])
+  await new Promise(setImmediate)
+  assert.deepEqual(sink.seen, ['1 2', 'x y', 'z'])
+  sink.writes[2]!.finish()
+  await other
+})
+
+test('when a write is narrowed down and a half fails in a way that may pass, the other half is not sent', async () => {
+  const down = new SluiceError('sink_unavailable', 'down', { retryable: true })
+  const seen: string[] = []
+  const merged = merge({
+    write(batch) {
+      seen.push(textsOf(batch).join(' '))
+      throw batch.length === 4 ? refused('one of them') : down
+    },
+    close() {},
+  })
+  assert.deepEqual(await merged.write(createBatch(['a', 'b', 'c', 'd'])), [down, down, down, down])
+  assert.deepEqual(seen, ['a b c d', 'a b'])
+})
+
 test('at most maxInFlight writes are under way', () => {
   const sink = new GatedSink()
   const merged = merge(sink, { maxInFlight: 2 })

@@ -14,7 +14,8 @@ import type { Batching, Outcomes, Sink } from '../contracts/sink.ts'
  * This holds nothing back and confirms nothing early: each write has finished when all its messages have an outcome.
  *
  * The messages of one write are delivered in their order: those that did not fit into a batch wait until the ones before
- * them have their outcome. When the sink refuses a batch for good, its halves are tried apart, down to the message that
+ * them have their outcome. After a failure that may pass they fail with it, unsent: they would overtake what is tried
+ * again. When the sink refuses a batch for good, its halves are tried apart, down to the message that
  * is to blame, so that one bad row does not fail its neighbours.
  */
 export function withMerging(sink: Sink, batching: Batching): Sink {
@@ -124,13 +125,19 @@ class Merger {
     const outcomes = await deliverApart(this.#sink, messages)
     let at = 0
     for (const { of, count } of shares) {
+      let passing: SluiceError | undefined
       for (let i = 0; i < count; i++) {
         const error = outcomes?.[at++]
         if (error === undefined) continue
         of.outcomes[of.settled + i] = error
         of.failed = true
+        if (error.retryable) passing = error
       }
       of.settled += count
+      if (passing !== undefined) {
+        of.outcomes.fill(passing, of.settled)
+        of.settled = of.messages.length
+      }
       of.busy = false
       if (of.settled === of.messages.length) of.resolve(of.failed ? of.outcomes : undefined)
     }
@@ -150,7 +157,11 @@ async function deliverApart(sink: Sink, messages: readonly Message[]): Promise<v
     if (error.retryable || messages.length === 1) return new Array<SluiceError>(messages.length).fill(error)
     const halves = [messages.slice(0, messages.length >> 1), messages.slice(messages.length >> 1)]
     const outcomes: (SluiceError | undefined)[] = []
-    for (const half of halves) outcomes.push(...((await deliverApart(sink, half)) ?? half.map(() => undefined)))
+    for (const half of halves) {
+      const passing = outcomes.find((one) => one?.retryable)
+      if (passing !== undefined) outcomes.push(...half.map(() => passing))
+      else outcomes.push(...((await deliverApart(sink, half)) ?? half.map(() => undefined)))
+    }
     return outcomes
   }
 }

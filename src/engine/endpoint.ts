@@ -21,7 +21,7 @@ export class Endpoint {
   #host: Host
   readonly #deadlines = new Deadlines()
   readonly #hooks: DataflowHooks
-  readonly #deadLetters: DeadLetters
+  readonly #bury: (failure: Failure) => Promise<void>
   readonly #directory: Directory
   /** Every connection with work left, also after its socket has closed. */
   readonly #connections = new Set<Connection>()
@@ -36,7 +36,8 @@ export class Endpoint {
     this.surroundings = surroundings
     this.#host = this.#hostOf(spec)
     this.#hooks = createHooks(spec.counters, surroundings.events)
-    this.#deadLetters = countDeadLetters(surroundings.deadLetters, spec.counters, surroundings.events)
+    const deadLetters = countDeadLetters(surroundings.deadLetters, spec.counters, surroundings.events)
+    this.#bury = createBurial(deadLetters, spec.counters, surroundings.events)
     this.#directory = directory
   }
 
@@ -120,7 +121,7 @@ export class Endpoint {
         this.#connections.delete(connection as Connection)
         if (this.#connections.size === 0) this.#drained?.resolve()
       },
-      settle: (failed, onError) => settleFailures(failed, onError, this.#hooks, (failure) => this.#bury(failure)),
+      settle: (failed, onError) => settleFailures(failed, onError, this.#hooks, this.#bury),
       lost: (client, count) => {
         counters.repliesLost += count
         surroundings.events.emit('reply.lost', { client, count })
@@ -138,21 +139,6 @@ export class Endpoint {
     this.surroundings.events.emit('connection.opened', { client })
     connection.open()
     return connection
-  }
-
-  /** Keeps a failed message as a dead letter. When even that fails, an event with the message is all that is left. */
-  async #bury({ message, error, step }: Failure): Promise<void> {
-    const { events } = this.surroundings
-    const { counters } = this.spec
-    if (step !== '') {
-      countReason(counters.failed, error.code)
-      events.emit('message.failed', { message, error, step, outcome: 'dead letter' })
-    }
-    try {
-      await this.#deadLetters.add(message, error, step)
-    } catch (thrown) {
-      events.emit('deadLetter.lost', { message, error, cause: toSluiceError(thrown, 'storage_failed') })
-    }
   }
 
   #refuse(socket: Socket, remote: Address, reason: CloseReason, detail: string, hint?: string): undefined {
@@ -252,6 +238,25 @@ export function countDeadLetters(deadLetters: DeadLetters, counters: EndpointCou
       events.emit('deadLetter.stored', { id, message, error })
       return id
     },
+  }
+}
+
+/** Keeps a failed message as a dead letter. When even that fails, an event with the message is all that is left. */
+export function createBurial(
+  deadLetters: DeadLetters,
+  counters: EndpointCounters,
+  events: Events,
+): (failure: Failure) => Promise<void> {
+  return async ({ message, error, step }) => {
+    if (step !== '') {
+      countReason(counters.failed, error.code)
+      events.emit('message.failed', { message, error, step, outcome: 'dead letter' })
+    }
+    try {
+      await deadLetters.add(message, error, step)
+    } catch (thrown) {
+      events.emit('deadLetter.lost', { message, error, cause: toSluiceError(thrown, 'storage_failed') })
+    }
   }
 }
 

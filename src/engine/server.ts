@@ -24,7 +24,7 @@ export type ServerState = 'new' | 'starting' | 'running' | 'draining' | 'stopped
  *                                                    └── when it is late: end what is left
  * ```
  */
-export class Engine implements Observed {
+export class Engine implements Pick<Observed, 'endpoints'> {
   state: ServerState = 'new'
   readonly #surroundings: Surroundings
   readonly #directory: Directory

@@ -1,4 +1,5 @@
 import { type Client, formatAddress } from '../contracts/client.ts'
+import type { WhenFull } from '../contracts/delivery.ts'
 import { type CloseReason, closeReasons, failures, type SluiceError } from '../contracts/errors.ts'
 import type { EventMap, EventName, LogLevel, ReloadReport } from '../contracts/events.ts'
 import type { Message } from '../contracts/message.ts'
@@ -142,6 +143,20 @@ export const logRecords: {
       { step, attempt, ...reasonOf(error), retryIn },
       `sink.retried ${step} ${error.code}`,
     ),
+  'buffer.filled': ({ step, whenFull, reason }) =>
+    warn(`the buffer of ${step} is full (${reason}): ${WHEN_FULL[whenFull]}`, { step }, `buffer.filled ${step}`),
+  'buffer.emptied': ({ step }) => info(`the buffer of ${step} has room again`, { step }),
+  'buffer.blocked': ({ step, error, retryIn }) =>
+    warn(
+      `the buffer of ${step}: ${error.message}; next attempt in ${formatDuration(Math.round(retryIn))}`,
+      { step, ...reasonOf(error), retryIn },
+      `buffer.blocked ${step} ${error.code}`,
+    ),
+  'buffer.damaged': ({ step, detail }) => ({
+    level: 'error',
+    text: `the buffer of ${step} is damaged and goes on with what follows: ${detail}`,
+    fields: { step },
+  }),
   // The user asked for each of these lines.
   'part.logged': ({ level, step, text, client }) => ({
     level,
@@ -155,6 +170,12 @@ export function changesInWords(changes: Omit<ReloadReport, 'restart'>): string {
   const words = Object.entries(changes).filter(([, names]) => names.length > 0)
   return words.map(([what, names]) => `${what} ${names.join(', ')}`).join('; ')
 }
+
+const WHEN_FULL = {
+  wait: 'its senders are held back',
+  drop: 'messages are dropped and counted',
+  error: 'messages fail',
+} as const satisfies Record<WhenFull, string>
 
 /** Reasons for which a connection ends in daily work. */
 const EXPECTED: ReadonlySet<CloseReason> = new Set([

@@ -36,6 +36,13 @@ export const metricTable = {
   sluice_dials_failed_total: counter(['endpoint', 'reason'], 'Attempts of a connect: endpoint to connect that failed.'),
   sluice_polls_timed_out_total: counter(['endpoint'], 'Polls that were not answered in time.'),
   sluice_sink_retries_total: counter(['step', 'reason'], 'Deliveries that failed for now and were tried again.'),
+  sluice_buffer_messages: gauge(['step', 'endpoint'], 'Messages that wait in the buffer of a sink.'),
+  sluice_buffer_bytes: gauge(['step', 'endpoint'], 'Bytes that wait in the buffer of a sink.'),
+  sluice_buffer_oldest_seconds: gauge(['step', 'endpoint'], 'Age of the oldest message in the buffer of a sink.'),
+  sluice_buffer_stored_total: counter(['step', 'endpoint'], 'Messages that the buffer of a sink has taken.'),
+  sluice_buffer_delivered_total: counter(['step', 'endpoint'], 'Messages delivered from the buffer of a sink.'),
+  sluice_buffer_failed_total: counter(['step', 'endpoint'], 'Messages in the buffer of a sink that were given up.'),
+  sluice_buffer_dropped_total: counter(['step', 'endpoint'], 'Messages dropped because the buffer of a sink was full.'),
   sluice_event_loop_delay_seconds: gauge(
     ['quantile'],
     'How long the event loop was busy with one thing, since the last scrape; quantile 1 is the longest.',

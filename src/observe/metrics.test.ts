@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { afterEach, expect, it } from 'vitest'
-import { countReason, EndpointCounters, type ObservedEndpoint } from '../contracts/counters.ts'
+import { type BufferCounters, countReason, EndpointCounters, type ObservedEndpoint } from '../contracts/counters.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { createEvents } from '../contracts/events.ts'
 import { createMessages, testSource } from '../testing/part-context.ts'
@@ -86,11 +86,11 @@ it('two servers do not share their numbers', async () => {
   expect(await create([]).metrics.text()).not.toContain('endpoint="a"')
 })
 
-function create(endpoints: readonly ObservedEndpoint[]) {
+function create(endpoints: readonly ObservedEndpoint[], buffers: readonly BufferCounters[] = []) {
   const events = createEvents((error) => {
     throw error
   })
-  const metrics = createMetrics({ endpoints }, events)
+  const metrics = createMetrics({ endpoints, buffers }, events)
   closers.push(metrics.close)
   return { metrics, events }
 }

@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, Gauge, Registry } from 'prom-client'
-import type { EndpointCounters, Observed, ObservedEndpoint } from '../contracts/counters.ts'
+import type { BufferCounters, EndpointCounters, Observed, ObservedEndpoint } from '../contracts/counters.ts'
 import type { Events } from '../contracts/events.ts'
 import { type MetricName, metricTable } from './metric-table.ts'
 import { countOpenFiles, readOpenFilesLimit } from './open-files.ts'
@@ -21,7 +21,11 @@ export interface Metrics {
 export function createMetrics(source: Observed, events: Pick<Events, 'on'>): Metrics {
   const registry = new Registry()
   for (const [name, values] of Object.entries(FROM_COUNTERS) as [MetricName, Values][]) {
-    addFromCounters(registry, name, source, values)
+    addFromCounters(registry, name, () => source.endpoints.flatMap((observed) => samplesOf(observed, values(observed))))
+  }
+  for (const [name, value] of Object.entries(FROM_BUFFERS) as [MetricName, (buffer: BufferCounters) => number][]) {
+    const sample = (buffer: BufferCounters): Sample => [{ step: buffer.step, endpoint: buffer.endpoint }, value(buffer)]
+    addFromCounters(registry, name, () => source.buffers.map(sample))
   }
   const unsubscribe = addFromEvents(registry, events)
   const stopDelay = addProcess(registry)
@@ -62,23 +66,32 @@ const FROM_COUNTERS = {
   sluice_queued_bytes: count('queuedBytes'),
 } as const satisfies Partial<Record<MetricName, Values>>
 
-function addFromCounters(registry: Registry, name: MetricName, source: Observed, values: Values): void {
+const FROM_BUFFERS = {
+  sluice_buffer_messages: ({ messages }) => messages,
+  sluice_buffer_bytes: ({ bytes }) => bytes,
+  sluice_buffer_oldest_seconds: ({ oldest }) => (oldest === 0 ? 0 : Math.max(0, Date.now() - oldest) / 1000),
+  sluice_buffer_stored_total: ({ stored }) => stored,
+  sluice_buffer_delivered_total: ({ delivered }) => delivered,
+  sluice_buffer_failed_total: ({ failed }) => failed,
+  sluice_buffer_dropped_total: ({ dropped }) => dropped,
+} as const satisfies Partial<Record<MetricName, (buffer: BufferCounters) => number>>
+
+type Sample = readonly [labels: Record<string, string>, value: number]
+
+function samplesOf({ name: endpoint }: ObservedEndpoint, value: ReturnType<Values>): Sample[] {
+  if (typeof value === 'number') return [[{ endpoint }, value]]
+  return Array.from(value, ([reason, times]) => [{ endpoint, reason }, times])
+}
+
+function addFromCounters(registry: Registry, name: MetricName, samples: () => readonly Sample[]): void {
   const { type, labels, help } = metricTable[name]
-  const collect = (add: (labels: Record<string, string>, value: number) => void) => {
-    for (const observed of source.endpoints) {
-      const value = values(observed)
-      const endpoint = observed.name
-      if (typeof value === 'number') add({ endpoint }, value)
-      else for (const [reason, times] of value) add({ endpoint, reason }, times)
-    }
-  }
   const shared = { name, help, labelNames: [...labels], registers: [registry] }
   if (type === 'gauge') {
     new Gauge({
       ...shared,
       collect() {
         this.reset()
-        collect((of, value) => this.set(of, value))
+        for (const [of, value] of samples()) this.set(of, value)
       },
     })
   } else {
@@ -86,7 +99,7 @@ function addFromCounters(registry: Registry, name: MetricName, source: Observed,
       ...shared,
       collect() {
         this.reset()
-        collect((of, value) => this.inc(of, value))
+        for (const [of, value] of samples()) this.inc(of, value)
       },
     })
   }

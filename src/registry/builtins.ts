@@ -10,7 +10,13 @@ import { line } from '../framings/line.ts'
 import { mllp } from '../framings/mllp.ts'
 import { raw } from '../framings/raw.ts'
 import { startEnd } from '../framings/start-end.ts'
+import { amqp } from '../sinks/amqp.ts'
 import { file } from '../sinks/file.ts'
+import { http } from '../sinks/http.ts'
+import { mqtt } from '../sinks/mqtt.ts'
+import { nats } from '../sinks/nats.ts'
+import { postgres } from '../sinks/postgres.ts'
+import { redis } from '../sinks/redis.ts'
 import { sqlite } from '../sinks/sqlite.ts'
 import { stdout } from '../sinks/stdout.ts'
 import { tcp } from '../sinks/tcp.ts'
@@ -69,7 +75,13 @@ export const sinks = [
   stdout,
   file,
   sqlite,
+  postgres,
+  http,
   tcp,
+  nats,
+  redis,
+  mqtt,
+  amqp,
 ] as const
 
 /** A new registry with all parts that come with Sluice. */

@@ -1,5 +1,6 @@
 import type { PartContext } from '../contracts/context.ts'
-import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { detachedSource } from '../contracts/detached-source.ts'
+import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { Batch, type Dataflow, type Message, type Source } from '../contracts/message.ts'
 
 /**
@@ -41,7 +42,8 @@ export class DetachedBranch {
         kept.push(this.#keep(message, error, step))
       },
     }
-    const silent = withoutAnswers(source)
+    // The run that a message belongs to may have ended and sent its answers when this branch comes to a reply.
+    const silent = detachedSource(source, 'Name the branch in finishedWhen.', () => source.close())
     const messages = batch.messages.map((message) => message.from(silent))
     const result = this.#flow.run(Batch.of(messages), failures)
     if (!(result instanceof Promise) && kept.length === 0) return
@@ -66,23 +68,5 @@ export class DetachedBranch {
     } catch (thrown) {
       log('error', `the message is lost, because the dead letters failed: ${toSluiceError(thrown).message}`, message)
     }
-  }
-}
-
-/** The run that a message belongs to may have ended and sent its answers when this branch comes to a reply. */
-function withoutAnswers(source: Source): Source {
-  return {
-    client: source.client,
-    endpoint: source.endpoint,
-    boot: source.boot,
-    clock: source.clock,
-    state: source.state,
-    reply() {
-      throw new SluiceError('no_connection', 'a branch that nobody waits for cannot answer', {
-        hint: 'Name the branch in finishedWhen.',
-      })
-    },
-    echo: () => false,
-    close: () => source.close(),
   }
 }

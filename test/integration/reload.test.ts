@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer as createTcpServer } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -317,6 +317,20 @@ describe('reload', () => {
     const closed = running.all('connection.closed')
     expect(closed.map(({ client, reason }) => [client.endpoint, reason])).toEqual([['moved', 'drained']])
     for (const { server } of [first!, second!, stays!]) server.close()
+  })
+
+  it('is refused where a sink has a buffer on disk, and delivers from one in memory', async () => {
+    const buffered = (buffer: 'disk' | 'memory', word: string) =>
+      answering(word, { dataflow: [{ id: 'kept', file: { path: 'lines.txt', buffer } }, { reply: word }] } as never)
+    await using running = await start(buffered('memory', 'old'))
+    await using peer = await Peer.connect(running.port())
+    await peer.send('1\n').hear('old\n')
+    await running.server.reload(buffered('memory', 'new'))
+    await peer.send('2\n').hear('new\n')
+    await expect(running.server.reload(buffered('disk', 'third'))).rejects.toThrow('kept has a buffer on disk')
+    await peer.send('3\n').until(({ text }) => text === 'old\nnew\nnew\n')
+    await running.server.stop()
+    expect(readFileSync(join(running.folder, 'lines.txt'), 'utf8').split('\n').sort()).toEqual(['', '1', '2', '3'])
   })
 
   it('tells what needs a restart, again and again', async () => {

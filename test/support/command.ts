@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 /** The program as it is installed: it runs what stands in `dist/`. */
@@ -52,6 +52,11 @@ export class Command implements AsyncDisposable {
     this.finished.catch(() => undefined)
   }
 
+  /** Its process id; undefined when it could not be started. */
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
   /** Writes to its standard input. */
   send(text: string | Buffer): this {
     this.#child.stdin!.write(text)
@@ -67,6 +72,14 @@ export class Command implements AsyncDisposable {
   signal(signal: NodeJS.Signals): this {
     this.#child.kill(signal)
     return this
+  }
+
+  /** Stops it as it is, until SIGCONT. Resolves when all its threads have stopped: the signal takes its time. */
+  async suspend(): Promise<void> {
+    this.signal('SIGSTOP')
+    const tasks = `/proc/${this.#child.pid}/task`
+    const runs = (task: string) => !/^State:\s+T/m.test(readFileSync(`${tasks}/${task}/status`, 'utf8'))
+    while (readdirSync(tasks).some(runs)) await new Promise(setImmediate)
   }
 
   /** Waits until a condition holds that depends on what it has written. */

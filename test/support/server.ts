@@ -29,6 +29,10 @@ export interface Running extends AsyncDisposable {
 }
 
 const NAMES: readonly EventName[] = [
+  'buffer.blocked',
+  'buffer.damaged',
+  'buffer.emptied',
+  'buffer.filled',
   'connection.closed',
   'connection.opened',
   'connection.refused',

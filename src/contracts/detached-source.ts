@@ -1,0 +1,29 @@
+import { SluiceError } from './errors.ts'
+import type { Source } from './message.ts'
+
+/**
+ * A source whose messages outlive their run: they have gone a way of their own, or wait in a buffer. Their answers have
+ * been sent without them, so nothing can be replied any more.
+ * @param of whose messages they are
+ * @param hint what to do instead of a reply
+ * @param close what a `close` step does to the connection; nothing when it may have ended long ago
+ */
+export function detachedSource(
+  of: Pick<Source, 'client' | 'boot' | 'endpoint' | 'clock' | 'state'>,
+  hint: string,
+  close: () => void = () => {},
+): Source {
+  const { client, boot, endpoint, clock, state } = of
+  return {
+    client,
+    boot,
+    endpoint,
+    clock,
+    state,
+    reply() {
+      throw new SluiceError('no_connection', 'the answers of this message have been sent already', { hint })
+    },
+    echo: () => false,
+    close,
+  }
+}

@@ -1,0 +1,264 @@
+import { describe, expect, test } from 'vitest'
+import type { BufferCounters } from '../contracts/counters.ts'
+import type { BufferOptions } from '../contracts/delivery.ts'
+import { SluiceError } from '../contracts/errors.ts'
+import { createEvents, type EventName } from '../contracts/events.ts'
+import type { Batch } from '../contracts/message.ts'
+import type { Outcomes, Sink } from '../contracts/sink.ts'
+import { createBatch, createTestClock } from '../testing/part-context.ts'
+import { BufferedSink } from './buffered-sink.ts'
+import { MemoryQueue } from './memory-queue.ts'
+
+const down = new SluiceError('sink_unavailable', 'down', { retryable: true })
+const refused = new SluiceError('sink_failed', 'refused')
+
+/** A buffer whose destination does what the test says. */
+function setUp(
+  given: Partial<BufferOptions> = {},
+  deliver: (texts: string[]) => void | Outcomes | Promise<void | Outcomes> = () => {},
+) {
+  const delivered: string[][] = []
+  let changed = Promise.withResolvers<void>()
+  const note = () => {
+    changed.resolve()
+    changed = Promise.withResolvers()
+  }
+  const sink: Sink & { closed: boolean } = {
+    closed: false,
+    async write(batch: Batch) {
+      const texts = batch.messages.map(({ msg }) => String(msg))
+      const outcomes = await deliver(texts)
+      delivered.push(texts.filter((_, i) => outcomes?.[i] === undefined))
+      note()
+      return outcomes
+    },
+    close() {
+      sink.closed = true
+    },
+  }
+  const clock = createTestClock()
+  const queue = new MemoryQueue(clock)
+  const events = createEvents((error) => {
+    throw error
+  })
+  const told: EventName[] = []
+  for (const name of ['buffer.filled', 'buffer.emptied', 'buffer.blocked', 'sink.retried'] as const) {
+    events.on(name, () => {
+      told.push(name)
+      note()
+    })
+  }
+  const counters: BufferCounters = {
+    step: 'store',
+    endpoint: 'test',
+    kind: 'disk',
+    messages: 0,
+    bytes: 0,
+    oldest: 0,
+    stored: 0,
+    delivered: 0,
+    dropped: 0,
+    failed: 0,
+  }
+  const failed: string[] = []
+  const late = new AbortController()
+  const buffered = new BufferedSink(sink, queue, {
+    buffer: { kind: 'disk', maxSize: 1 << 20, maxAge: 0, whenFull: 'wait', ...given },
+    counters,
+    clock,
+    events,
+    retry: {
+      forMs: 10_000,
+      step: 'store',
+      signal: late.signal,
+      onRetry: (attempt, error, retryIn) => events.emit('sink.retried', { step: 'store', attempt, error, retryIn }),
+      // Waits take no time, but let others work.
+      timing: { now: () => 0, wait: turn, random: () => 0.5 },
+    },
+    settle(all) {
+      failed.push(...all.map(({ message, error }) => `${message.msg}: ${error.code}`))
+      note()
+      return Promise.resolve()
+    },
+  })
+  const until = async (holds: () => boolean) => {
+    while (!holds()) await Promise.race([changed.promise, turn()])
+  }
+  return { buffered, sink, queue, delivered, failed, told, counters, clock, late, until, all: () => delivered.flat() }
+}
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+/** A destination that is down until it is not. */
+function gate() {
+  const opened = Promise.withResolvers<void>()
+  return { open: opened.resolve, deliver: () => opened.promise }
+}
+
+describe('a buffer', () => {
+  test('has finished when its queue has the message, and delivers behind that, in order', async () => {
+    const { open, deliver } = gate()
+    const { buffered, all, until, counters } = setUp({}, deliver)
+    for (const text of ['a', 'b', 'c']) expect(await buffered.write(createBatch([text]))).toBeUndefined()
+    expect(all()).toEqual([])
+    expect(counters).toMatchObject({ messages: 3, stored: 3, delivered: 0 })
+    open()
+    await until(() => counters.delivered === 3)
+    expect(all()).toEqual(['a', 'b', 'c'])
+    expect(counters).toMatchObject({ messages: 0, bytes: 0, oldest: 0 })
+    await buffered.close()
+  })
+
+  test('joins what waits', async () => {
+    const { open, deliver } = gate()
+    const { buffered, delivered, until, counters } = setUp({}, deliver)
+    await buffered.write(createBatch(['first']))
+    await turn()
+    for (const text of ['a', 'b', 'c']) await buffered.write(createBatch([text]))
+    open()
+    await until(() => counters.delivered === 4)
+    expect(delivered).toEqual([['first'], ['a', 'b', 'c']])
+    await buffered.close()
+  })
+
+  test('on disk tries again for as long as it takes, whatever retry.for says', async () => {
+    let left = 500
+    const { buffered, all, until, counters, told } = setUp({}, () => {
+      if (left-- > 0) throw down
+    })
+    await buffered.write(createBatch(['a']))
+    await until(() => counters.delivered === 1)
+    expect(all()).toEqual(['a'])
+    expect(told.filter((name) => name === 'sink.retried')).toHaveLength(500)
+    await buffered.close()
+  })
+
+  test('gives up what is refused for good, and only that', async () => {
+    const { buffered, all, failed, until, counters } = setUp({}, (texts) =>
+      texts.map((text) => (text === 'bad' ? refused : undefined)),
+    )
+    await buffered.write(createBatch(['a', 'bad', 'b']))
+    await until(() => counters.delivered === 2 && counters.failed === 1)
+    expect(all()).toEqual(['a', 'b'])
+    expect(failed).toEqual(['bad: sink_failed'])
+    await buffered.close()
+  })
+
+  test('gives up what is older than maxAge, without trying', async () => {
+    const { open, deliver } = gate()
+    const { buffered, all, failed, until, clock, counters } = setUp({ maxAge: 1000 }, deliver)
+    await buffered.write(createBatch(['under way']))
+    await turn()
+    await buffered.write(createBatch(['old']))
+    clock.advance(1001)
+    await buffered.write(createBatch(['new']))
+    open()
+    await until(() => counters.delivered === 2)
+    expect(all()).toEqual(['under way', 'new'])
+    expect(failed).toEqual(['old: buffer_expired'])
+    await buffered.close()
+  })
+})
+
+describe('a full buffer', () => {
+  const block = 'x'.repeat(1000)
+
+  test('holds its senders back until it is emptier by far', async () => {
+    const { open, deliver } = gate()
+    const { buffered, told, counters, until } = setUp({ maxSize: 5000 }, deliver)
+    let finished = 0
+    const writes = Array.from({ length: 10 }, () => buffered.write(createBatch([block])).then(() => finished++))
+    await until(() => told.includes('buffer.filled'))
+    for (let i = 0; i < 20; i++) await turn()
+    const before = finished
+    expect(before).toBeLessThan(10)
+    open()
+    await Promise.all(writes)
+    await until(() => counters.delivered === 10)
+    expect(told.filter((name) => name.startsWith('buffer.'))).toContain('buffer.emptied')
+    await buffered.close()
+  })
+
+  test('drops and counts where it is told to', async () => {
+    const { open, deliver } = gate()
+    const { buffered, counters, all, until } = setUp({ maxSize: 1500, whenFull: 'drop' }, deliver)
+    for (const letter of ['a', 'b', 'c', 'd'])
+      expect(await buffered.write(createBatch([letter + block]))).toBeUndefined()
+    expect(counters).toMatchObject({ stored: 2, dropped: 2 })
+    open()
+    await until(() => counters.delivered === 2)
+    expect(all().map((text) => text[0])).toEqual(['a', 'b'])
+    await buffered.close()
+  })
+
+  test('fails the message where it is told to', async () => {
+    const { open, deliver } = gate()
+    const { buffered } = setUp({ maxSize: 500, whenFull: 'error' }, deliver)
+    await buffered.write(createBatch([block]))
+    await expect(buffered.write(createBatch([block]))).rejects.toMatchObject({ code: 'buffer_full', retryable: true })
+    open()
+    await buffered.close()
+  })
+})
+
+describe('storing', () => {
+  test('is tried again when the reason may pass: the sender waits', async () => {
+    const { buffered, queue, told, counters, until } = setUp()
+    const add = queue.add.bind(queue)
+    let left = 3
+    queue.add = (batch) =>
+      left-- > 0 ? Promise.reject(new SluiceError('storage_failed', 'full', { retryable: true })) : add(batch)
+    await buffered.write(createBatch(['a']))
+    expect(told.filter((name) => name === 'buffer.blocked')).toHaveLength(3)
+    await until(() => counters.delivered === 1)
+    await buffered.close()
+  })
+
+  test('fails a message that cannot be stored, and not its neighbours', async () => {
+    const { buffered, queue, counters, all, until } = setUp()
+    const add = queue.add.bind(queue)
+    queue.add = (batch) => (batch.messages.some(({ msg }) => msg === 'bad') ? Promise.reject(refused) : add(batch))
+    expect(await buffered.write(createBatch(['a', 'bad', 'b']))).toEqual([undefined, refused, undefined])
+    await until(() => counters.delivered === 2)
+    expect(all()).toEqual(['a', 'b'])
+    await buffered.close()
+  })
+})
+
+describe('the end', () => {
+  test('of a memory buffer waits until all is delivered', async () => {
+    const { open, deliver } = gate()
+    const { buffered, all, sink } = setUp({ kind: 'memory' }, deliver)
+    for (const text of ['a', 'b']) await buffered.write(createBatch([text]))
+    const closing = buffered.close()
+    open()
+    await closing
+    expect(all()).toEqual(['a', 'b'])
+    expect(sink.closed).toBe(true)
+    await expect(buffered.write(createBatch(['c']))).rejects.toThrow('the sink is closed')
+  })
+
+  test('of a disk buffer leaves what could not be delivered where it is', async () => {
+    const { buffered, queue, told, until, failed } = setUp({}, () => {
+      throw down
+    })
+    await buffered.write(createBatch(['a']))
+    await until(() => told.includes('sink.retried'))
+    await buffered.close()
+    expect(failed).toEqual([])
+    expect(queue.messages).toBe(1)
+    const release = await queue.read()
+    expect((await queue.take(10, 1000)).flatMap(({ batch }) => batch.messages.map(({ msg }) => msg))).toEqual(['a'])
+    release()
+  })
+
+  test('of the server ends a memory buffer that cannot deliver', async () => {
+    const { buffered, late } = setUp({ kind: 'memory' }, () => {
+      throw down
+    })
+    await buffered.write(createBatch(['a']))
+    const closing = buffered.close()
+    late.abort()
+    await closing
+  })
+})

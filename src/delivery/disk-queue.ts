@@ -1,0 +1,296 @@
+import { crc32 } from 'node:zlib'
+import type { Clock } from '../contracts/clock.ts'
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import type { Format } from '../contracts/format.ts'
+import { Batch } from '../contracts/message.ts'
+import type { Database, SqlRow, SqlValue, Storage } from '../contracts/storage.ts'
+import { packBatch, unpackBatch } from './packed-batch.ts'
+import { type Entry, type Queue, Turns } from './queue.ts'
+
+/** Name of the file in the data folder that holds the buffers of all steps. */
+export const BUFFERS_FILE = 'buffers.db'
+
+/** Version of the file's layout, kept in `PRAGMA user_version`. */
+export const BUFFERS_VERSION = 1
+
+export interface DiskQueueOptions {
+  /** Path of the file; several queues share it, so that one sync serves them all. */
+  readonly file: string
+  /** Id of the step: whose entries these are. */
+  readonly step: string
+  /** What an endpoint reads with. */
+  formatOf(endpoint: string): Format
+  readonly clock: Clock
+  /** Called for an entry that cannot be read any more; it has been put aside. */
+  onDamaged(detail: string): void
+}
+
+/**
+ * Writes that wait on disk, each as one row of a table.
+ *
+ * ```
+ *   add ─▶ INSERT, synced ─┬─▶ tail (in memory, as long as it is small) ─▶ take ─▶ settle ─▶ DELETE
+ *                          └─▶ only on disk (`#spilled`) ─▶ SELECT … WHERE id > cursor ─▶ take
+ * ```
+ * Rows that many connections add at the same time are committed together by the storage thread. Their order is that of
+ * the calls. What is deleted need not be on the disk before the next entry is taken: after a crash such an entry is
+ * delivered once more.
+ */
+export class DiskQueue implements Queue {
+  messages = 0
+  bytes = 0
+  readonly #storage: Storage
+  readonly #options: DiskQueueOptions
+  readonly #turns = new Turns()
+  #database: Promise<Database> | undefined = undefined
+  /** Entries behind the cursor that are in memory too, oldest first. */
+  #tail: StoredEntry[] = []
+  #tailBytes = 0
+  /** There may be entries behind the cursor that are on disk alone. */
+  #spilled = true
+  /** Id of the last entry that was taken. */
+  #cursor = 0
+  /** Id of the last entry that was added. */
+  #last = 0
+  /** Entries that wait, those that were taken included. */
+  #entries = 0
+  /** Entries that were taken and are not settled, oldest first. */
+  #taken: StoredEntry[] = []
+  /** When the oldest entry of an earlier run of the server was stored. */
+  #oldestBefore = 0
+  /** Up to this id everything is dealt with; what is left of it on disk is deleted with the next that is. */
+  #settled = 0
+
+  constructor(storage: Storage, options: DiskQueueOptions) {
+    this.#storage = storage
+    this.#options = options
+  }
+
+  get oldest(): number {
+    return (this.#taken[0] ?? this.#tail[0])?.since ?? (this.messages > 0 ? this.#oldestBefore : 0)
+  }
+
+  /**
+   * Opens the file and counts what an earlier run has left.
+   * @throws SluiceError `storage_failed`, saying what to do
+   */
+  async open(): Promise<void> {
+    this.#database ??= this.#open()
+    await this.#database
+  }
+
+  async add(batch: Batch): Promise<void> {
+    const { step, clock } = this.#options
+    const data = pack(batch)
+    const since = clock.now()
+    const database = await this.#database!
+    const row: SqlRow = [step, since, batch.length, data.length, crc32(data), data]
+    const [id] = await database.insert(INSERT, [row])
+    if (typeof id !== 'number') throw id
+    this.messages += batch.length
+    this.bytes += data.length
+    this.#entries++
+    this.#last = Math.max(this.#last, id)
+    // What `#load` has read already must not come twice.
+    if (this.#spilled || id <= (this.#tail.at(-1)?.id ?? this.#cursor)) return
+    if (this.#tailBytes + data.length > TAIL_BYTES) {
+      this.#spilled = true
+      return
+    }
+    this.#tail.push({ id, data, since, messages: batch.length, bytes: data.length })
+    this.#tailBytes += data.length
+  }
+
+  async take(maxMessages: number, maxBytes: number): Promise<readonly Entry[]> {
+    if (this.#tail.length === 0 && this.#spilled) await this.#load(maxBytes)
+    const taken: StoredEntry[] = []
+    let messages = 0
+    let bytes = 0
+    for (const entry of this.#tail) {
+      if (taken.length > 0 && (messages + entry.messages > maxMessages || bytes + entry.bytes > maxBytes)) break
+      taken.push(entry)
+      messages += entry.messages
+      bytes += entry.bytes
+    }
+    this.#tail.splice(0, taken.length)
+    this.#tailBytes -= bytes
+    this.#taken.push(...taken)
+    this.#cursor = taken.at(-1)?.id ?? this.#cursor
+    return taken.map((entry) => this.#unpack(entry))
+  }
+
+  settle(entries: readonly Entry[]): void {
+    const settled = this.#taken.splice(0, entries.length)
+    for (const { messages, bytes } of settled) {
+      this.messages -= messages
+      this.bytes -= bytes
+    }
+    this.#entries -= settled.length
+    this.#settled = settled.at(-1)?.id ?? this.#settled
+    // What cannot be deleted now is deleted with the next; till then a crash would deliver it twice.
+    void this.#delete().catch(() => {})
+  }
+
+  giveBack(): void {
+    this.#tail = []
+    this.#tailBytes = 0
+    this.#taken = []
+    this.#cursor = this.#settled
+    this.#spilled = true
+  }
+
+  read(): Promise<() => void> {
+    return this.#turns.next()
+  }
+
+  async close(): Promise<void> {
+    const database = await this.#database?.catch(() => undefined)
+    if (database === undefined) return
+    await this.#delete().catch(() => {})
+    await database.close()
+  }
+
+  async #open(): Promise<Database> {
+    const { file, step } = this.#options
+    const database = await this.#storage.open(file)
+    try {
+      await prepare(database, file)
+      const [counted] = await database.all(COUNT, [step])
+      this.messages = Number(counted!['messages'])
+      this.bytes = Number(counted!['bytes'])
+      this.#entries = Number(counted!['entries'])
+      this.#oldestBefore = Number(counted!['oldest'])
+      return database
+    } catch (thrown) {
+      await database.close()
+      throw thrown
+    }
+  }
+
+  async #delete(): Promise<void> {
+    const database = await this.#database!
+    await database.write('DELETE FROM entries WHERE step = ? AND id <= ?', [[this.#options.step, this.#settled]])
+  }
+
+  /** Reads entries behind the cursor, some `maxBytes` of them. */
+  async #load(maxBytes: number): Promise<void> {
+    const database = await this.#database!
+    const { step } = this.#options
+    const average = Math.max(1, this.bytes / Math.max(1, this.#entries))
+    const limit = Math.min(MOST_ROWS, Math.max(1, Math.floor(maxBytes / average)))
+    const rows = await database.all(SELECT, [step, this.#cursor, limit])
+    for (const row of rows) {
+      const entry = toEntry(row)
+      if (crc32(entry.data) === row['crc']) this.#tail.push(entry)
+      else await this.#putAside(database, entry, 'its checksum is wrong')
+    }
+    this.#tailBytes = this.#tail.reduce((sum, { bytes }) => sum + bytes, 0)
+    if (rows.length === 0) this.#spilled = this.#last > this.#cursor
+    else if (this.#tail.length === 0) await this.#load(maxBytes)
+  }
+
+  /** An entry that cannot be read must not hold up those behind it, and is kept to be looked at. */
+  async #putAside(database: Database, { id, messages, bytes }: StoredEntry, why: string): Promise<void> {
+    const detail = `entry ${id} of ${this.#options.file} with ${messages} messages: ${why}`
+    await database.write(PUT_ASIDE, [[detail, id]])
+    await database.write('DELETE FROM entries WHERE id = ?', [[id]])
+    this.messages -= messages
+    this.bytes -= bytes
+    this.#entries--
+    this.#cursor = Math.max(this.#cursor, id)
+    this.#options.onDamaged(detail)
+  }
+
+  #unpack({ data, messages, bytes, since, id }: StoredEntry): Entry {
+    const { formatOf, clock } = this.#options
+    try {
+      return { ...unpackBatch(data, formatOf, clock), messages, bytes, since }
+    } catch (thrown) {
+      // The checksum was right, so a version of Sluice or of Node.js has written what this one cannot read.
+      void this.#database!.then((database) => database.write(PUT_ASIDE, [[toSluiceError(thrown).message, id]])).catch(
+        () => {},
+      )
+      this.#options.onDamaged(`entry ${id} of ${this.#options.file}: ${toSluiceError(thrown).message}`)
+      return { batch: EMPTY, failed: [], messages, bytes, since }
+    }
+  }
+}
+
+/** An entry as it is in the file. */
+interface StoredEntry {
+  readonly id: number
+  readonly data: Buffer
+  readonly messages: number
+  readonly bytes: number
+  readonly since: number
+}
+
+/** So many bytes of entries are kept in memory too, so that they need not be read again. */
+const TAIL_BYTES = 4 * 1024 * 1024
+
+/** No more rows are read at once. */
+const MOST_ROWS = 512
+
+const EMPTY: Batch = Batch.of<unknown>([])
+
+const CREATE = `
+  CREATE TABLE IF NOT EXISTS entries (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    step TEXT NOT NULL,
+    time INTEGER NOT NULL,
+    messages INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    crc INTEGER NOT NULL,
+    data BLOB NOT NULL
+  ) STRICT;
+  CREATE INDEX IF NOT EXISTS entries_by_step ON entries (step, id, messages, bytes, time);
+  CREATE TABLE IF NOT EXISTS damaged (
+    id INTEGER PRIMARY KEY,
+    step TEXT NOT NULL,
+    time INTEGER NOT NULL,
+    detail TEXT NOT NULL,
+    data BLOB NOT NULL
+  ) STRICT;
+  PRAGMA user_version = ${BUFFERS_VERSION}`
+
+const INSERT = 'INSERT INTO entries (step, time, messages, bytes, crc, data) VALUES (?, ?, ?, ?, ?, ?)'
+const SELECT = 'SELECT * FROM entries WHERE step = ? AND id > ? ORDER BY id LIMIT ?'
+/** Answered by the index alone: the entries themselves need not be read. */
+const COUNT = `
+  SELECT count(*) AS entries, coalesce(sum(messages), 0) AS messages, coalesce(sum(bytes), 0) AS bytes, coalesce(min(time), 0) AS oldest
+  FROM entries WHERE step = ?`
+const PUT_ASIDE = `
+  INSERT OR REPLACE INTO damaged (id, step, time, detail, data)
+  SELECT id, step, time, ?, data FROM entries WHERE id = ?`
+
+async function prepare(database: Database, file: string): Promise<void> {
+  const [pragma] = await database.all('PRAGMA user_version')
+  const version = Number(pragma?.['user_version'])
+  if (version > BUFFERS_VERSION) {
+    const text = `the buffers in ${file} were written by a newer version of Sluice (layout ${version})`
+    throw new SluiceError('storage_failed', text, { hint: 'Use that version, or let it deliver what is in them.' })
+  }
+  if (version < BUFFERS_VERSION) await database.exec(CREATE)
+}
+
+function toEntry(row: Readonly<Record<string, SqlValue>>): StoredEntry {
+  const data = row['data'] as Uint8Array
+  return {
+    id: Number(row['id']),
+    data: Buffer.from(data.buffer, data.byteOffset, data.byteLength),
+    messages: Number(row['messages']),
+    bytes: Number(row['bytes']),
+    since: Number(row['time']),
+  }
+}
+
+/** @throws SluiceError `sink_failed` for a batch with a value that cannot be stored */
+function pack(batch: Batch): Buffer {
+  try {
+    return packBatch(batch)
+  } catch (thrown) {
+    throw new SluiceError('sink_failed', `a value cannot be stored: ${toSluiceError(thrown).message}`, {
+      cause: thrown,
+    })
+  }
+}

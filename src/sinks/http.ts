@@ -1,0 +1,195 @@
+import type { PartContext, Shared } from '../contracts/context.ts'
+import { defineSink } from '../contracts/define.ts'
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import type { Batch } from '../contracts/message.ts'
+import type { Batching, Outcomes, Sink } from '../contracts/sink.ts'
+import { readTls } from './client-tls.ts'
+import { judge, type Success, type Verdict } from './http-answer.ts'
+import { HttpClient } from './http-client.ts'
+import { checkHttpOptions, type HttpOptions, httpOptions, isLiteral } from './http-options.ts'
+import { type Envelope, idempotencyKey, RequestMaker } from './http-requests.ts'
+
+/** Sends messages to a web server. */
+export const http = defineSink({
+  name: 'http',
+  summary: 'Sends messages to a web server (HTTP or HTTPS).',
+  details: [
+    'A message is confirmed when the whole answer has come and its status is in `success`. After 408, 425, 429 and 5xx, or ' +
+      'without an answer, it is sent again as `retry` says, and not before the time in `Retry-After`. After any other status it ' +
+      'has failed for good. The error holds the status and the first 200 characters of the answer.',
+    'With `batch: none` the messages of one connection are sent one after the other, those of several connections side by ' +
+      'side: at most `maxInFlight` requests at once. With `array` and `lines` those of many connections share a request, one for ' +
+      'each url and set of headers. When the server answers 400, 409, 413 or 422 to several messages, their halves are ' +
+      'sent apart, so that one bad message fails alone.',
+    'Each request has the header `Idempotency-Key`: the key of the message, the same whenever it is sent again; for several ' +
+      'messages a hash of all their keys. A server that remembers it can drop what comes twice, as it does when an answer is lost. ' +
+      'A header of that name under `headers` replaces it.',
+    'Content-Type follows the value: `application/json` for objects, lists and numbers (`application/x-ndjson` with `lines`), ' +
+      '`text/plain` for text, `application/octet-stream` for bytes; a header Content-Type says otherwise. Redirects are not ' +
+      'followed. Connections are kept and used again; the first one is made for the first message.',
+  ].join('\n\n'),
+  alsoCalled: ['https', 'webhook', 'rest', 'post', 'web'],
+  options: httpOptions,
+  short: 'url',
+  examples: [
+    { title: 'One request for each message', config: { http: 'https://api.example.com/scans' } },
+    {
+      title: 'An address for each device, with a token',
+      config: {
+        http: {
+          url: 'https://api.example.com/devices/${msg.device}/readings',
+          bearer: '${env.API_TOKEN}',
+          headers: { 'X-Received': '${received}' },
+        },
+      },
+    },
+    {
+      title: 'Many messages in one request',
+      config: { http: { url: 'https://logs.example.com/in', batch: 'lines', maxBatch: 1000, maxWait: '200ms' } },
+    },
+  ],
+  confirms: () => 'accepted',
+  finished: 'the server has answered 2xx',
+  batching: { maxBatch: 100, maxInFlight: 8 },
+  check: checkHttpOptions,
+  create(options, context) {
+    const nodeTls = readTls(options.tls ?? false, context.resolvePath)
+    const shared = context.share(`http ${JSON.stringify(nodeTls ?? {})}`, () => new HttpClient(nodeTls))
+    return new HttpSink(shared, options, context)
+  },
+})
+
+class HttpSink implements Sink {
+  readonly #shared: Shared<HttpClient>
+  readonly #options: HttpOptions
+  readonly #context: PartContext
+  readonly #requests: RequestMaker
+  readonly #success: Success
+  readonly #slots: Slots
+  readonly #begun = new Set<Promise<unknown>>()
+  readonly #abort = (): void => this.#shared.value.close()
+  #closed: Promise<void> | undefined
+
+  constructor(shared: Shared<HttpClient>, options: HttpOptions & Partial<Batching>, context: PartContext) {
+    const { success, format = context.codec.format, maxInFlight = 1 } = options
+    this.#shared = shared
+    this.#options = options
+    this.#context = context
+    this.#requests = new RequestMaker(options, { format, lineFraming: context.lineFraming })
+    const statuses = success.filter((one) => typeof one === 'number')
+    this.#success = { any2xx: success.includes('2xx'), statuses: new Set(statuses) }
+    this.#slots = new Slots(maxInFlight)
+    context.signal.addEventListener('abort', this.#abort)
+  }
+
+  async write(batch: Batch): Promise<void | Outcomes> {
+    if (this.#closed !== undefined) throw new SluiceError('sink_failed', 'the sink is closed')
+    const write = this.#write(batch)
+    this.#begun.add(write)
+    try {
+      return await write
+    } finally {
+      this.#begun.delete(write)
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= Promise.allSettled(this.#begun).then(() => {
+      this.#context.signal.removeEventListener('abort', this.#abort)
+      return this.#shared.release()
+    })
+    return this.#closed
+  }
+
+  async #write({ messages }: Batch): Promise<void | Outcomes> {
+    const outcomes = new Array<SluiceError | undefined>(messages.length).fill(undefined)
+    const lists = this.#requests.listsOf(messages, outcomes)
+    await Promise.all(lists.map((list) => this.#sendList(list, outcomes)))
+    const [first] = outcomes
+    if (first?.retryable && outcomes.every((error) => error?.retryable)) throw first
+    return outcomes.some((error) => error !== undefined) ? outcomes : undefined
+  }
+
+  /** One after the other. What follows a message that has to wait, waits too. */
+  async #sendList(list: readonly Envelope[], outcomes: (SluiceError | undefined)[]): Promise<void> {
+    const left = [...list]
+    for (let envelope = left.shift(); envelope !== undefined; envelope = left.shift()) {
+      const { error, mayBeOne } = await this.#send(envelope)
+      if (error === undefined) continue
+      if (mayBeOne && envelope.positions.length > 1) {
+        left.unshift(...halvesOf(envelope))
+        continue
+      }
+      for (const { positions } of error.retryable ? [envelope, ...left.splice(0)] : [envelope]) {
+        for (const position of positions) outcomes[position] = error
+      }
+    }
+  }
+
+  async #send(envelope: Envelope): Promise<Verdict> {
+    const { method, timeout } = this.#options
+    const { url, keys } = envelope
+    const headers = {
+      'Idempotency-Key': idempotencyKey(keys),
+      ...envelope.headers,
+    }
+    await this.#slots.take()
+    try {
+      const body = this.#requests.bodyOf(envelope)
+      const length = { 'Content-Length': String(body.length) }
+      const answer = await this.#shared.value.send({ url, method, timeout, body, headers: { ...headers, ...length } })
+      const safe = { ...answer, excerpt: this.#mask(answer.excerpt) }
+      return judge(safe, this.#success, this.#show(url), this.#context.clock.now())
+    } catch (thrown) {
+      return { error: toSluiceError(thrown, 'sink_failed') }
+    } finally {
+      this.#slots.give()
+    }
+  }
+
+  /** A path that was put together may hold what nobody should see. */
+  #show({ host, pathname }: URL): string {
+    return isLiteral(this.#options.url) ? host + pathname : host
+  }
+
+  /** Some servers answer with what they were sent. */
+  #mask(text: string): string {
+    const { bearer, password } = this.#options
+    let masked = text
+    for (const secret of [bearer, password]) if (secret) masked = masked.replaceAll(secret, '…')
+    return masked
+  }
+}
+
+function halvesOf({ url, headers, positions, pieces, keys }: Envelope): Envelope[] {
+  const middle = positions.length >> 1
+  const part = (from: number, to: number): Envelope => {
+    const slices = { positions: positions.slice(from, to), pieces: pieces.slice(from, to), keys: keys.slice(from, to) }
+    return { url, headers, ...slices }
+  }
+  return [part(0, middle), part(middle, positions.length)]
+}
+
+/** At most so many requests at once; others wait in the order in which they came. */
+class Slots {
+  #free: number
+  readonly #waiting: (() => void)[] = []
+
+  constructor(count: number) {
+    this.#free = count
+  }
+
+  take(): Promise<void> | void {
+    if (this.#free > 0) {
+      this.#free--
+      return
+    }
+    return new Promise((resolve) => this.#waiting.push(resolve))
+  }
+
+  give(): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#free++
+    else next()
+  }
+}

@@ -1,0 +1,88 @@
+import { injectionObstacle } from './injection.ts'
+import { failingDiskObstacle, tmpfsObstacle } from './mounts.ts'
+import type { ScenarioOptions, ScenarioResult } from './scenario.ts'
+import { damagedFiles } from './scenarios/damaged-files.ts'
+import { diskFull } from './scenarios/disk-full.ts'
+import { drain } from './scenarios/drain.ts'
+import { ioError } from './scenarios/io-error.ts'
+import { kill } from './scenarios/kill.ts'
+import { powerLoss } from './scenarios/power-loss.ts'
+import { readOnly } from './scenarios/read-only.ts'
+
+/** How much of a scenario is run. */
+export type Extent = Pick<ScenarioOptions, 'rounds' | 'acknowledged'>
+
+export interface Scenario {
+  readonly name: string
+  /** What it proves, in a few words. */
+  readonly proves: string
+  run(options: ScenarioOptions): Promise<ScenarioResult>
+  /** Why it cannot be run on this machine; undefined when it can. */
+  obstacle(): Promise<string | undefined>
+  /** In `npm test`. */
+  readonly short: Extent
+  /** In `npm run soak`. */
+  readonly long: Extent
+}
+
+const none = () => Promise.resolve(undefined)
+
+/** Every scenario, cheapest first. */
+export const scenarios: readonly Scenario[] = [
+  {
+    name: 'drain',
+    proves: 'SIGTERM under load loses nothing and ends with 0 and whole answers',
+    run: drain,
+    obstacle: none,
+    short: { rounds: 2, acknowledged: 4000 },
+    long: { rounds: 50, acknowledged: 250_000 },
+  },
+  {
+    name: 'kill',
+    proves: 'kill -9 at random times under load loses nothing',
+    run: kill,
+    obstacle: none,
+    short: { rounds: 5, acknowledged: 10_000 },
+    long: { rounds: 100, acknowledged: 1_000_000 },
+  },
+  {
+    name: 'power-loss',
+    proves: 'a power cut under load loses nothing',
+    run: powerLoss,
+    obstacle: failingDiskObstacle,
+    short: { rounds: 2, acknowledged: 4000 },
+    long: { rounds: 20, acknowledged: 200_000 },
+  },
+  {
+    name: 'disk-full',
+    proves: 'a full disk loses nothing, and the server goes on when space returns',
+    run: diskFull,
+    obstacle: tmpfsObstacle,
+    short: { rounds: 2, acknowledged: 2000 },
+    long: { rounds: 12, acknowledged: 12_000 },
+  },
+  {
+    name: 'io-error',
+    proves: 'a failing sync or write acknowledges nothing, and the server goes on when it works again',
+    run: ioError,
+    obstacle: injectionObstacle,
+    short: { rounds: 2, acknowledged: 2000 },
+    long: { rounds: 40, acknowledged: 100_000 },
+  },
+  {
+    name: 'read-only',
+    proves: 'a start on a read-only disk ends in a sentence and loses nothing',
+    run: readOnly,
+    obstacle: tmpfsObstacle,
+    short: { rounds: 2, acknowledged: 400 },
+    long: { rounds: 20, acknowledged: 4000 },
+  },
+  {
+    name: 'damaged-files',
+    proves: 'a start on damaged files never hangs, and what is acknowledged afterwards is there',
+    run: damagedFiles,
+    obstacle: none,
+    short: { rounds: 3, acknowledged: 2000 },
+    long: { rounds: 300, acknowledged: 2000 },
+  },
+]

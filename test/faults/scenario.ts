@@ -1,0 +1,73 @@
+import type { Comparison } from './ledger-check.ts'
+import { compare, faultsOf } from './ledger-check.ts'
+import type { LedgerClient } from './ledger-client.ts'
+import type { ServerProcess } from './server-process.ts'
+import type { Setup } from './setup.ts'
+
+export interface ScenarioOptions {
+  readonly setup: Setup
+  /** Equal seeds make equal choices; what the clock and the kernel do is not repeated. */
+  readonly seed: number
+  /** How often the fault happens. */
+  readonly rounds: number
+  /** Messages acknowledged in all, at least. */
+  readonly acknowledged: number
+}
+
+/** What a scenario has shown. The numbers are sums over all rounds. */
+export interface ScenarioResult {
+  readonly comparison: Comparison
+  readonly answersPerSecond: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  /** Other numbers worth knowing, each under the words that explain it. */
+  readonly notes: Readonly<Record<string, number>>
+  /** What must not be, in sentences; empty when the scenario has passed. */
+  readonly faults: readonly string[]
+}
+
+/** Collects what goes wrong in the rounds of a scenario, and makes its result. */
+export class Findings {
+  readonly #faults: string[] = []
+  readonly #notes: Record<string, number> = {}
+
+  /** Compares what was acknowledged with what is found now. */
+  compare(round: number, client: LedgerClient, setup: Setup, server: ServerProcess): Comparison {
+    const comparison = compare(client.ledger, setup.places(server.store))
+    for (const fault of faultsOf(comparison)) this.add(round, fault)
+    return comparison
+  }
+
+  add(round: number, fault: string): void {
+    this.#faults.push(`round ${round}: ${fault}`)
+  }
+
+  /** Keeps the largest of the numbers noted under these words. */
+  noteMost(words: string, value: number): void {
+    this.#notes[words] = Math.max(this.#notes[words] ?? 0, Math.round(value))
+  }
+
+  noteMore(words: string, value: number): void {
+    this.#notes[words] = (this.#notes[words] ?? 0) + value
+  }
+
+  result(client: LedgerClient, comparison: Comparison): ScenarioResult {
+    const { strange, outOfOrder } = client.faults
+    return {
+      comparison,
+      answersPerSecond: Math.round(client.answersPerSecond),
+      p50Ms: rounded(client.latencies.percentile(0.5)),
+      p99Ms: rounded(client.latencies.percentile(0.99)),
+      notes: this.#notes,
+      faults: [
+        ...this.#faults,
+        ...(strange > 0 ? [`${strange} answers are for no message that waits`] : []),
+        ...(outOfOrder > 0 ? [`${outOfOrder} answers came behind the answer of a later message`] : []),
+      ],
+    }
+  }
+}
+
+function rounded(milliseconds: number): number {
+  return Math.round(milliseconds * 100) / 100
+}

@@ -1,0 +1,135 @@
+import { once } from 'node:events'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Command, type Finished, sluice } from '../support/command.ts'
+import { temporaryFolder } from '../support/server.ts'
+import type { Setup } from './setup.ts'
+import { within } from './within.ts'
+
+/** What a start, or an end by a signal, may take at most, in milliseconds. A drain has 15 s, and machines are busy. */
+const MAX_WAIT = 60_000
+
+/** The built program with one configuration, which can be killed and started again on the same port and the same data. */
+export class ServerProcess implements AsyncDisposable {
+  /** It stays the same from start to start. */
+  readonly port: number
+  /** Everything that must survive lies here. */
+  readonly store: string
+  readonly #file: string
+  readonly #remove: () => void
+  #command: Command | undefined
+
+  private constructor(port: number, store: string, file: string, remove: () => void) {
+    this.port = port
+    this.store = store
+    this.#file = file
+    this.#remove = remove
+  }
+
+  /**
+   * Writes the configuration into a temporary folder, which goes with this object. Starts nothing.
+   * @param store folder for the data, on a disk of its own say. Default: in the temporary folder
+   */
+  static async create(setup: Setup, store?: string): Promise<ServerProcess> {
+    const folder = temporaryFolder()
+    const at = { port: await freePort(), store: store ?? join(folder.path, 'store') }
+    mkdirSync(at.store, { recursive: true })
+    const file = join(folder.path, 'sluice.yaml')
+    writeFileSync(file, setup.config(at))
+    return new ServerProcess(at.port, at.store, file, () => folder[Symbol.dispose]())
+  }
+
+  get pid(): number {
+    return this.#running.pid!
+  }
+
+  /** What it has written to its log since the last start. */
+  get log(): string {
+    return this.#running.stderr
+  }
+
+  /** Waits for the first warning or error in its log. Rejects when it ends without one. */
+  async complaint(): Promise<string> {
+    const find = () => this.log.split('\n').find((line) => /^\{"level":"(?:warn|error)".*\}$/.test(line))
+    await this.#running.until(() => find() !== undefined)
+    return (JSON.parse(find()!) as { text: string }).text
+  }
+
+  /** Starts it and waits until it listens. Rejects when it ends instead, with what it wrote. */
+  async start(): Promise<void> {
+    this.spawn()
+    await within(MAX_WAIT, 'the server listens', this.#running.hear('Ctrl-C stops the server.'))
+  }
+
+  /** Starts it and waits for nothing. */
+  spawn(): void {
+    this.#command = new Command(process.execPath, [sluice, 'run', '--hints', this.#file])
+  }
+
+  /** Starts it, and kills it while it starts. */
+  async killWhileStarting(afterMs: number): Promise<void> {
+    this.spawn()
+    await sleep(afterMs)
+    await this.kill()
+  }
+
+  /** Waits until it listens or has ended. */
+  async settled(): Promise<'listening' | Finished> {
+    const listening = this.#running.hear('Ctrl-C stops the server.').then(() => 'listening' as const)
+    listening.catch(() => undefined)
+    // One that ends does so with an error of the other promise; what it says is in this one.
+    const finished = this.#running.finished
+    return within(MAX_WAIT, 'the server listens or ends', Promise.race([listening.catch(() => finished), finished]))
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#running.signal(signal)
+  }
+
+  /** Stops it as it is, and waits until no thread of it runs or is in a system call. Only `kill` ends that. */
+  async freeze(): Promise<void> {
+    this.signal('SIGSTOP')
+    const tasks = `/proc/${this.pid}/task`
+    const isStopped = (task: string) => / T \d+/.test(readFileSync(`${tasks}/${task}/stat`, 'utf8').split(')').at(-1)!)
+    while (!readdirSync(tasks).every(isStopped)) await sleep(1)
+  }
+
+  /** Waits for the end of the process; it must have been asked for. */
+  finished(): Promise<Finished> {
+    return within(MAX_WAIT, 'the server ends', this.#running.finished)
+  }
+
+  /** kill -9. */
+  kill(): Promise<Finished> {
+    this.signal('SIGKILL')
+    return this.finished()
+  }
+
+  /** SIGTERM: it finishes what it has, and ends. */
+  stop(): Promise<Finished> {
+    this.signal('SIGTERM')
+    return this.finished()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#command?.[Symbol.asyncDispose]()
+    this.#remove()
+  }
+
+  get #running(): Command {
+    if (this.#command === undefined) throw new Error('the server has not been started')
+    return this.#command
+  }
+}
+
+/** A port that nobody has at the moment. The kernel gives others to whoever asks for any. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}

@@ -1,0 +1,159 @@
+// The long form of the fault scenarios: prints one table and writes all figures as JSON. Usage:
+// npm run soak -- [--only kill,power-loss] [--setup sqlite] [--rounds 20] [--acknowledged 100000] [--seed 7] [--json FILE]
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { availableParallelism, release } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { installClients } from '../../scripts/debian-clients.ts'
+import { type Scenario, scenarios } from './catalogue.ts'
+import type { ScenarioResult } from './scenario.ts'
+import { type Setup, setups } from './setup.ts'
+
+/** Faults shown in the table for each scenario; all of them are in the JSON. */
+const SHOWN = 5
+
+const { values: options } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    setup: { type: 'string' },
+    rounds: { type: 'string' },
+    acknowledged: { type: 'string' },
+    seed: { type: 'string' },
+    json: { type: 'string', default: join(import.meta.dirname, '.results/soak.json') },
+  },
+})
+
+/** One scenario with one setup, as it is written to the JSON. */
+interface Run {
+  readonly scenario: string
+  readonly setup: string
+  readonly rounds: number
+  readonly seconds: number
+  /** Why it was not run. */
+  readonly skipped?: string
+  readonly result?: ScenarioResult
+  /** It ended with an error instead of a result. */
+  readonly error?: string
+}
+
+const seed = options.seed === undefined ? Date.now() % 1_000_000 : count('seed', options.seed)
+/** What was tested, and where. */
+const about = {
+  date: new Date().toISOString(),
+  seed,
+  commit: git('rev-parse', 'HEAD'),
+  changed: git('status', '--porcelain') !== '',
+  node: process.version,
+  kernel: release(),
+  cores: availableParallelism(),
+}
+const runs: Run[] = []
+const chosenSetups = choose('setup', setups, options.setup ?? 'sqlite')
+const chosenScenarios = choose('scenario', scenarios, options.only)
+installClients()
+console.log(`seed ${seed}\n`)
+for (const setup of chosenSetups) {
+  for (const scenario of chosenScenarios) {
+    const run = await runOne(scenario, setup)
+    runs.push(run)
+    console.log(lineOf(run))
+    write()
+  }
+}
+console.log(`\n${table()}\n\nwritten to ${resolve(options.json)}`)
+if (runs.some(({ error, result }) => error !== undefined || (result?.faults.length ?? 0) > 0)) process.exitCode = 1
+
+async function runOne(scenario: Scenario, setup: Setup): Promise<Run> {
+  const rounds = count('rounds', options.rounds ?? String(scenario.long.rounds))
+  const acknowledged = count('acknowledged', options.acknowledged ?? String(scenario.long.acknowledged))
+  const about = { scenario: scenario.name, setup: setup.name, rounds }
+  const skipped = await scenario.obstacle()
+  if (skipped !== undefined) return { ...about, rounds: 0, seconds: 0, skipped }
+  const before = performance.now()
+  const spent = () => Math.round((performance.now() - before) / 100) / 10
+  try {
+    const result = await scenario.run({ setup, seed, rounds, acknowledged })
+    return { ...about, seconds: spent(), result }
+  } catch (error) {
+    return { ...about, seconds: spent(), error: (error as Error).message }
+  }
+}
+
+function lineOf({ scenario, setup, skipped, result, error }: Run): string {
+  const about = `${scenario} (${setup})`
+  if (skipped !== undefined) return `- ${about} is skipped: ${skipped}`
+  if (result === undefined) return `✗ ${about}: ${error}`
+  const notes = Object.entries(result.notes).map(([words, value]) => `${words} ${value}`)
+  const head = `${result.faults.length === 0 ? '✓' : '✗'} ${about}${notes.length === 0 ? '' : `: ${notes.join(', ')}`}`
+  return [head, ...result.faults.slice(0, SHOWN).map((fault) => `    ${fault}`)].join('\n')
+}
+
+function table(): string {
+  const head = [
+    'scenario',
+    'setup',
+    'rounds',
+    'acked',
+    'missing',
+    'double',
+    'order',
+    'answers/s',
+    'p50 ms',
+    'p99 ms',
+    's',
+  ]
+  const rows = runs.flatMap(({ scenario, setup, rounds, seconds, result }) => {
+    if (result === undefined) return []
+    const { comparison, answersPerSecond, p50Ms, p99Ms } = result
+    const { acknowledged, missing, duplicates, orderViolations } = comparison
+    const figures = [
+      rounds,
+      acknowledged,
+      missing,
+      duplicates,
+      orderViolations,
+      answersPerSecond,
+      p50Ms,
+      p99Ms,
+      seconds,
+    ]
+    return [[scenario, setup, ...figures.map(String)]]
+  })
+  const widths = head.map((_, i) => Math.max(...[head, ...rows].map((row) => row[i]!.length)))
+  const print = (row: readonly string[]) =>
+    row.map((cell, i) => (i < 2 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ')
+  return [head, ...rows].map(print).join('\n')
+}
+
+/** After every scenario, so that what was found is not lost with the run. */
+function write(): void {
+  mkdirSync(dirname(options.json), { recursive: true })
+  writeFileSync(options.json, `${JSON.stringify({ ...about, runs }, undefined, 2)}\n`)
+}
+
+/** @returns undefined outside of a repository */
+function git(...args: string[]): string | undefined {
+  const { status, stdout } = spawnSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8' })
+  return status === 0 ? stdout.trim() : undefined
+}
+
+function choose<T extends { readonly name: string }>(kind: string, all: readonly T[], names: string | undefined): T[] {
+  if (names === undefined) return [...all]
+  return names.split(',').map((name) => {
+    const found = all.find((one) => one.name === name)
+    if (found === undefined) fail(`there is no ${kind} "${name}"; there are ${all.map((one) => one.name).join(', ')}`)
+    return found
+  })
+}
+
+function count(name: string, text: string): number {
+  const number = Number(text)
+  if (!Number.isSafeInteger(number) || number < 1) fail(`--${name} needs a whole number from 1; this is ${text}`)
+  return number
+}
+
+function fail(sentence: string): never {
+  process.stderr.write(`${sentence}\n`)
+  process.exit(2)
+}
