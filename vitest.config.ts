@@ -6,7 +6,7 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 20_000,
     pool: 'forks',
-    // Scripts of users are loaded by Node itself, as they are outside of tests.
-    server: { deps: { external: [/sluice-script-/] } },
+    // Scripts and configurations of users are loaded by Node itself, as they are outside of tests.
+    server: { deps: { external: [/sluice-(script|source)-/] } },
   },
 })

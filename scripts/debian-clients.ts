@@ -17,6 +17,8 @@ const clients = {
   'rabbitmq-server': 'rabbitmq-server',
   'redis-server': 'redis-server',
   strace: 'strace',
+  'systemd-analyze': 'systemd',
+  'systemd-notify': 'systemd',
   telnet: 'inetutils-telnet',
 } as const
 
@@ -39,5 +41,5 @@ export function installClients(): void {
   const apt = (...args: string[]) =>
     spawnSync('apt-get', ['-qq', ...args], { env, stdio: ['ignore', 'ignore', 'inherit'] })
   apt('update')
-  apt('install', '-y', '--no-install-recommends', ...missing.map((program) => clients[program]))
+  apt('install', '-y', '--no-install-recommends', ...new Set(missing.map((program) => clients[program])))
 }

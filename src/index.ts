@@ -1,8 +1,10 @@
 /**
  * Sluice as a library. Importing it loads neither the command line nor the admin server nor a metrics client.
  */
+
+export { ConfigError } from './config/config-error.ts'
 export { formatProblems, type Problem } from './config/problems.ts'
-export { DEFAULT_DRAIN_MS, type Server } from './config/server.ts'
+export { DEFAULT_DRAIN_MS } from './config/server.ts'
 export {
   type Address,
   type Client,
@@ -42,7 +44,7 @@ export {
   type SluiceErrorOptions,
   toSluiceError,
 } from './contracts/errors.ts'
-export type { EventMap, EventName, Events, LogLevel } from './contracts/events.ts'
+export type { EventMap, EventName, Events, LogLevel, ReloadReport } from './contracts/events.ts'
 export type { Format } from './contracts/format.ts'
 export { type Decoder, Found, Frames, type Framing, NEED_MORE } from './contracts/framing.ts'
 export {
@@ -103,7 +105,7 @@ export {
   type Steps,
 } from './library/config.ts'
 export { type ConnectOptions, connect } from './library/connect.ts'
-export { ConfigError, createServer, type ServerOptions } from './library/create-server.ts'
+export { createServer, type Server, type ServerOptions } from './library/create-server.ts'
 export type { Dialled } from './library/dialled.ts'
 export { type DialOptions, dial, type ListenOptions, listen } from './library/endpoint.ts'
 export {

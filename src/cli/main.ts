@@ -4,6 +4,7 @@ import { checkCommand } from './check.ts'
 import { deadCommand } from './dead.ts'
 import { EXIT } from './exit.ts'
 import { listCommand } from './list.ts'
+import { reloadCommand } from './reload.ts'
 import { runCommand } from './run.ts'
 import { schemaCommand } from './schema.ts'
 import { testCommand } from './test.ts'
@@ -31,7 +32,15 @@ export function createProgram(): Command {
     .version(readVersion(), '-v, --version')
     .showHelpAfterError('(sluice --help lists the commands)')
     .addHelpText('after', EXAMPLES)
-  for (const command of [runCommand, checkCommand, testCommand, listCommand, schemaCommand, deadCommand]) {
+  for (const command of [
+    runCommand,
+    reloadCommand,
+    checkCommand,
+    testCommand,
+    listCommand,
+    schemaCommand,
+    deadCommand,
+  ]) {
     program.addCommand(command())
   }
   return program

@@ -1,58 +1,121 @@
+import { join } from 'node:path'
+import { CONTROL_SOCKET, type Reloaded } from '../admin/control-protocol.ts'
+import { openControl } from '../admin/control-server.ts'
 import { startAdmin } from '../admin/server.ts'
+import { ConfigError } from '../config/config-error.ts'
+import { readInherited } from '../config/inherited.ts'
 import type { Plan } from '../config/plan.ts'
-import { createServerFromPlan, DEFAULT_DRAIN_MS, type Server } from '../config/server.ts'
+import type { PlannedServer, Replan } from '../config/planned-server.ts'
+import { formatProblems } from '../config/problems.ts'
+import { readPlan } from '../config/read-plan.ts'
+import { createServerFromPlan, DEFAULT_DRAIN_MS } from '../config/server.ts'
 import { type Address, formatAddress } from '../contracts/client.ts'
 import { toSluiceError } from '../contracts/errors.ts'
-import { attachLog } from '../observe/log.ts'
+import { attachLog, type Log } from '../observe/log.ts'
 import { createMetrics } from '../observe/metrics.ts'
 import { EXIT } from './exit.ts'
 import { hintsFor } from './hints.ts'
 import { OPEN_FILES_HINT, openFilesWarning } from './open-files.ts'
-import { planFile } from './plan-file.ts'
+import { createServiceManager } from './service-manager.ts'
+import { obeySignals } from './signals.ts'
 import { hasColors, print, printError } from './terminal.ts'
+import { watchFile } from './watch.ts'
 
 export interface RunFileOptions {
   /** Print how to talk to each endpoint. */
   readonly hints: boolean
   /** Milliseconds that a stop may take; undefined for the default. */
   readonly deadline: number | undefined
+  /** Reload when the file changes. */
+  readonly watch: boolean
 }
 
 /** Runs the server of a configuration until a signal stops it. This is all that `sluice run` loads only when it runs. */
-export async function runFile(file: string, { hints, deadline = DEFAULT_DRAIN_MS }: RunFileOptions): Promise<void> {
-  const plan = await planFile(file)
-  if (plan !== undefined) await runPlan(plan, deadline, hints)
+export async function runFile(file: string, options: RunFileOptions): Promise<void> {
+  const { plan, report, dataDir } = await readPlan(file, process.env, { color: hasColors(process.stderr) })
+  if (report !== '') printError(report)
+  if (plan === undefined) process.exitCode = EXIT.failed
+  else await runPlan(plan, file, dataDir, options)
 }
 
-async function runPlan(plan: Plan, deadline: number, hints: boolean): Promise<void> {
-  const server = createServerFromPlan(plan)
+async function runPlan(plan: Plan, file: string, dataDir: string, options: RunFileOptions): Promise<void> {
+  const { hints, deadline = DEFAULT_DRAIN_MS, watch } = options
+  const inherited = readInherited(process.env, process.pid)
+  const server = createServerFromPlan(plan, { inherited }, planAgain(file))
   const log = attachLog(server.events, {
     level: plan.log.level,
     format: plan.log.format ?? (process.stderr.isTTY ? 'text' : 'json'),
     color: hasColors(process.stderr),
-    dialled: plan.endpoints.filter(({ kind }) => kind === 'connect').map(({ name }) => name),
+    dialled: (endpoint) => server.endpoints.some(({ name, kind }) => name === endpoint && kind === 'connect'),
   })
   const warning = openFilesWarning(plan)
   if (warning !== undefined) log.warn('limits.openFiles', warning, { hint: OPEN_FILES_HINT })
-  const stopped = stopOnSignals(server, deadline)
-  let admin: OpenAdmin | undefined
+  const manager = createServiceManager(process.env, (text) => log.warn('serviceManager.failed', text))
+  server.events.on('server.draining', () => manager.stopping())
+  const reload = async (): Promise<Reloaded> => {
+    let warnings = ''
+    manager.reloading()
+    try {
+      const report = await server.reload((text) => (warnings = text))
+      return { ...report, file, warnings }
+    } finally {
+      // Also after a reload that failed: the server works as before.
+      if (server.state === 'running') manager.ready(statusOf(server))
+    }
+  }
+  // Why a reload failed is in the log already.
+  const reloadAlone = () => void reload().catch(() => undefined)
+  const signals = obeySignals(server, deadline, reloadAlone)
+  const opened: { close(): void | Promise<void> }[] = []
   try {
-    admin = await openAdmin(plan, server)
+    const admin = await openAdmin(plan, server)
     if (admin !== undefined) {
+      opened.push(admin)
       const address = formatAddress(admin.address)
       log.tell('admin.opened', `admin: http://${address} (/metrics, /health/live, /health/ready)`, { address })
     }
+    if (watch) opened.push({ close: watchFile(file, reloadAlone, (error) => tellOf(error, log)) })
     await server.start()
+    for (const { fd, name } of inherited.left)
+      log.warn('socket.unused', 'no endpoint uses a socket that was handed over', { fd, name })
+    const control = await openControl(join(dataDir, CONTROL_SOCKET), { reload }).catch((error) => tellOf(error, log))
+    if (control !== undefined) {
+      opened.push(control)
+      // From now on there is nothing to ask, and the next server on this folder may have it.
+      server.events.on('server.draining', () => void control.close())
+    }
+    manager.ready(statusOf(server))
     if (hints) for (const line of hintsFor(plan, server, admin?.address)) print(line)
-    await stopped.promise
+    await signals.stopped
   } catch (thrown) {
     const { message, hint } = toSluiceError(thrown, 'internal')
     printError(hint === undefined ? message : `${message}. ${hint}`)
     process.exitCode = EXIT.failed
   }
-  stopped.cancel()
-  await admin?.close()
+  signals.cancel()
+  for (const { close } of opened) await close()
+  await manager.flush()
   await log.close()
+}
+
+/** Reads the file again for a reload, which is given whom to tell the warnings. */
+function planAgain(file: string): Replan<(warnings: string) => void> {
+  return async (tell, counters) => {
+    const { plan, problems } = await readPlan(file, process.env, { counters })
+    if (plan === undefined) throw new ConfigError(problems)
+    tell(formatProblems(problems))
+    return plan
+  }
+}
+
+function statusOf({ endpoints }: PlannedServer): string {
+  return `running: ${endpoints.map(({ name }) => name).join(', ')}`
+}
+
+/** For what the server can do without. */
+function tellOf(thrown: unknown, log: Log): undefined {
+  const { message, hint } = toSluiceError(thrown, 'internal')
+  log.warn('control.failed', message, { hint })
 }
 
 interface OpenAdmin {
@@ -61,7 +124,7 @@ interface OpenAdmin {
 }
 
 /** Opens `admin:` before the endpoints, so that readiness can be asked from the first moment. */
-async function openAdmin({ admin }: Plan, server: Server): Promise<OpenAdmin | undefined> {
+async function openAdmin({ admin }: Plan, server: PlannedServer): Promise<OpenAdmin | undefined> {
   if (admin === undefined) return undefined
   const metrics = createMetrics(server, server.events)
   try {
@@ -72,31 +135,3 @@ async function openAdmin({ admin }: Plan, server: Server): Promise<OpenAdmin | u
     throw thrown
   }
 }
-
-function stopOnSignals(server: Server, deadline: number): { readonly promise: Promise<void>; cancel(): void } {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  let askedAt: number | undefined
-  const onSignal = () => {
-    const now = performance.now()
-    if (askedAt === undefined) void server.stop({ deadline }).then(resolve)
-    else if (now - askedAt > ECHO_MS) {
-      void server.stop({ deadline: 0 })
-      // Whatever still hangs, a disk say, must not keep the program from ending.
-      setTimeout(() => process.exit(EXIT.failed), LAST_MS).unref()
-    }
-    askedAt ??= now
-  }
-  const cancel = () => {
-    process.off('SIGTERM', onSignal)
-    process.off('SIGINT', onSignal)
-  }
-  process.on('SIGTERM', onSignal)
-  process.on('SIGINT', onSignal)
-  return { promise, cancel }
-}
-
-/** A signal to a whole process group reaches a server under npm twice within this time; that is one wish, not two. */
-const ECHO_MS = 250
-
-/** How long a stop at once may take before the program ends without it. */
-const LAST_MS = 3000

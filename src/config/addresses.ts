@@ -42,7 +42,7 @@ export function checkAddresses(
 }
 
 /** True when the operating system would give only one of them. Port 0 is a different one each time. */
-function overlap(a: ListenOptions, b: ListenOptions): boolean {
+export function overlap(a: ListenOptions, b: ListenOptions): boolean {
   if (a.path !== undefined || b.path !== undefined) return a.path === b.path
   if (a.port !== b.port || a.port === 0) return false
   return hostOf(a) === hostOf(b) || covers(a, hostOf(b)) || covers(b, hostOf(a))

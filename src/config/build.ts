@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import type { Codec } from '../contracts/codec.ts'
-import type { PartContext, Shared } from '../contracts/context.ts'
+import type { PartContext } from '../contracts/context.ts'
 import type { BufferCounters, EndpointCounters } from '../contracts/counters.ts'
 import type { SinkDefinition } from '../contracts/define.ts'
 import type { BufferOptions, DeliveryOptions } from '../contracts/delivery.ts'
@@ -23,7 +23,7 @@ import { formatPath } from './problems.ts'
 import { nestedIn } from './step-words.ts'
 
 /** What parts share beyond their endpoint; made once for a server. */
-export interface World extends Omit<PartContext, 'id' | 'endpoint' | 'codec' | 'share' | 'resolvePath' | 'log'> {
+export interface World extends Omit<PartContext, 'id' | 'endpoint' | 'codec' | 'resolvePath' | 'log'> {
   readonly events: Events
   readonly data: DataFolder
   /** Stands in for a sink, in dataflow tests. Undefined means: create the real one. */
@@ -36,7 +36,8 @@ export interface Built {
   readonly endpoints: readonly (ListenSpec | ConnectSpec)[]
   readonly buffers: readonly BufferCounters[]
   /**
-   * Closes steps and sinks, last created first, also those behind one that cannot be closed.
+   * Closes steps and sinks, last created first, also those behind one that cannot be closed. Once, however often it is
+   * called.
    * @throws AggregateError what they threw, once all have been closed
    */
   close(): Promise<void>
@@ -64,14 +65,19 @@ class Builder {
   readonly #plan: Plan
   readonly #world: World
   readonly #closers: (() => void | Promise<void>)[] = []
-  readonly #share = createShare()
+  #closing: Promise<void> | undefined = undefined
 
   constructor(plan: Plan, world: World) {
     this.#plan = plan
     this.#world = world
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#closeAll()
+    return this.#closing
+  }
+
+  async #closeAll(): Promise<void> {
     const errors: unknown[] = []
     for (const close of this.#closers.splice(0).reverse()) {
       try {
@@ -220,7 +226,7 @@ class Builder {
   }
 
   #context({ id }: StepPlan, { plan, codec, counters }: Scope): PartContext {
-    const { clock, clients, storage, deadLetters, tcp, signal, lineFraming, importPackage, events } = this.#world
+    const { clock, clients, storage, deadLetters, tcp, signal, lineFraming, importPackage, share, events } = this.#world
     return {
       id,
       endpoint: plan.name,
@@ -234,7 +240,7 @@ class Builder {
       signal,
       importPackage,
       resolvePath: (path) => resolve(this.#plan.baseDir, path),
-      share: this.#share,
+      share,
       log: (level, text, message) => events.emit('part.logged', { level, step: id, text, client: message?.client }),
     }
   }
@@ -276,23 +282,4 @@ interface Scope {
 function isOneByOne({ definition, options, otherwise, onError }: StepPlan): boolean {
   if (definition.kind === 'step' && definition.oneByOne) return true
   return [otherwise, onError, ...nestedIn(options).map(({ steps }) => steps)].some((steps) => steps?.some(isOneByOne))
-}
-
-/** One value for each key for as long as it has users. */
-function createShare(): PartContext['share'] {
-  const entries = new Map<string, { readonly value: { close(): void | Promise<void> }; users: number }>()
-  return <T extends { close(): void | Promise<void> }>(key: string, open: () => T): Shared<T> => {
-    const entry = entries.get(key) ?? { value: open(), users: 0 }
-    entries.set(key, entry)
-    entry.users++
-    return {
-      value: entry.value as T,
-      async release() {
-        entry.users--
-        if (entry.users > 0) return
-        entries.delete(key)
-        await entry.value.close()
-      },
-    }
-  }
 }

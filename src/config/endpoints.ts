@@ -1,6 +1,5 @@
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
-import { EndpointCounters } from '../contracts/counters.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Framing } from '../contracts/framing.ts'
 import type { DialOptions, SocketOptions } from '../contracts/transport.ts'
@@ -38,6 +37,7 @@ export function planListen(
   return {
     ...common,
     kind: 'listen',
+    written: [entry, secured, ...common.written],
     limits,
     addresses,
     tls: secured && { ...secured, cert: secured.cert ?? '', key: secured.key ?? '', ...handshake(tls) },
@@ -64,6 +64,7 @@ export function planConnect(
   return {
     ...common,
     kind: 'connect',
+    written: [entry, secured, ...common.written],
     limits: { maxConnections: 1, ...limits },
     dial: { ...address, timeout, socket: socketOptions(entry) },
     reconnect,
@@ -82,7 +83,7 @@ type Entry = ListenOutput | ConnectOutput
 const DATAFLOWS = ['dataflow', 'onConnect', 'onDisconnect', 'onError'] as const
 
 function planCommon(name: string, entry: Entry, path: ConfigPath, planner: Planner, report: Report) {
-  const place: Place = { answers: true, within: [], counters: new EndpointCounters() }
+  const place: Place = { answers: true, within: [], counters: planner.countersOf(name) }
   const steps: Partial<Record<(typeof DATAFLOWS)[number], readonly StepPlan[]>> = {}
   for (const key of DATAFLOWS) {
     const here = key === 'onDisconnect' ? { ...place, answers: false } : place
@@ -112,6 +113,7 @@ function planCommon(name: string, entry: Entry, path: ConfigPath, planner: Plann
     onConnect: steps.onConnect,
     onDisconnect: steps.onDisconnect,
     onError: steps.onError,
+    written: planner.takeWritten(),
     counters: place.counters,
   }
 }

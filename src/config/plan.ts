@@ -6,7 +6,7 @@ import { substitute } from './environment.ts'
 import type { LoadedConfig } from './loaded.ts'
 import { warnOfLookAlikes } from './look-alikes.ts'
 import type { EndpointPlan, Plan } from './planned.ts'
-import { Planner } from './planner.ts'
+import { type CountersByName, Planner } from './planner.ts'
 import type { Problem } from './problems.ts'
 import { Report } from './report.ts'
 import { type ConfigOutput, configSchema } from './schema.ts'
@@ -32,12 +32,18 @@ export interface Planned {
 /**
  * Checks a configuration and plans it. One mistake does not hide another: all of them are found at once.
  * @param env where `${env.NAME}` and `env.NAME` look; it is read now and never again
+ * @param counters those of a server that is to be reloaded; nothing counts there before
  */
-export function planConfig(loaded: LoadedConfig, registry: Registry, env: NodeJS.ProcessEnv): Planned {
+export function planConfig(
+  loaded: LoadedConfig,
+  registry: Registry,
+  env: NodeJS.ProcessEnv,
+  counters: CountersByName = new Map(),
+): Planned {
   const report = new Report(loaded)
   const set = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined)
   const environment: Environment = { env: Object.fromEntries(set), baseDir: loaded.baseDir }
-  const plan = isUsable(loaded, report) ? planValue(loaded, registry, environment, report) : undefined
+  const plan = isUsable(loaded, report) ? planValue(loaded, registry, environment, report, counters) : undefined
   return { plan: report.failed ? undefined : plan, problems: report.finish() }
 }
 
@@ -58,13 +64,14 @@ function planValue(
   registry: Registry,
   environment: Environment,
   report: Report,
+  counters: CountersByName,
 ): Plan | undefined {
   const value = substitute(loaded.value, configSchema, [], environment, report)
   const config = validate(configSchema, value, [], report)?.output
   warnOfLookAlikes(value, configSchema, [], report)
   if (config === undefined) return undefined
   checkNames(loaded.value, report)
-  const planner = new Planner(registry, report, environment, config.dataflows ?? {})
+  const planner = new Planner(registry, report, environment, config.dataflows ?? {}, counters)
   const endpoints = [
     ...Object.entries(config.listen ?? {}).map(([name, entry]) =>
       planListen(name, entry, planner, environment, report),

@@ -48,6 +48,8 @@ interface EndpointBase {
   readonly onConnect: readonly StepPlan[] | undefined
   readonly onDisconnect: readonly StepPlan[] | undefined
   readonly onError: readonly StepPlan[] | undefined
+  /** Everything that it was planned from, to be compared with another configuration; never shown. */
+  readonly written: readonly unknown[]
   /** Where the endpoint counts; its compiled conditions count missing values here. */
   readonly counters: EndpointCounters
 }

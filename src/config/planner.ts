@@ -21,6 +21,9 @@ import { isMapping } from './shape.ts'
 import { validate } from './validate.ts'
 import { truthHint } from './words.ts'
 
+/** Counters by the name of their endpoint. */
+export type CountersByName = ReadonlyMap<string, EndpointCounters>
+
 /** Where a dataflow is used, as far as it decides what may stand in it. */
 export interface Place {
   /** There is a connection to answer. */
@@ -49,17 +52,33 @@ export class Planner {
   readonly #used = new Set<string>()
   /** Ids that are given in the configuration, and where. */
   readonly #ids = new Map<string, ConfigPath>()
+  readonly #counters: CountersByName
+  #written: unknown[] = []
 
+  /** @param counters of endpoints that are known already: they go on counting there */
   constructor(
     registry: Registry,
     report: Report,
     environment: Environment,
     dataflows: Readonly<Record<string, readonly unknown[]>>,
+    counters: CountersByName,
   ) {
     this.#registry = registry
     this.#report = report
     this.#environment = environment
     this.#dataflows = dataflows
+    this.#counters = counters
+  }
+
+  countersOf(endpoint: string): EndpointCounters {
+    return this.#counters.get(endpoint) ?? new EndpointCounters()
+  }
+
+  /** All steps and options of parts that were planned since the last call. */
+  takeWritten(): readonly unknown[] {
+    const written = this.#written
+    this.#written = []
+    return written
   }
 
   /** Finds the mistakes of shared dataflows that nothing uses, and says so. To be called last. */
@@ -122,6 +141,7 @@ export class Planner {
   }
 
   #step(element: unknown, path: ConfigPath, place: Place): StepPlan | undefined {
+    this.#written.push(element)
     const position = this.#report.positionOf(path)
     const defaults = { id: formatPath(idPath(path, place)), path, position, retry: { forMs: 0 } } as const
     const errors = this.#report.errors
@@ -239,7 +259,9 @@ export class Planner {
   #validated<Schema extends z.ZodType>(schema: Schema, value: unknown, path: ConfigPath) {
     const substituted = substitute(value, schema, path, this.#environment, this.#report)
     warnOfLookAlikes(substituted, schema, path, this.#report)
-    return validate(schema, substituted, path, this.#report)
+    const valid = validate(schema, substituted, path, this.#report)
+    this.#written.push(valid?.output)
+    return valid
   }
 
   #made<Part>({ definition, options }: Named, path: ConfigPath, create: () => Part): Made<Part> | undefined {

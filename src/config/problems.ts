@@ -103,6 +103,13 @@ export function formatProblems(problems: readonly Problem[], options: { color?: 
   return problems.map((problem) => formatProblem(problem, paint)).join('\n')
 }
 
+/** One problem as a line: place, code, message and hint. */
+export function summarizeProblem({ code, path, position, message, hint }: Problem): string {
+  const place = placeOf(path, position)
+  const cure = hint === undefined ? '' : ` → ${hint}`
+  return `${place === '' ? '' : `${place} `}${code} ${message}${cure}`
+}
+
 /** Makes values of keys that look like secrets, and passwords in URLs, unreadable in a line of YAML. */
 export function maskSecrets(line: string): string {
   return line
@@ -125,7 +132,7 @@ const LONGEST_LINE = 110
 const plain: Paint = (_code, text) => text
 
 function formatProblem({ severity, code, path, position, message, expected, hint }: Problem, paint: Paint): string {
-  const place = position ? `${position.file}:${position.line}:${position.column}` : formatPath(path)
+  const place = placeOf(path, position)
   const name = paint(severity === 'error' ? RED : YELLOW, code)
   const lines = [
     [paint(BOLD, place), name, severity === 'error' ? message : `warning: ${message}`]
@@ -136,6 +143,10 @@ function formatProblem({ severity, code, path, position, message, expected, hint
   if (hint !== undefined) lines.push(`    ${paint(CYAN, '→')} ${hint}`)
   if (position?.text !== undefined) lines.push(...showLine(position, position.text, paint))
   return `${lines.join('\n')}\n`
+}
+
+function placeOf(path: ConfigPath, position: Position | undefined): string {
+  return position ? `${position.file}:${position.line}:${position.column}` : formatPath(path)
 }
 
 /** The line with a caret below the column; a long line is cut so that the column is still seen. */

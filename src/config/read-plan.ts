@@ -1,24 +1,37 @@
+import { resolve } from 'node:path'
 import { createRegistry } from '../registry/builtins.ts'
 import type { Registry } from '../registry/registry.ts'
+import type { LoadedConfig } from './loaded.ts'
 import { type Plan, planConfig } from './plan.ts'
-import { formatProblems } from './problems.ts'
+import type { CountersByName } from './planner.ts'
+import { formatProblems, type Problem } from './problems.ts'
+import { valueAt } from './shape.ts'
 import { loadConfig } from './source.ts'
 
 /** A configuration file, checked. */
 export interface ReadPlan {
   /** Undefined when there is a mistake. */
   readonly plan: Plan | undefined
+  readonly problems: readonly Problem[]
   /** All mistakes and warnings, for people to read; '' when there are none. */
   readonly report: string
+  /** The data folder, absolute: as well as it can be told when there is a mistake. */
+  readonly dataDir: string
 }
 
 /** Loads, checks and plans a configuration file: what every command that takes one begins with. */
 export async function readPlan(
   file: string,
   env: NodeJS.ProcessEnv,
-  options: { readonly color?: boolean; readonly registry?: Registry } = {},
+  options: { readonly color?: boolean; readonly registry?: Registry; readonly counters?: CountersByName } = {},
 ): Promise<ReadPlan> {
   const loaded = await loadConfig(file)
-  const { plan, problems } = planConfig(loaded, options.registry ?? createRegistry(), env)
-  return { plan, report: formatProblems(problems, { color: options.color ?? false }) }
+  const { plan, problems } = planConfig(loaded, options.registry ?? createRegistry(), env, options.counters)
+  const report = formatProblems(problems, { color: options.color ?? false })
+  return { plan, problems, report, dataDir: resolve(loaded.baseDir, plan?.data.dir ?? writtenDataDir(loaded)) }
+}
+
+function writtenDataDir({ value }: LoadedConfig): string {
+  const dir = valueAt(value, ['data', 'dir'])
+  return typeof dir === 'string' ? dir : 'sluice-data'
 }

@@ -1,88 +1,69 @@
 import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
-import type { Address, Clients } from '../contracts/client.ts'
+import type { Address } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { DeadLetters } from '../contracts/context.ts'
-import type { BufferCounters, Observed, ObservedEndpoint } from '../contracts/counters.ts'
-import { SluiceError } from '../contracts/errors.ts'
-import { createEvents, type Events } from '../contracts/events.ts'
-import type { Sink } from '../contracts/sink.ts'
-import type { Transport } from '../contracts/transport.ts'
+import type { BufferCounters, EndpointCounters, ObservedEndpoint } from '../contracts/counters.ts'
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { createEvents, type EventMap, type Events, type ReloadReport } from '../contracts/events.ts'
 import { createDeadLetters } from '../delivery/dead-letters.ts'
 import { Directory } from '../engine/directory.ts'
-import { Engine, endedOrLate, type ServerState } from '../engine/server.ts'
+import { Engine, type ServerState } from '../engine/server.ts'
 import { createStorage } from '../storage/storage.ts'
 import { adoptSocket, type NetSocket } from '../transports/net-socket.ts'
 import { createTcp } from '../transports/tcp.ts'
-import { type Built, build } from './build.ts'
+import { endedOrLate } from '../util/late.ts'
+import { type Built, build, type World } from './build.ts'
+import { ConfigError } from './config-error.ts'
 import { DataFolder, requireDataFolder } from './data-folder.ts'
+import { afterReload, diffPlans, requireFreeAddresses, requireNoDiskBuffers } from './diff.ts'
 import { importPackage } from './packages.ts'
-import type { Plan, StepPlan } from './plan.ts'
-
-/** A server made from a plan: what `createServer` gives, and what `sluice run` runs. */
-export interface Server extends AsyncDisposable, Observed {
-  readonly state: ServerState
-  /** Who is connected; send to them or close them. */
-  readonly clients: Clients
-  /** Everything that happens, typed. */
-  readonly events: Pick<Events, 'on'>
-  /**
-   * Creates the parts, binds every address, then dials.
-   * @throws SluiceError one sentence that says what to do; nothing is then left open
-   */
-  start(): Promise<void>
-  /**
-   * Drains and stops: no new connections, what has arrived is finished and answered, then everything is closed. May be
-   * called again to bring the deadline nearer.
-   * @param options.deadline milliseconds after which what is left is ended; 0 ends it at once; default 15,000
-   */
-  stop(options?: { readonly deadline?: number }): Promise<void>
-  /** The first address of a `listen:` endpoint, with its real port. Undefined while it does not listen. */
-  address(endpoint: string): Address | undefined
-  addresses(endpoint: string): readonly Address[]
-  /**
-   * Serves a socket that you have accepted yourself. It then belongs to the server.
-   * @param endpoint name of the entry whose framing, format and dataflow apply
-   */
-  handle(socket: NetSocket, endpoint: string): Promise<void>
-}
-
-/** What a test brings instead of the real world. */
-export interface Wiring {
-  readonly transport?: Transport
-  readonly clock?: Clock
-  readonly deadLetters?: DeadLetters
-  /** Stands in for a sink. Undefined means: the real one. */
-  readonly replaceSink?: (plan: StepPlan) => Sink | undefined
-}
+import type { Plan } from './plan.ts'
+import type { PlannedServer, Replan, Wiring } from './planned-server.ts'
+import { summarizeProblem } from './problems.ts'
+import { createShare } from './share.ts'
 
 /** Milliseconds that a stop may take unless told otherwise. */
 export const DEFAULT_DRAIN_MS = 15_000
 
 /** Makes a server of a plan. Nothing is opened before `start`. */
-export function createServerFromPlan(plan: Plan, wiring: Wiring = {}): Server {
-  return new PlannedServer(plan, wiring)
+export function createServerFromPlan<Source = never>(
+  plan: Plan,
+  wiring: Wiring = {},
+  replan: Replan<Source> = () => plan,
+): PlannedServer<Source> {
+  return new ServerOfPlan(plan, wiring, replan)
 }
 
-class PlannedServer implements Server {
+class ServerOfPlan<Source> implements PlannedServer<Source> {
   readonly clients = new Directory()
   readonly events: Events
-  readonly #plan: Plan
+  #plan: Plan
   readonly #wiring: Wiring
+  readonly #replan: Replan<Source>
   /** Aborted when the stop may take no longer. */
   readonly #late = new AbortController()
   readonly #storage = createStorage()
   readonly #data: DataFolder
   readonly #deadLetters: DeadLetters & { close?(): Promise<void> }
+  readonly #share = createShare()
+  /** By name, also of endpoints that are gone: metrics only grow. */
+  readonly #counters = new Map<string, EndpointCounters>()
   #engine: Engine | undefined = undefined
+  #world: World | undefined = undefined
   #built: Built | undefined = undefined
+  /** What was built before a reload, until its last run has ended. */
+  readonly #retired = new Set<Built>()
+  /** Settles when no reload is under way. */
+  #reloading: Promise<unknown> = Promise.resolve()
   #starting: Promise<void> | undefined = undefined
   #stopping: Promise<void> | undefined = undefined
   #closed = false
 
-  constructor(plan: Plan, wiring: Wiring) {
+  constructor(plan: Plan, wiring: Wiring, replan: Replan<Source>) {
     this.#plan = plan
     this.#wiring = wiring
+    this.#replan = replan
     // A listener's own mistake must not stop the server, and must not pass in silence either.
     this.events = createEvents(warn)
     this.#data = new DataFolder(resolve(plan.baseDir, plan.data.dir))
@@ -119,26 +100,77 @@ class PlannedServer implements Server {
     const deadLetters = this.#deadLetters
     try {
       if (this.#wiring.deadLetters === undefined) requireDataFolder(this.#data.path)
-      this.#built = await build(this.#plan, {
+      this.#world = {
         events,
         clients,
         clock,
         deadLetters,
         data: this.#data,
         storage: this.#storage,
-        tcp: this.#wiring.transport ?? createTcp(),
+        share: this.#share,
+        tcp: this.#wiring.transport ?? createTcp(this.#wiring.inherited),
         signal: this.#late.signal,
         lineFraming: this.#plan.lineFraming,
         importPackage: (name) => importPackage(name, this.#plan.baseDir),
         ...(this.#wiring.replaceSink && { replaceSink: this.#wiring.replaceSink }),
-      })
+      }
+      this.#built = await build(this.#plan, this.#world)
       this.#late.signal.throwIfAborted()
-      this.#engine = new Engine(this.#built.endpoints, { events, clock, boot: clock.uuid(), deadLetters }, clients)
-      await this.#engine.start()
+      this.#engine = new Engine({ events, clock, boot: clock.uuid(), deadLetters }, clients)
+      await this.#engine.start(this.#built.endpoints)
+      this.#remember(this.#plan)
     } catch (thrown) {
       await this.#close()
       throw thrown
     }
+  }
+
+  reload(source: Source): Promise<ReloadReport> {
+    const report = this.#reloading.then(() => this.#reload(source))
+    this.#reloading = report.catch(() => undefined)
+    return report
+  }
+
+  async #reload(source: Source): Promise<ReloadReport> {
+    try {
+      await this.#starting
+      if (this.#engine?.state !== 'running') {
+        throw new SluiceError('internal', `a server is reloaded while it is running, and this one is ${this.state}`)
+      }
+      const next = await this.#replan(source, this.#counters)
+      const report = diffPlans(this.#plan, next)
+      requireFreeAddresses(this.#plan, next)
+      requireNoDiskBuffers(this.#plan, next)
+      await this.#exchange(this.#engine, next)
+      this.events.emit('server.reloaded', report)
+      return report
+    } catch (thrown) {
+      this.events.emit('server.reloadFailed', failureOf(thrown))
+      throw thrown
+    }
+  }
+
+  /** Builds the parts of another plan and puts them in the place of the old ones, which are closed when nothing uses them. */
+  async #exchange(engine: Engine, next: Plan): Promise<void> {
+    const old = this.#built!
+    const built = await build(next, { ...this.#world!, lineFraming: next.lineFraming })
+    let released: Promise<unknown>
+    try {
+      released = (await engine.reload(built.endpoints, DEFAULT_DRAIN_MS)).released
+    } catch (thrown) {
+      await built.close().catch(warn)
+      throw thrown
+    }
+    this.#built = built
+    this.#remember(afterReload(this.#plan, next))
+    this.#retired.add(old)
+    const closed = released.then(() => old.close()).catch(warn)
+    void closed.finally(() => this.#retired.delete(old))
+  }
+
+  #remember(plan: Plan): void {
+    this.#plan = plan
+    for (const { name, counters } of plan.endpoints) this.#counters.set(name, counters)
   }
 
   stop({ deadline = DEFAULT_DRAIN_MS }: { readonly deadline?: number } = {}): Promise<void> {
@@ -172,12 +204,15 @@ class PlannedServer implements Server {
       await endedOrLate(started, signal)
     }
     if (this.#engine?.state === 'running') await this.#engine.drain(deadline, signal)
+    // A reload that is under way cannot come to its end any more; it closes what it has opened.
+    await endedOrLate(this.#reloading, signal)
     await this.#close()
   }
 
   async #close(): Promise<void> {
     const { signal } = this.#late
-    if (this.#built !== undefined) await endedOrLate(this.#built.close().catch(warn), signal)
+    const built = [...this.#retired, ...(this.#built === undefined ? [] : [this.#built])]
+    await endedOrLate(Promise.all(built.map((one) => one.close().catch(warn))), signal)
     await endedOrLate(this.#closeStorage().catch(warn), signal)
     this.#closed = true
   }
@@ -195,6 +230,16 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1
 /** For mistakes of others, such as a listener or a part that cannot be closed: they stop nothing, and are not hidden. */
 function warn(error: unknown): void {
   process.emitWarning(error instanceof Error ? error : String(error))
+}
+
+/** What is told of a reload that was not done. */
+function failureOf(thrown: unknown): EventMap['server.reloadFailed'] {
+  if (thrown instanceof ConfigError) {
+    const errors = thrown.problems.filter(({ severity }) => severity === 'error')
+    return { reason: 'the configuration is wrong', mistakes: errors.map(summarizeProblem) }
+  }
+  const { message, hint } = toSluiceError(thrown, 'internal')
+  return { reason: message, hint, mistakes: [] }
 }
 
 function createClock(): Clock {

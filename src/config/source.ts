@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { access, constants, readFile, stat } from 'node:fs/promises'
 import { dirname, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { configOfValue, type LoadedConfig } from './loaded.ts'
@@ -26,13 +26,16 @@ export async function loadConfig(file: string): Promise<LoadedConfig> {
 const MODULES: ReadonlySet<string> = new Set(['.ts', '.mts', '.js', '.mjs', '.cts', '.cjs'])
 
 async function loadModule(file: string, baseDir: string): Promise<LoadedConfig> {
+  const url = pathToFileURL(resolve(file))
   try {
-    await readFile(file)
+    // A module is loaded once for each name, so a file that has changed gets another. What it imports stays as it was.
+    url.search = `${(await stat(file)).mtimeMs}`
+    await access(file, constants.R_OK)
   } catch (error) {
     return unreadable(file, baseDir, error)
   }
   try {
-    const module = (await import(pathToFileURL(resolve(file)).href)) as { default?: unknown }
+    const module = (await import(url.href)) as { default?: unknown }
     if (module.default !== undefined) return configOfValue(module.default, baseDir, file)
     const hint = "write: export default defineConfig({ … }), with defineConfig from 'sluice'"
     return broken(file, baseDir, 'MODULE_FAILED', `${file} has no default export`, hint)

@@ -39,7 +39,8 @@ export interface PartContext {
   /** A path of the configuration, made absolute: relative ones start at the configuration file's folder. */
   resolvePath(path: string): string
   /**
-   * One value for all parts that give the same key, for example one client for equal connection options.
+   * One value for all parts that give the same key, for example one client for equal connection options. The parts of a
+   * reload are created before the old ones are closed, so what both ask for stays open.
    * @param open called for the first user
    * @returns the value and `release`, to be called once; the last release closes it
    */

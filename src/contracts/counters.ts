@@ -4,7 +4,7 @@ import type { CloseReason, FailureCode } from './errors.ts'
 export type ReasonCounts<Reason extends string> = Map<Reason, number>
 
 /**
- * What one endpoint has done since it was created. The engine alone writes, once per batch and not once per message;
+ * What the endpoints of one name have done since the server started: a reload does not begin anew. The engine alone writes, once per batch and not once per message;
  * metrics and dashboard read whenever they like. All numbers but `queuedBytes` only ever grow.
  */
 export class EndpointCounters {

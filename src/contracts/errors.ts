@@ -93,8 +93,9 @@ export const closeReasons = {
   client_reset: 'The other side reset the connection, or the network did.',
   closed_by_step: 'A close step ended it.',
   closed_by_api: 'The program that embeds the server, or an operator, ended it.',
-  drained: 'The server is stopping and the connection had finished its work.',
-  drain_deadline: 'The server is stopping and the connection had not finished at the deadline.',
+  drained: 'The server is stopping, or a reload took the endpoint away; the connection had finished its work.',
+  drain_deadline:
+    'The server is stopping, or a reload took the endpoint away; the connection had not finished in time.',
   frame_error: 'The bytes broke the framing, so nothing after them can be trusted.',
   frame_timeout: 'A frame was begun and not finished within limits.frameTimeout.',
   first_frame_timeout: 'No frame arrived within limits.firstFrameTimeout.',

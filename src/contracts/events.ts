@@ -9,6 +9,15 @@ import type { Message } from './message.ts'
  */
 export interface EventMap {
   'server.started': Record<string, never>
+  'server.reloaded': ReloadReport
+  'server.reloadFailed': {
+    /** One sentence. */
+    readonly reason: string
+    /** What to do about it, where that is known. */
+    readonly hint?: string | undefined
+    /** Each mistake of the configuration, with its place; none when something else is wrong. */
+    readonly mistakes: readonly string[]
+  }
   'server.draining': { readonly deadlineMs: number }
   'server.stopped': Record<string, never>
   'listener.opened': { readonly endpoint: string; readonly address: Address; readonly tls: boolean }
@@ -73,6 +82,17 @@ export interface EventMap {
   }
 }
 
+/** What a reload has done. */
+export interface ReloadReport {
+  /** Names of endpoints. */
+  readonly added: readonly string[]
+  readonly removed: readonly string[]
+  readonly changed: readonly string[]
+  readonly unchanged: readonly string[]
+  /** Settings that differ and stay as they are until the program is started again, such as `admin`. */
+  readonly restart: readonly string[]
+}
+
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
 export type EventName = keyof EventMap
@@ -80,6 +100,8 @@ export type EventName = keyof EventMap
 /** One sentence for each event: when it is emitted. The reference page is made from this. */
 export const eventDescriptions = {
   'server.started': 'Every endpoint listens or has begun to dial.',
+  'server.reloaded': 'Another configuration is in force; it says what that has changed, and what needs a restart.',
+  'server.reloadFailed': 'Another configuration was not taken, and nothing has changed.',
   'server.draining': 'The server has begun to stop: nothing new is accepted, what is in flight is finished.',
   'server.stopped': 'Everything is closed.',
   'listener.opened': 'An address is bound and accepts connections.',

@@ -55,10 +55,17 @@ export interface ListenOptions {
   readonly port?: number
   /** Path of a Unix socket. */
   readonly path?: string
+  /** Who listens. A transport that was given sockets by the service manager finds the one that is meant by it. */
+  readonly name?: string
   readonly ipv6Only?: boolean
   /** Length of the queue of connections that the kernel has accepted and we have not. */
   readonly backlog?: number
   readonly socket?: SocketOptions
+}
+
+/** Whether two entries mean one address, so that what is bound for the one serves the other. */
+export function isSameAddress(a: ListenOptions, b: ListenOptions): boolean {
+  return a.host === b.host && a.port === b.port && a.path === b.path && a.ipv6Only === b.ipv6Only
 }
 
 export interface DialOptions {

@@ -9,7 +9,7 @@ import { type Timed, toTicks } from '../util/deadlines.ts'
 import { FailureList } from './failures.ts'
 import { type FrameReceiver, Framer, MAX_FRAMES } from './framer.ts'
 import { Replies } from './replies.ts'
-import type { Host } from './spec.ts'
+import type { EndpointSpec, Host } from './spec.ts'
 
 /**
  * One live connection: its lane, its answers, its end.
@@ -36,6 +36,10 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
   #queued = 0
   /** What the lane does: a run that waits lets others work meanwhile, but not this connection. */
   #lane: 'idle' | 'running' | 'waiting' = 'idle'
+  /** Whose dataflows the run in flight takes: after a reload the next run takes those of another spec. */
+  #running!: EndpointSpec
+  /** Settles when the run that was last begun has ended; undefined when that was at once. */
+  pending: Promise<void> | undefined = undefined
   /** When the last read came; milliseconds since 1970. */
   #readAt = 0
   /** Number of the last frame. */
@@ -90,8 +94,8 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
   /** Begins: the events of the connection occupy the lane first, then data flows. */
   open(): void {
     const { onConnect, runOnConnect, dataflow } = this.#host.spec
-    if (onConnect !== undefined) this.#jobs.push({ event: 'connect', dataflow: onConnect, required: true })
-    if (runOnConnect && dataflow !== undefined) this.#jobs.push({ event: 'connect', dataflow, required: false })
+    if (onConnect !== undefined) this.#jobs.push({ event: 'connect', flow: 'onConnect', required: true })
+    if (runOnConnect && dataflow !== undefined) this.#jobs.push({ event: 'connect', flow: 'dataflow', required: false })
     this.#socket.start(this)
     this.#pump()
   }
@@ -134,10 +138,8 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
     this.#host.deadlines.forget(this)
     this.#onWritable?.()
     this.#host.closed(this.client, this.#reason, this.#detail)
-    const { onDisconnect } = this.#host.spec
-    if (onDisconnect !== undefined) {
-      this.#jobs.push({ event: 'disconnect', dataflow: onDisconnect, required: false })
-    }
+    // Which dataflow that is, and whether there is one, is seen when its turn has come: a reload may be between.
+    this.#jobs.push({ event: 'disconnect', flow: 'onDisconnect', required: false })
     this.#pump()
   }
 
@@ -247,15 +249,15 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
   #pump(): void {
     if (this.#lane === 'idle' && this.#jobs.length > 0) {
       this.#lane = 'running'
-      let run: Promise<void> | undefined
+      this.pending = undefined
       try {
-        run = this.#runNext()
+        this.pending = this.#runNext()
       } catch (thrown) {
         this.#fail(thrown)
       }
-      const waits = run !== undefined || this.#jobs.length > 0
+      const waits = this.pending !== undefined || this.#jobs.length > 0
       this.#lane = waits ? 'waiting' : 'idle'
-      if (waits) void this.#pumpAfter(run)
+      if (waits) void this.#pumpAfter(this.pending)
     }
     if (this.#lane !== 'idle') return
     if (this.#phase === 'finishing') this.#closeOutput()
@@ -278,16 +280,17 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
   #runNext(): Promise<void> | undefined {
     const failures = new FailureList()
     const job = this.#jobs[0]!
+    this.#running = this.#host.current()
     if ('event' in job) {
       this.#jobs.shift()
       this.#replies.begin(0)
       const message = Message.ofEvent(this, job.event, this.clock.now())
-      const ended = this.#run(job.dataflow, Batch.of([message]), failures)
+      const ended = this.#run(this.#running[job.flow], Batch.of([message]), failures)
       if (!job.required) return ended
       if (ended !== undefined) return ended.then(() => this.#refuseIf(failures))
       return this.#refuseIf(failures)
     }
-    return this.#run(this.#host.spec.dataflow, this.#nextBatch(failures), failures)
+    return this.#run(this.#running.dataflow, this.#nextBatch(failures), failures)
   }
 
   /** A client that `onConnect` turns away is not listened to: what it has sent meanwhile is dropped, unacknowledged. */
@@ -379,7 +382,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
 
   #settle(failures: FailureList): Promise<void> | undefined {
     if (failures.entries.length === 0) return this.#sendAll()
-    return this.#host.settle(failures.entries).then(() => this.#sendAll())
+    return this.#host.settle(failures.entries, this.#running.onError).then(() => this.#sendAll())
   }
 
   #sendFirst(): void {
@@ -434,7 +437,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
 /** A turn of the lane for an event of the connection. */
 interface EventJob {
   readonly event: MessageEvent
-  readonly dataflow: Dataflow
+  readonly flow: 'onConnect' | 'dataflow' | 'onDisconnect'
   /** The connection is closed when it fails. */
   readonly required: boolean
 }

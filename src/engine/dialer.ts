@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { toSluiceError } from '../contracts/errors.ts'
 import type { Socket } from '../contracts/transport.ts'
 import { type Backoff, createBackoff } from '../util/backoff.ts'
@@ -17,13 +18,21 @@ import type { ConnectSpec, PollSpec } from './spec.ts'
  */
 export class Dialer {
   readonly #endpoint: Endpoint
-  readonly #spec: ConnectSpec
+  #spec: ConnectSpec
   readonly #backoff: Backoff
   readonly #stopped = new AbortController()
+  #connection: Connection | undefined = undefined
   #timer: NodeJS.Timeout | undefined = undefined
   #poller: Poller | undefined = undefined
 
-  constructor(endpoint: Endpoint, spec: ConnectSpec) {
+  /** Begins the first attempt and returns at once: a device that is switched off must not hold the server up. */
+  static start(endpoint: Endpoint, spec: ConnectSpec): Dialer {
+    const dialer = new Dialer(endpoint, spec)
+    void dialer.#dial()
+    return dialer
+  }
+
+  private constructor(endpoint: Endpoint, spec: ConnectSpec) {
     this.#endpoint = endpoint
     this.#spec = spec
     this.#backoff = createBackoff(spec.reconnect)
@@ -34,9 +43,22 @@ export class Dialer {
     this.#stopped.signal.addEventListener('abort', forget, { once: true })
   }
 
-  /** Begins the first attempt and returns at once: a device that is switched off must not hold the server up. */
-  start(): void {
-    void this.#dial()
+  /**
+   * Goes on with another spec. The connection stays, unless it leads where the device no longer is, or would send polls in
+   * a framing that is not its own.
+   */
+  replace(spec: ConnectSpec): void {
+    const before = this.#spec
+    this.#spec = spec
+    if (isDeepStrictEqual([before.dial, before.poll?.bytes], [spec.dial, spec.poll?.bytes])) {
+      if (this.#connection && !isDeepStrictEqual(before.poll, spec.poll)) this.#poll(this.#connection)
+    } else if (this.#timer === undefined) {
+      this.#connection?.finish('drained', MOVED)
+    } else {
+      clearTimeout(this.#timer)
+      this.#backoff.reset()
+      void this.#dial()
+    }
   }
 
   stop(): void {
@@ -47,7 +69,8 @@ export class Dialer {
 
   async #dial(): Promise<void> {
     const { signal } = this.#stopped
-    const { dial, transport, name, poll } = this.#spec
+    this.#timer = undefined
+    const { dial, transport, name } = this.#spec
     let socket: Socket
     try {
       socket = await transport.dial({ ...dial, signal })
@@ -63,10 +86,20 @@ export class Dialer {
     const connection = await this.#endpoint.accept(socket)
     if (connection === undefined) return this.#again()
     this.#backoff.reset()
-    if (poll !== undefined) this.#poller = new Poller(connection, poll, this.#endpoint)
+    if (connection.client.state === 'closed') return
+    this.#connection = connection
+    if (!isDeepStrictEqual(dial, this.#spec.dial)) return connection.finish('drained', MOVED)
+    this.#poll(connection)
+  }
+
+  #poll(connection: Connection): void {
+    const { poll } = this.#spec
+    this.#poller?.stop()
+    this.#poller = poll && new Poller(connection, poll, this.#endpoint)
   }
 
   #again(): void {
+    this.#connection = undefined
     this.#poller?.stop()
     this.#poller = undefined
     if (!this.#stopped.signal.aborted) this.#retryLater()
@@ -78,6 +111,8 @@ export class Dialer {
     return retryIn
   }
 }
+
+const MOVED = 'the endpoint has another address or another poll now'
 
 /** Asks a device at intervals. A poll is open until a message has arrived or its time is over; there is never a second one. */
 class Poller {

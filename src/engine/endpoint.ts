@@ -3,21 +3,23 @@ import type { DeadLetters } from '../contracts/context.ts'
 import { countReason, type EndpointCounters } from '../contracts/counters.ts'
 import { type CloseReason, SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
-import type { Listener, Socket } from '../contracts/transport.ts'
+import type { Listener, ListenOptions, Socket } from '../contracts/transport.ts'
 import { Deadlines } from '../util/deadlines.ts'
 import { Connection } from './connection.ts'
 import type { Directory } from './directory.ts'
 import { type DataflowHooks, type Failure, settleFailures } from './failures.ts'
-import type { EndpointSpec, Host, ListenSpec, Surroundings } from './spec.ts'
+import type { ConnectSpec, Host, ListenSpec, Surroundings } from './spec.ts'
 
 /**
  * What all connections of one entry of `listen:` or `connect:` share. It makes connections of sockets and keeps account
- * of them until the last delivery that they began has ended.
+ * of them until the last delivery that they began has ended. A reload gives it another spec.
  */
-export class Endpoint implements Host {
-  readonly spec: EndpointSpec
+export class Endpoint {
   readonly surroundings: Surroundings
-  readonly deadlines = new Deadlines()
+  #spec: ListenSpec | ConnectSpec
+  /** What new connections see of it. */
+  #host: Host
+  readonly #deadlines = new Deadlines()
   readonly #hooks: DataflowHooks
   readonly #bury: (failure: Failure) => Promise<void>
   readonly #directory: Directory
@@ -26,22 +28,38 @@ export class Endpoint implements Host {
   #open = 0
   /** Sockets whose TLS handshake is under way: they count for the limit and are no clients yet. */
   readonly #handshakes = new Set<Socket>()
-  #count = 0
-  #draining = false
-  #onEmpty: (() => void) | undefined = undefined
+  /** Settles when a drain has ended; undefined before there is one. */
+  #drained: PromiseWithResolvers<void> | undefined = undefined
 
-  constructor(spec: EndpointSpec, surroundings: Surroundings, directory: Directory) {
-    this.spec = spec
+  constructor(spec: ListenSpec | ConnectSpec, surroundings: Surroundings, directory: Directory) {
+    this.#spec = spec
     this.surroundings = surroundings
+    this.#host = this.#hostOf(spec)
     this.#hooks = createHooks(spec.counters, surroundings.events)
     const deadLetters = countDeadLetters(surroundings.deadLetters, spec.counters, surroundings.events)
     this.#bury = createBurial(deadLetters, spec.counters, surroundings.events)
     this.#directory = directory
   }
 
+  get spec(): ListenSpec | ConnectSpec {
+    return this.#spec
+  }
+
   /** Connections with an open socket. */
   get open(): number {
     return this.#open
+  }
+
+  /**
+   * Takes the dataflows of another spec from the next run of each connection on. Its framing, format, TLS and limits are
+   * for new connections.
+   * @param spec of the same name and kind, with the same counters
+   * @returns resolves when the last run in the old dataflows has ended
+   */
+  async replace(spec: ListenSpec | ConnectSpec): Promise<void> {
+    this.#spec = spec
+    this.#host = this.#hostOf(spec)
+    await Promise.allSettled(Array.from(this.#connections, ({ pending }) => pending))
   }
 
   /**
@@ -52,7 +70,7 @@ export class Endpoint implements Host {
     const { spec } = this
     // Asked for now: a socket that has closed no longer knows who was at the other end.
     const { remote } = raw
-    if (this.#draining) return this.#refuse(raw, remote, 'drained', STOPPING)
+    if (this.#drained) return this.#refuse(raw, remote, 'drained', STOPPING)
     if (this.#open + this.#handshakes.size >= spec.limits.maxConnections) {
       return this.#refuse(raw, remote, 'too_many_connections', `limits.maxConnections is ${spec.limits.maxConnections}`)
     }
@@ -62,45 +80,22 @@ export class Endpoint implements Host {
     try {
       socket = await spec.tls.secure(raw)
     } catch (thrown) {
-      if (this.#draining) return this.#refuse(raw, remote, 'drained', STOPPING)
+      if (this.#drained) return this.#refuse(raw, remote, 'drained', STOPPING)
       const { message, hint } = toSluiceError(thrown, 'tls_failed')
       return this.#refuse(raw, remote, 'tls_failed', message, hint)
     } finally {
       this.#handshakes.delete(raw)
     }
-    return this.#draining ? this.#refuse(socket, remote, 'drained', STOPPING) : this.#admit(socket)
-  }
-
-  closed(client: Client, reason: CloseReason, detail: string): void {
-    this.#open--
-    this.#directory.remove(client)
-    countReason(this.spec.counters.closed, reason)
-    this.surroundings.events.emit('connection.closed', { client, reason, detail })
-  }
-
-  ended(connection: object): void {
-    this.#connections.delete(connection as Connection)
-    if (this.#connections.size === 0) this.#onEmpty?.()
-  }
-
-  settle(failed: readonly Failure[]): Promise<void> {
-    return settleFailures(failed, this.spec.onError, this.#hooks, this.#bury)
-  }
-
-  lost(client: Client, count: number): void {
-    this.spec.counters.repliesLost += count
-    this.surroundings.events.emit('reply.lost', { client, count })
+    return this.#drained ? this.#refuse(socket, remote, 'drained', STOPPING) : this.#admit(socket)
   }
 
   /** Reads no more and finishes what has arrived. Resolves when every connection has ended. */
   drain(): Promise<void> {
-    this.#draining = true
+    this.#drained ??= Promise.withResolvers()
     for (const raw of this.#handshakes) raw.destroy()
     for (const connection of this.#connections) connection.finish('drained')
-    if (this.#connections.size === 0) return Promise.resolve()
-    return new Promise((resolve) => {
-      this.#onEmpty = resolve
-    })
+    if (this.#connections.size === 0) this.#drained.resolve()
+    return this.#drained.promise
   }
 
   /** Ends every connection at once. */
@@ -108,9 +103,35 @@ export class Endpoint implements Host {
     for (const connection of this.#connections) connection.terminate('drain_deadline')
   }
 
+  #hostOf(spec: ListenSpec | ConnectSpec): Host {
+    const { surroundings } = this
+    const { counters } = spec
+    return {
+      spec,
+      surroundings,
+      deadlines: this.#deadlines,
+      current: () => this.#spec,
+      closed: (client, reason, detail) => {
+        this.#open--
+        this.#directory.remove(client)
+        countReason(counters.closed, reason)
+        surroundings.events.emit('connection.closed', { client, reason, detail })
+      },
+      ended: (connection) => {
+        this.#connections.delete(connection as Connection)
+        if (this.#connections.size === 0) this.#drained?.resolve()
+      },
+      settle: (failed, onError) => settleFailures(failed, onError, this.#hooks, this.#bury),
+      lost: (client, count) => {
+        counters.repliesLost += count
+        surroundings.events.emit('reply.lost', { client, count })
+      },
+    }
+  }
+
   #admit(socket: Socket): Connection {
     const client = this.#describe(socket)
-    const connection = new Connection(socket, client, this)
+    const connection = new Connection(socket, client, this.#host)
     this.#open++
     this.#connections.add(connection)
     this.#directory.add(client, connection, this.spec.codec)
@@ -131,7 +152,8 @@ export class Endpoint implements Host {
   #describe({ remote, local, tls }: Socket): Client {
     const now = this.surroundings.clock.now()
     return {
-      id: `${this.spec.name}-${++this.#count}`,
+      // The counters outlive the endpoint, so that one which comes back with a reload uses no number twice.
+      id: `${this.spec.name}-${this.spec.counters.opened + 1}`,
       endpoint: this.spec.name,
       ip: remote.ip,
       port: remote.port,
@@ -150,29 +172,57 @@ export class Endpoint implements Host {
   }
 }
 
-/**
- * Binds every address of a `listen:` entry. When one cannot be bound, none is.
- * @throws SluiceError one sentence that says what to do
- */
-export async function openListeners(endpoint: Endpoint, spec: ListenSpec): Promise<readonly Listener[]> {
-  const { events } = endpoint.surroundings
-  const listeners: Listener[] = []
-  try {
-    for (const address of spec.addresses) {
-      // Several addresses with port 0 shall share the port that the first one was given.
-      const port = address.port === 0 && listeners.length > 0 ? listeners[0]!.address.port : address.port
-      const options = port === undefined ? address : { ...address, port }
-      listeners.push(await spec.transport.listen(options, (socket) => void endpoint.accept(socket)))
+/** An address that is bound, and the endpoint that it leads to: a reload may change that while it stays bound. */
+export class Entrance {
+  /** As they are configured; the real address may have another port. */
+  readonly options: ListenOptions
+  #listener: Listener | undefined = undefined
+  #endpoint: Endpoint | undefined = undefined
+  /** Came while it was not yet known whether all other addresses can be bound too. */
+  readonly #early: Socket[] = []
+
+  constructor(options: ListenOptions) {
+    this.options = options
+  }
+
+  get address(): Address {
+    return this.#listener!.address
+  }
+
+  /**
+   * Binds the address. Who comes waits until it is known where it leads.
+   * @param port in the place of port 0: several addresses of an endpoint share the port that the first was given
+   * @throws SluiceError one sentence that says what to do
+   */
+  async open({ name, transport }: ListenSpec, port = this.options.port): Promise<void> {
+    const options = { ...this.options, name, ...(port !== undefined && { port }) }
+    try {
+      this.#listener = await transport.listen(options, (socket) => {
+        if (this.#endpoint === undefined) this.#early.push(socket)
+        else void this.#endpoint.accept(socket)
+      })
+    } catch (thrown) {
+      const { code, message, hint } = toSluiceError(thrown, 'internal')
+      throw new SluiceError(code, `${name}: ${message}`, { cause: thrown, ...(hint !== undefined && { hint }) })
     }
-  } catch (thrown) {
-    await Promise.all(listeners.map((listener) => listener.close()))
-    const { code, message, hint } = toSluiceError(thrown, 'internal')
-    throw new SluiceError(code, `${spec.name}: ${message}`, { cause: thrown, ...(hint !== undefined && { hint }) })
   }
-  for (const { address } of listeners) {
-    events.emit('listener.opened', { endpoint: spec.name, address, tls: spec.tls !== undefined })
+
+  leadTo(endpoint: Endpoint): void {
+    if (this.#endpoint === endpoint) return
+    this.#endpoint = endpoint
+    const { spec, surroundings } = endpoint
+    const { address } = this
+    surroundings.events.emit('listener.opened', { endpoint: spec.name, address, tls: spec.tls !== undefined })
+    for (const socket of this.#early.splice(0)) void endpoint.accept(socket)
   }
-  return listeners
+
+  async close(): Promise<void> {
+    for (const socket of this.#early.splice(0)) socket.destroy()
+    await this.#listener!.close()
+    const { address } = this
+    const endpoint = this.#endpoint
+    endpoint?.surroundings.events.emit('listener.closed', { endpoint: endpoint.spec.name, address })
+  }
 }
 
 const STOPPING = 'the server is stopping'

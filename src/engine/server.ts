@@ -1,80 +1,116 @@
-import type { Address, Clients } from '../contracts/client.ts'
+import type { Address } from '../contracts/client.ts'
 import type { Observed, ObservedEndpoint } from '../contracts/counters.ts'
 import { SluiceError } from '../contracts/errors.ts'
-import type { Listener, Socket } from '../contracts/transport.ts'
+import { isSameAddress, type Socket } from '../contracts/transport.ts'
+import { endedOrLate, whenAborted } from '../util/late.ts'
 import { Dialer } from './dialer.ts'
 import type { Directory } from './directory.ts'
-import { Endpoint, openListeners } from './endpoint.ts'
+import { Endpoint, Entrance } from './endpoint.ts'
 import type { ConnectSpec, ListenSpec, Surroundings } from './spec.ts'
+
+type Spec = ListenSpec | ConnectSpec
 
 /** Where a server is in its life; it goes through these in order, once. */
 export type ServerState = 'new' | 'starting' | 'running' | 'draining' | 'stopped'
 
 /**
- * All endpoints together: start, drain, stop.
+ * All endpoints together: start, reload, drain, stop.
  *
  * ```
- *   start: bind every address, then dial        a failed bind undoes the others
- *   drain: unbind ─▶ stop dialling and polling ─▶ stop reading ─▶ finish what has arrived ─▶ close
+ *   start:  bind every address ─▶ switch        a failed bind undoes the others
+ *   reload: bind what is new ─▶ switch ─▶ unbind what is gone, drain its connections
+ *   switch: every address leads to its endpoint, every endpoint has its new spec, new ones dial; in one go
+ *   drain:  unbind ─▶ stop dialling and polling ─▶ stop reading ─▶ finish what has arrived ─▶ close
  *                                                    └── when it is late: end what is left
  * ```
  */
 export class Engine implements Pick<Observed, 'endpoints'> {
   state: ServerState = 'new'
-  readonly clients: Clients
   readonly #surroundings: Surroundings
-  readonly #endpoints: readonly { readonly endpoint: Endpoint; readonly spec: ListenSpec | ConnectSpec }[]
-  readonly #listeners = new Map<string, readonly Listener[]>()
-  readonly #dialers: Dialer[] = []
+  readonly #directory: Directory
+  readonly #endpoints = new Map<string, Endpoint>()
+  /** Taken away by a reload, and not yet at the end of their work. */
+  readonly #leaving = new Set<Endpoint>()
+  /** What is bound, and the name of the endpoint that it leads to. */
+  #entrances: ReadonlyMap<Entrance, string> = new Map()
+  readonly #dialers = new Map<Endpoint, Dialer>()
 
-  constructor(specs: readonly (ListenSpec | ConnectSpec)[], surroundings: Surroundings, directory: Directory) {
-    this.clients = directory
+  constructor(surroundings: Surroundings, directory: Directory) {
     this.#surroundings = surroundings
-    this.#endpoints = specs.map((spec) => ({ endpoint: new Endpoint(spec, surroundings, directory), spec }))
+    this.#directory = directory
   }
 
   get endpoints(): readonly ObservedEndpoint[] {
-    return this.#endpoints.map(({ endpoint, spec }) => ({
-      name: spec.name,
-      kind: spec.kind,
-      counters: spec.counters,
-      connections: endpoint.open,
-    }))
+    // One that left and one that came back under its name count together.
+    const named = Map.groupBy(this.#all, ({ spec }) => spec.name)
+    return Array.from(named.values(), (group) => {
+      const { name, kind, counters } = group[0]!.spec
+      return { name, kind, counters, connections: group.reduce((sum, { open }) => sum + open, 0) }
+    })
   }
 
   /** The real addresses of a `listen:` endpoint: port 0 has become a port. */
   addresses(name: string): readonly Address[] {
-    return (this.#listeners.get(name) ?? []).map(({ address }) => address)
+    return Array.from(this.#entrances)
+      .filter(([, endpoint]) => endpoint === name)
+      .map(([{ address }]) => address)
   }
 
   /** @throws SluiceError when an address cannot be bound; nothing is then left open */
-  async start(): Promise<void> {
+  async start(specs: readonly Spec[]): Promise<void> {
     this.state = 'starting'
     try {
-      for (const { endpoint, spec } of this.#endpoints) {
-        if (spec.kind === 'listen') this.#listeners.set(spec.name, await openListeners(endpoint, spec))
-      }
+      await this.reload(specs, 0)
     } catch (thrown) {
-      await this.#unbind()
-      const ended = Promise.all(this.#endpoints.map(({ endpoint }) => endpoint.drain()))
-      for (const { endpoint } of this.#endpoints) endpoint.terminate()
-      await endedOrLate(ended, AbortSignal.timeout(GRACE_MS))
       this.state = 'stopped'
       throw thrown
     }
-    for (const { endpoint, spec } of this.#endpoints) {
-      if (spec.kind === 'connect') this.#dialers.push(new Dialer(endpoint, spec))
-    }
-    for (const dialer of this.#dialers) dialer.start()
     this.state = 'running'
     this.#surroundings.events.emit('server.started', {})
   }
 
+  /**
+   * Takes other specs while it runs. Endpoints of the same name and kind keep their connections, addresses that stay the
+   * same are not unbound, and runs in flight end where they began.
+   * @param deadlineMs what connections of endpoints that are gone may take to finish
+   * @returns resolves after the switch; `released` does when nothing old is in use any more
+   * @throws SluiceError when an address cannot be bound, or the server is stopping; nothing has changed then
+   */
+  async reload(specs: readonly Spec[], deadlineMs: number): Promise<{ readonly released: Promise<unknown> }> {
+    const bound = new Map<Entrance, string>()
+    const opened: Entrance[] = []
+    try {
+      for (const spec of specs) {
+        if (spec.kind === 'connect') continue
+        let first: Entrance | undefined
+        for (const options of spec.addresses) {
+          // A port that the system chose belongs to the endpoint that asked for it.
+          const stays = ([one, name]: readonly [Entrance, string]) =>
+            isSameAddress(one.options, options) && (options.port !== 0 || name === spec.name)
+          let entrance = Array.from(this.#entrances).find(stays)?.[0]
+          if (entrance === undefined) {
+            entrance = new Entrance(options)
+            await entrance.open(spec, (options.port === 0 && first?.address.port) || options.port)
+            opened.push(entrance)
+          }
+          first ??= entrance
+          bound.set(entrance, spec.name)
+        }
+      }
+      if (this.state !== 'starting' && this.state !== 'running')
+        throw new SluiceError('internal', 'the server is stopping')
+    } catch (thrown) {
+      await this.#unbind(opened)
+      throw thrown
+    }
+    return { released: this.#switch(specs, bound, deadlineMs) }
+  }
+
   /** Takes a socket that the caller has accepted himself. */
   async handle(socket: Socket, name: string): Promise<void> {
-    const found = this.#endpoints.find(({ spec }) => spec.name === name)
-    if (found === undefined) throw new SluiceError('internal', `there is no endpoint "${name}"`)
-    await found.endpoint.accept(socket)
+    const endpoint = this.#endpoints.get(name)
+    if (endpoint === undefined) throw new SluiceError('internal', `there is no endpoint "${name}"`)
+    await endpoint.accept(socket)
   }
 
   /**
@@ -84,50 +120,62 @@ export class Engine implements Pick<Observed, 'endpoints'> {
    */
   async drain(deadlineMs: number, late: AbortSignal): Promise<void> {
     this.state = 'draining'
-    const { events } = this.#surroundings
-    events.emit('server.draining', { deadlineMs })
-    const unbound = this.#unbind()
-    for (const dialer of this.#dialers) dialer.stop()
-    const ended = Promise.all(this.#endpoints.map(({ endpoint }) => endpoint.drain()))
+    this.#surroundings.events.emit('server.draining', { deadlineMs })
+    const unbound = this.#unbind(Array.from(this.#entrances.keys()))
+    this.#entrances = new Map()
+    for (const dialer of this.#dialers.values()) dialer.stop()
+    const all = this.#all
+    const ended = Promise.all(all.map((endpoint) => endpoint.drain()))
     whenAborted(late, () => {
-      for (const { endpoint } of this.#endpoints) endpoint.terminate()
+      for (const endpoint of all) endpoint.terminate()
     })
     await endedOrLate(ended, late)
     await unbound
     this.state = 'stopped'
-    events.emit('server.stopped', {})
+    this.#surroundings.events.emit('server.stopped', {})
   }
 
-  async #unbind(): Promise<void> {
-    for (const [endpoint, listeners] of this.#listeners) {
-      await Promise.all(listeners.map((listener) => listener.close()))
-      for (const { address } of listeners) this.#surroundings.events.emit('listener.closed', { endpoint, address })
-    }
-    this.#listeners.clear()
+  get #all(): readonly Endpoint[] {
+    return [...this.#endpoints.values(), ...this.#leaving]
   }
-}
 
-/** Milliseconds that work may still take after it was told that it is late. */
-const GRACE_MS = 1000
-
-/** Waits for work, but not much longer than until it is late: a destination that never answers must not hold us. */
-export function endedOrLate(work: Promise<unknown>, late: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let timer: NodeJS.Timeout | undefined
-    const forget = whenAborted(late, () => {
-      timer = setTimeout(resolve, GRACE_MS)
-    })
-    const settled = () => {
-      forget()
-      clearTimeout(timer)
+  #switch(specs: readonly Spec[], entrances: ReadonlyMap<Entrance, string>, deadlineMs: number): Promise<unknown> {
+    const released: Promise<unknown>[] = []
+    const before = new Map(this.#endpoints)
+    this.#endpoints.clear()
+    for (const spec of specs) {
+      const old = before.get(spec.name)
+      const stays = old?.spec.kind === spec.kind
+      const endpoint = stays ? old : new Endpoint(spec, this.#surroundings, this.#directory)
+      this.#endpoints.set(spec.name, endpoint)
+      if (stays) {
+        before.delete(spec.name)
+        released.push(endpoint.replace(spec))
+      }
+      if (spec.kind === 'listen') continue
+      const dialer = this.#dialers.get(endpoint)
+      if (dialer === undefined) this.#dialers.set(endpoint, Dialer.start(endpoint, spec))
+      else dialer.replace(spec)
     }
-    work.finally(settled).then(() => resolve(), reject)
-  })
-}
+    const gone = Array.from(this.#entrances.keys()).filter((entrance) => !entrances.has(entrance))
+    this.#entrances = entrances
+    for (const [entrance, name] of entrances) entrance.leadTo(this.#endpoints.get(name)!)
+    released.push(this.#unbind(gone), ...Array.from(before.values(), (endpoint) => this.#leave(endpoint, deadlineMs)))
+    return Promise.all(released)
+  }
 
-/** Acts when the signal is aborted, at once if it is already. @returns what takes the wish back */
-function whenAborted(signal: AbortSignal, act: () => void): () => void {
-  if (signal.aborted) act()
-  else signal.addEventListener('abort', act, { once: true })
-  return () => signal.removeEventListener('abort', act)
+  /** Drains an endpoint that a reload has taken away. */
+  async #leave(endpoint: Endpoint, deadlineMs: number): Promise<void> {
+    this.#leaving.add(endpoint)
+    this.#dialers.get(endpoint)?.stop()
+    this.#dialers.delete(endpoint)
+    const timer = setTimeout(() => endpoint.terminate(), deadlineMs).unref()
+    await endpoint.drain()
+    clearTimeout(timer)
+    this.#leaving.delete(endpoint)
+  }
+
+  async #unbind(entrances: readonly Entrance[]): Promise<void> {
+    await Promise.all(entrances.map((entrance) => entrance.close()))
+  }
 }

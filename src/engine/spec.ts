@@ -78,7 +78,10 @@ export interface Surroundings {
 
 /** What a connection needs of its endpoint. */
 export interface Host {
+  /** What the connection was opened with: it keeps this framing, this format and these limits for its life. */
   readonly spec: EndpointSpec
+  /** What the next run takes its dataflows from: a reload changes it. */
+  current(): EndpointSpec
   readonly surroundings: Surroundings
   readonly deadlines: Deadlines
   /** The socket has closed; work may be left. */
@@ -86,7 +89,7 @@ export interface Host {
   /** Nothing of a connection is left to do. */
   ended(connection: object): void
   /** Takes care of what failed in a run: `onError`, else dead letters. Never rejects. */
-  settle(failed: readonly Failure[]): Promise<void>
+  settle(failed: readonly Failure[], onError: Dataflow | undefined): Promise<void>
   /** Answers could not be sent because their client has gone. */
   lost(client: Client, count: number): void
 }

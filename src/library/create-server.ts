@@ -1,7 +1,9 @@
+import { ConfigError } from '../config/config-error.ts'
 import { configOfValue } from '../config/loaded.ts'
 import { type Plan, planConfig } from '../config/plan.ts'
-import { formatProblems, type Problem } from '../config/problems.ts'
-import { createServerFromPlan, type Server } from '../config/server.ts'
+import type { PlannedServer } from '../config/planned-server.ts'
+import type { CountersByName } from '../config/planner.ts'
+import { createServerFromPlan } from '../config/server.ts'
 import { createRegistry } from '../registry/builtins.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Config } from './config.ts'
@@ -17,16 +19,8 @@ export interface ServerOptions {
   readonly baseDir?: string
 }
 
-/** A configuration has mistakes. The message lists all of them. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError'
-  readonly problems: readonly Problem[]
-
-  constructor(problems: readonly Problem[]) {
-    super(`the configuration is wrong:\n${formatProblems(problems)}`)
-    this.problems = problems
-  }
-}
+/** A server of a configuration that is a value. */
+export type Server = PlannedServer<Config>
 
 /**
  * Makes a server of a configuration: the same checks and the same engine as for YAML. Nothing is opened before
@@ -35,16 +29,18 @@ export class ConfigError extends Error {
  */
 export function createServer(config: Config, options: ServerOptions = {}): Server {
   const { signal } = options
-  const server = createServerFromPlan(planOf(config, options))
+  const server = createServerFromPlan(planOf(config, options), {}, (next: Config, counters) =>
+    planOf(next, options, counters),
+  )
   if (signal?.aborted) void server.stop()
   signal?.addEventListener('abort', () => void server.stop(), { once: true })
   return server
 }
 
 /** Plans a configuration that is a value. @throws ConfigError */
-export function planOf(config: Config, { registry, env, baseDir }: ServerOptions): Plan {
+export function planOf(config: Config, { registry, env, baseDir }: ServerOptions, counters?: CountersByName): Plan {
   const loaded = configOfValue(config, baseDir ?? '.')
-  const { plan, problems } = planConfig(loaded, registry ?? createRegistry(), env ?? process.env)
+  const { plan, problems } = planConfig(loaded, registry ?? createRegistry(), env ?? process.env, counters)
   if (plan === undefined) throw new ConfigError(problems)
   return plan
 }

@@ -1,7 +1,7 @@
 import { type Client, formatAddress } from '../contracts/client.ts'
 import type { WhenFull } from '../contracts/delivery.ts'
 import { type CloseReason, closeReasons, failures, type SluiceError } from '../contracts/errors.ts'
-import type { EventMap, EventName, LogLevel } from '../contracts/events.ts'
+import type { EventMap, EventName, LogLevel, ReloadReport } from '../contracts/events.ts'
 import type { Message } from '../contracts/message.ts'
 import { formatBytes } from '../util/escapes.ts'
 import { formatDuration } from '../util/units.ts'
@@ -27,11 +27,32 @@ export interface RecordContext {
   dialled(endpoint: string): boolean
 }
 
-/** How each event reads in the log; undefined for one that leaves no line. */
+/** How each event reads in the log: a line, several, or none. */
 export const logRecords: {
-  readonly [Name in EventName]: (event: EventMap[Name], context: RecordContext) => LogRecord | undefined
+  readonly [Name in EventName]: (
+    event: EventMap[Name],
+    context: RecordContext,
+  ) => LogRecord | readonly LogRecord[] | undefined
 } = {
   'server.started': () => info('the server has started', {}),
+  'server.reloaded': ({ restart, ...changes }) => [
+    info(`the configuration was reloaded: ${changesInWords(changes)}`, {
+      added: listed(changes.added),
+      removed: listed(changes.removed),
+      changed: listed(changes.changed),
+    }),
+    ...restart.map(
+      (setting): LogRecord => ({
+        level: 'warn',
+        text: `${setting} stays as it was until the program is started again`,
+        fields: { setting },
+      }),
+    ),
+  ],
+  'server.reloadFailed': ({ reason, hint, mistakes }) => [
+    { level: 'error', text: `not reloaded, and nothing has changed: ${reason}`, fields: { hint } },
+    ...mistakes.map((text): LogRecord => ({ level: 'error', text, fields: {} })),
+  ],
   'server.draining': ({ deadlineMs }) => info('the server is stopping', { deadlineMs }),
   'server.stopped': () => info('the server has stopped', {}),
 
@@ -144,6 +165,12 @@ export const logRecords: {
   }),
 }
 
+/** What a reload did, for people: `added a; changed b, c; unchanged d`. */
+export function changesInWords(changes: Omit<ReloadReport, 'restart'>): string {
+  const words = Object.entries(changes).filter(([, names]) => names.length > 0)
+  return words.map(([what, names]) => `${what} ${names.join(', ')}`).join('; ')
+}
+
 const WHEN_FULL = {
   wait: 'its senders are held back',
   drop: 'messages are dropped and counted',
@@ -157,6 +184,10 @@ const EXPECTED: ReadonlySet<CloseReason> = new Set([
   'closed_by_api',
   'drained',
 ] satisfies CloseReason[])
+
+function listed(names: readonly string[]): string | undefined {
+  return names.length === 0 ? undefined : names.join(', ')
+}
 
 function info(text: string, fields: LogRecord['fields']): LogRecord {
   return { level: 'info', text, fields }

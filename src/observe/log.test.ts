@@ -74,6 +74,25 @@ describe('json', () => {
     })
   })
 
+  it('a reload leaves a line, and one for each setting that needs a restart, or for each mistake', () => {
+    const { events, lines } = attach()
+    events.emit('server.reloaded', {
+      added: ['a'],
+      removed: [],
+      changed: ['b', 'c'],
+      unchanged: ['d'],
+      restart: ['admin'],
+    })
+    const mistakes = ['sluice.yaml:2:3 KEY_UNKNOWN there is no portt', 'sluice.yaml:3:3 KEY_MISSING x is missing']
+    events.emit('server.reloadFailed', { reason: 'the configuration is wrong', mistakes })
+    expect(lines()).toMatchObject([
+      { level: 'info', text: 'the configuration was reloaded: added a; changed b, c; unchanged d', changed: 'b, c' },
+      { level: 'warn', text: 'admin stays as it was until the program is started again', setting: 'admin' },
+      { level: 'error', text: 'not reloaded, and nothing has changed: the configuration is wrong' },
+      ...mistakes.map((text) => ({ level: 'error', event: 'server.reloadFailed', text })),
+    ])
+  })
+
   it('a close that has a cure gives it', () => {
     const { events, lines } = attach()
     events.emit('connection.closed', { client, reason: 'frame_error', detail: 'too long', hint: 'Raise the limit.' })
@@ -81,7 +100,7 @@ describe('json', () => {
   })
 
   it('of an endpoint that dials, the other side is no client', () => {
-    const { events, lines } = attach({ dialled: ['scales'] })
+    const { events, lines } = attach({ dialled: (endpoint) => endpoint === 'scales' })
     const remote = { ip: '10.0.0.7', port: 4001 }
     const hint = 'Give the certificate of its authority as tls.ca.'
     events.emit('connection.refused', { endpoint: 'scales', remote, reason: 'tls_failed', detail: 'unknown CA', hint })

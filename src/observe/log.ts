@@ -12,8 +12,8 @@ export interface LogOptions {
   readonly color?: boolean
   /** Endpoints whose bytes must not appear: neither frames nor error messages, which may quote them. */
   readonly redact?: readonly string[]
-  /** Endpoints under `connect:`, which open their connections themselves. */
-  readonly dialled?: readonly string[]
+  /** Whether an endpoint stands under `connect:` and so opens its connections itself. */
+  readonly dialled?: (endpoint: string) => boolean
   /**
    * Where lines go; default: standard error, so that standard output stays free for data. There, lines are written in the
    * background: a reader that stands still loses what exceeds 1 MiB instead of holding the server.
@@ -52,18 +52,18 @@ export function attachLog(events: Pick<Events, 'on'>, options: LogOptions): Log 
     )
   })
   const redacted = new Set(options.redact)
-  const dialled = new Set(options.dialled)
   const context: RecordContext = {
     now: Date.now,
     redacted: (endpoint) => redacted.has(endpoint),
-    dialled: (endpoint) => dialled.has(endpoint),
+    dialled: options.dialled ?? (() => false),
   }
 
   const subscribe = <Name extends EventName>(name: Name) =>
     events.on(name, (event: EventMap[Name]) => {
-      const record = logRecords[name](event, context)
-      if (record === undefined || !logger.isLevelEnabled(record.level)) return
-      if (record.kind === undefined || repeats.admit(record.kind)) write(record, name)
+      for (const record of [logRecords[name](event, context) ?? []].flat()) {
+        if (!logger.isLevelEnabled(record.level)) continue
+        if (record.kind === undefined || repeats.admit(record.kind)) write(record, name)
+      }
     })
   const unsubscribe = (Object.keys(logRecords) as EventName[]).map(subscribe)
 

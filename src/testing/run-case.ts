@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Plan, StepPlan } from '../config/plan.ts'
-import { createServerFromPlan, type Server } from '../config/server.ts'
+import type { PlannedServer } from '../config/planned-server.ts'
+import { createServerFromPlan } from '../config/server.ts'
 import { nestedIn } from '../config/step-words.ts'
 import { contentText } from '../contracts/codec.ts'
 import { SluiceError } from '../contracts/errors.ts'
@@ -137,7 +138,7 @@ function standIn(
   }
 }
 
-function dial(plan: Plan, server: Server, transport: Transport): Promise<Socket> {
+function dial(plan: Plan, server: PlannedServer, transport: Transport): Promise<Socket> {
   const endpoint = plan.endpoints[0]!
   if (endpoint.kind !== 'listen') throw new Error('only a listening endpoint can be dialled')
   const { path } = endpoint.addresses[0]!

@@ -2,6 +2,7 @@ import { lstat, unlink } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import type { Address } from '../contracts/client.ts'
 import type { DialOptions, Listener, ListenOptions, Socket, Transport } from '../contracts/transport.ts'
+import { type InheritedSocket, InheritedSockets } from './inherited.ts'
 import { SocketAdapter } from './net-socket.ts'
 import { dialError, listenError, timeoutError } from './socket-errors.ts'
 
@@ -11,9 +12,24 @@ import { dialError, listenError, timeoutError } from './socket-errors.ts'
  * Without a host it listens on all addresses, IPv4 and IPv6 where there is IPv6. The file of a Unix socket that nobody
  * listens on any more is replaced; it is removed when the listener closes. A `dial` that is aborted rejects with the
  * signal's reason.
+ * @param inherited listening sockets that the program was started with: they are used in the place of new ones
  */
-export function createTcp(): Transport {
-  return { listen, dial }
+export function createTcp(inherited: InheritedSockets = new InheritedSockets([])): Transport {
+  return {
+    listen: (options, onSocket) => {
+      const given = inherited.take(options)
+      return given === undefined ? listen(options, onSocket) : adopt(given, options, onSocket)
+    },
+    dial,
+  }
+}
+
+async function adopt(given: InheritedSocket, options: ListenOptions, onSocket: (socket: Socket) => void) {
+  try {
+    return await bind(options, onSocket, given)
+  } catch (error) {
+    throw listenError(error, options)
+  }
 }
 
 async function listen(options: ListenOptions, onSocket: (socket: Socket) => void): Promise<Listener> {
@@ -32,8 +48,10 @@ async function listen(options: ListenOptions, onSocket: (socket: Socket) => void
   }
 }
 
-function bind(options: ListenOptions, onSocket: (socket: Socket) => void): Promise<Listener> {
-  const { path, socket = {} } = options
+/** @param given is bound already; then only this is asked for what it is bound to */
+function bind(options: ListenOptions, onSocket: (socket: Socket) => void, given?: InheritedSocket): Promise<Listener> {
+  const { socket = {}, backlog = BACKLOG } = options
+  const path = given?.address?.port === 0 ? given.address.ip : options.path
   const { promise, resolve, reject } = Promise.withResolvers<Listener>()
   const server = createServer(
     {
@@ -45,12 +63,12 @@ function bind(options: ListenOptions, onSocket: (socket: Socket) => void): Promi
     (stream) => onSocket(new SocketAdapter(stream, path)),
   )
   server.once('error', reject)
-  server.listen(target(options), () => {
+  server.listen(given === undefined ? target(options) : { fd: given.fd, backlog }, () => {
     server.off('error', reject)
     // From here on errors are failed accepts; Node goes on accepting. A lack of file descriptors is not among them: libuv
     // closes such a connection at once and tells nobody.
     server.on('error', () => {})
-    resolve({ address: addressOf(server), close: () => close(server) })
+    resolve({ address: given?.address ?? addressOf(server), close: () => close(server) })
   })
   return promise
 }

@@ -172,10 +172,10 @@ listen:
     expect(stderr).not.toContain('    at ')
   })
 
-  it('needs a unit for --drain', async () => {
-    const { code, stderr } = await runSluice(['run', '--drain', '5', exampleFile('echo')])
+  it('needs a unit for --drain-timeout', async () => {
+    const { code, stderr } = await runSluice(['run', '--drain-timeout', '5', exampleFile('echo')])
     expect(code).toBe(2)
-    expect(stderr).toContain("option '--drain' needs a time with a unit")
+    expect(stderr).toContain("option '--drain-timeout' needs a time with a unit")
   })
 })
 

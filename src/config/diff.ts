@@ -1,0 +1,113 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { DeliveryOptions } from '../contracts/delivery.ts'
+import { SluiceError } from '../contracts/errors.ts'
+import type { ReloadReport } from '../contracts/events.ts'
+import { isSameAddress, type ListenOptions } from '../contracts/transport.ts'
+import { overlap } from './addresses.ts'
+import type { EndpointPlan, Plan, StepPlan } from './planned.ts'
+import { nestedIn } from './step-words.ts'
+
+/** Says what another configuration would change. */
+export function diffPlans(before: Plan, next: Plan): ReloadReport {
+  const old = new Map(before.endpoints.map((endpoint) => [endpoint.name, endpoint]))
+  const names = new Set(next.endpoints.map(({ name }) => name))
+  const [kept, added] = split(next.endpoints, ({ name }) => old.has(name))
+  const [unchanged, changed] = split(kept, (plan) => isDeepStrictEqual(plan.written, old.get(plan.name)!.written))
+  return {
+    added: namesOf(added),
+    removed: namesOf(before.endpoints.filter(({ name }) => !names.has(name))),
+    changed: namesOf(changed),
+    unchanged: namesOf(unchanged),
+    restart: [...SETTINGS.filter((key) => !isDeepStrictEqual(before[key], next[key])), ...boundOtherwise(before, next)],
+  }
+}
+
+/**
+ * A reload binds what is new before it unbinds what is old, so that nobody is refused.
+ * @throws SluiceError `address_in_use` when the two cannot be bound at the same time
+ */
+export function requireFreeAddresses(before: Plan, next: Plan): void {
+  const bound = addressesOf(before)
+  for (const { name, address } of addressesOf(next)) {
+    if (bound.some((old) => isSameAddress(old.address, address))) continue
+    const taken = bound.find((old) => overlap(old.address, address))
+    if (taken === undefined) continue
+    const message = `${name}: ${inWords(address)} and ${inWords(taken.address)}, where ${taken.name} listens now, exclude each other`
+    throw new SluiceError('address_in_use', message, {
+      hint: 'Restart the server for this change, or reload once without the old address and then with the new one.',
+    })
+  }
+}
+
+/**
+ * What is on disk belongs to one step. Were the old and the new one open side by side, both would deliver it.
+ * @throws SluiceError when a step of either plan has a disk buffer
+ */
+export function requireNoDiskBuffers(before: Plan, next: Plan): void {
+  const step = [...stepsOf(before), ...stepsOf(next)].find(
+    ({ definition, options }) => definition.kind === 'sink' && (options as DeliveryOptions).buffer?.kind === 'disk',
+  )
+  if (step === undefined) return
+  throw new SluiceError('storage_failed', `${step.id} has a buffer on disk, which a reload cannot hand over yet`, {
+    hint: 'Restart the server instead: what is in the buffer stays there and is delivered afterwards.',
+  })
+}
+
+/** The plan that describes the server after a reload: the new one, but for what needs a restart. */
+export function afterReload(before: Plan, next: Plan): Plan {
+  const bound = addressesOf(before)
+  const endpoints = next.endpoints.map((endpoint): EndpointPlan => {
+    if (endpoint.kind === 'connect') return endpoint
+    const addresses = endpoint.addresses.map(
+      (address) => bound.find((old) => isSameAddress(old.address, address))?.address ?? address,
+    )
+    return { ...endpoint, addresses }
+  })
+  return { ...next, endpoints, admin: before.admin, log: before.log, data: before.data }
+}
+
+/** Settings of the whole program, which are used when it starts. */
+const SETTINGS = ['admin', 'log', 'data'] as const
+
+/** All steps, also those that stand inside others. */
+function stepsOf({ endpoints }: Plan): StepPlan[] {
+  const within = (step: StepPlan): StepPlan[] => [
+    step,
+    ...[...(step.otherwise ?? []), ...(step.onError ?? [])].flatMap(within),
+    ...nestedIn(step.options).flatMap(({ steps }) => steps.flatMap(within)),
+  ]
+  return endpoints.flatMap(({ dataflow = [], onConnect = [], onDisconnect = [], onError = [] }) =>
+    [...dataflow, ...onConnect, ...onDisconnect, ...onError].flatMap(within),
+  )
+}
+
+/** Options of listening sockets are given to them when they are bound. */
+function boundOtherwise(before: Plan, next: Plan): string[] {
+  const bound = addressesOf(before)
+  const differing = addressesOf(next).flatMap(({ name, address }) => {
+    const old = bound.find((one) => isSameAddress(one.address, address))?.address ?? address
+    const given = (options: ListenOptions) => ({ backlog: options.backlog, ...options.socket })
+    return Object.entries(given(address))
+      .filter(([key, value]) => value !== given(old)[key as 'backlog'])
+      .map(([key]) => `listen.${name}.${key}`)
+  })
+  return Array.from(new Set(differing))
+}
+
+function addressesOf({ endpoints }: Plan): { readonly name: string; readonly address: ListenOptions }[] {
+  return endpoints.flatMap((endpoint) =>
+    endpoint.kind === 'listen' ? endpoint.addresses.map((address) => ({ name: endpoint.name, address })) : [],
+  )
+}
+
+function inWords({ host = '*', port, path }: ListenOptions): string {
+  return path ?? `${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+function split<T>(items: readonly T[], test: (item: T) => boolean): [T[], T[]] {
+  return [items.filter(test), items.filter((item) => !test(item))]
+}
+
+function namesOf(endpoints: readonly EndpointPlan[]): string[] {
+  return endpoints.map(({ name }) => name)
+}

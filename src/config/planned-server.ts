@@ -1,0 +1,70 @@
+import type { Address, Clients } from '../contracts/client.ts'
+import type { Clock } from '../contracts/clock.ts'
+import type { DeadLetters } from '../contracts/context.ts'
+import type { Observed } from '../contracts/counters.ts'
+import type { Events, ReloadReport } from '../contracts/events.ts'
+import type { Sink } from '../contracts/sink.ts'
+import type { Transport } from '../contracts/transport.ts'
+import type { ServerState } from '../engine/server.ts'
+import type { InheritedSockets } from '../transports/inherited.ts'
+import type { NetSocket } from '../transports/net-socket.ts'
+import type { Plan, StepPlan } from './plan.ts'
+import type { CountersByName } from './planner.ts'
+
+/**
+ * A server made from a plan: what `createServer` gives, and what `sluice run` runs.
+ * @typeParam Source what a reload is given
+ */
+export interface PlannedServer<Source = never> extends AsyncDisposable, Observed {
+  readonly state: ServerState
+  /** Who is connected; send to them or close them. */
+  readonly clients: Clients
+  /** Everything that happens, typed. */
+  readonly events: Pick<Events, 'on'>
+  /**
+   * Creates the parts, binds every address, then dials.
+   * @throws SluiceError one sentence that says what to do; nothing is then left open
+   */
+  start(): Promise<void>
+  /**
+   * Takes another configuration while it runs: everything is checked and created first, then all of it is in force at
+   * once. Connections stay, but for those of endpoints that are gone, which are drained; nobody is refused. A run that has
+   * begun ends in the old dataflow. Framing, format, limits and TLS are for new connections.
+   *
+   * Two reloads at once are done one after the other.
+   * @returns what has changed, and what needs a restart
+   * @throws ConfigError for mistakes, SluiceError for what cannot be opened; nothing has changed then
+   */
+  reload(source: Source): Promise<ReloadReport>
+  /**
+   * Drains and stops: no new connections, what has arrived is finished and answered, then everything is closed. May be
+   * called again to bring the deadline nearer.
+   * @param options.deadline milliseconds after which what is left is ended; 0 ends it at once; default 15,000
+   */
+  stop(options?: { readonly deadline?: number }): Promise<void>
+  /** The first address of a `listen:` endpoint, with its real port. Undefined while it does not listen. */
+  address(endpoint: string): Address | undefined
+  addresses(endpoint: string): readonly Address[]
+  /**
+   * Serves a socket that you have accepted yourself. It then belongs to the server.
+   * @param endpoint name of the entry whose framing, format and dataflow apply
+   */
+  handle(socket: NetSocket, endpoint: string): Promise<void>
+}
+
+/** What the surroundings of a server bring: sockets that the program was started with, or a test's own world. */
+export interface Wiring {
+  readonly inherited?: InheritedSockets
+  readonly transport?: Transport
+  readonly clock?: Clock
+  readonly deadLetters?: DeadLetters
+  /** Stands in for a sink. Undefined means: the real one. */
+  readonly replaceSink?: (plan: StepPlan) => Sink | undefined
+}
+
+/**
+ * Plans what a reload is given.
+ * @param counters those of the server, for the new plan to go on with
+ * @throws ConfigError
+ */
+export type Replan<Source> = (source: Source, counters: CountersByName) => Plan | Promise<Plan>
