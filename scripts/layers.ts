@@ -20,6 +20,7 @@ export const ranks: Readonly<Record<string, number>> = {
   expression: 2,
   storage: 2,
   delivery: 2,
+  clients: 2,
   observe: 2,
   engine: 3,
   registry: 3,

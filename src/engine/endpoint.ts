@@ -1,3 +1,4 @@
+import type { Directory } from '../clients/directory.ts'
 import type { Address, Client } from '../contracts/client.ts'
 import type { DeadLetters } from '../contracts/context.ts'
 import { countReason, type EndpointCounters } from '../contracts/counters.ts'
@@ -6,7 +7,6 @@ import type { Events } from '../contracts/events.ts'
 import type { Listener, ListenOptions, Socket } from '../contracts/transport.ts'
 import { Deadlines } from '../util/deadlines.ts'
 import { Connection } from './connection.ts'
-import type { Directory } from './directory.ts'
 import { type DataflowHooks, type Failure, settleFailures } from './failures.ts'
 import type { ConnectSpec, Host, ListenSpec, Surroundings } from './spec.ts'
 

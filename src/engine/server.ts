@@ -1,10 +1,10 @@
+import type { Directory } from '../clients/directory.ts'
 import type { Address } from '../contracts/client.ts'
 import type { Observed, ObservedEndpoint } from '../contracts/counters.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { isSameAddress, type Socket } from '../contracts/transport.ts'
 import { endedOrLate, whenAborted } from '../util/late.ts'
 import { Dialer } from './dialer.ts'
-import type { Directory } from './directory.ts'
 import { Endpoint, Entrance } from './endpoint.ts'
 import type { ConnectSpec, ListenSpec, Surroundings } from './spec.ts'
 
