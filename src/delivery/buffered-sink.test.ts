@@ -5,10 +5,12 @@ import { SluiceError } from '../contracts/errors.ts'
 import { createEvents, type EventName } from '../contracts/events.ts'
 import type { Batch } from '../contracts/message.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
+import { text } from '../formats/text.ts'
 import { createBatch, createTestClock } from '../testing/part-context.ts'
 import { BufferedSink } from './buffered-sink.ts'
 import { MemoryQueue } from './memory-queue.ts'
 
+const formatOf = () => text.create({ encoding: 'utf-8' })
 const down = new SluiceError('sink_unavailable', 'down', { retryable: true })
 const refused = new SluiceError('sink_failed', 'refused')
 
@@ -67,6 +69,7 @@ function setUp(
     counters,
     clock,
     events,
+    formatOf,
     retry: {
       forMs: 10_000,
       step: 'store',

@@ -7,7 +7,7 @@ import { Batch, type Message } from '../contracts/message.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import { createBackoff } from '../util/backoff.ts'
 import { formatDuration, formatSize } from '../util/units.ts'
-import { type Entry, type Queue, sizeOf } from './queue.ts'
+import { type Entry, type FormatOf, type Queue, sizeOf } from './queue.ts'
 import { type RetryOptions, realTiming, withRetry } from './retry.ts'
 
 export interface BufferedSinkOptions {
@@ -16,6 +16,7 @@ export interface BufferedSinkOptions {
   readonly counters: BufferCounters
   readonly clock: Clock
   readonly events: Events
+  readonly formatOf: FormatOf
   /** How the sink behind is tried again; a disk buffer tries without end unless `max` says otherwise. */
   readonly retry: RetryOptions
   /** Whether there is room on the disk beyond what `maxSize` says; asked at most once a second. */
@@ -166,7 +167,7 @@ export class BufferedSink implements Sink {
   }
 
   async #deliverAll(): Promise<void> {
-    const release = await this.#queue.read()
+    const release = await this.#queue.read(this.#options.formatOf)
     try {
       while (!this.#signal.aborted) {
         const added = this.#added
