@@ -228,6 +228,32 @@ describe('storing', () => {
   })
 })
 
+test('what cannot be read for a moment is delivered afterwards, whether more comes or not', async () => {
+  const { buffered, queue, told, counters, all, until } = setUp()
+  const take = queue.take.bind(queue)
+  let left = 3
+  queue.take = (...limits) => (left-- > 0 ? Promise.reject(new SluiceError('storage_failed', 'busy')) : take(...limits))
+  await buffered.write(createBatch(['a']))
+  await until(() => counters.delivered === 1)
+  expect(all()).toEqual(['a'])
+  expect(told.filter((name) => name === 'buffer.blocked')).toHaveLength(3)
+  await buffered.close()
+})
+
+test('a defect on the way to the sink is told and tried again, and ends nothing else', async () => {
+  const { buffered, queue, told, counters, until } = setUp()
+  const settle = queue.settle.bind(queue)
+  let left = 2
+  queue.settle = (entries) => {
+    if (left-- > 0) throw new TypeError('a defect')
+    settle(entries)
+  }
+  await buffered.write(createBatch(['a']))
+  await until(() => counters.delivered === 1)
+  expect(told.filter((name) => name === 'buffer.blocked')).toHaveLength(2)
+  await buffered.close()
+})
+
 describe('the end', () => {
   test('of a memory buffer waits until all is delivered', async () => {
     const { open, deliver } = gate()

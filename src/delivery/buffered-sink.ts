@@ -171,12 +171,13 @@ export class BufferedSink implements Sink {
     try {
       while (!this.#signal.aborted) {
         const added = this.#added
-        const entries = await this.#take()
-        if (entries.length === 0) {
-          if (this.#finishing) break
-          await this.#change(added)
-        } else if (!(await this.#deliver(entries))) {
-          break
+        try {
+          const entries = await this.#queue.take(MAX_MESSAGES, MAX_BYTES)
+          if (entries.length > 0 && !(await this.#deliver(entries))) break
+          if (entries.length === 0 && this.#finishing) break
+          if (entries.length === 0) await this.#change(added)
+        } catch (thrown) {
+          await this.#recover(thrown)
         }
       }
     } finally {
@@ -185,16 +186,13 @@ export class BufferedSink implements Sink {
     }
   }
 
-  async #take(): Promise<readonly Entry[]> {
+  /** The queue cannot be read now, or something is not as it should be: nothing was settled, and all of it is tried again. */
+  async #recover(thrown: unknown): Promise<void> {
     const { events, counters, retry } = this.#options
-    try {
-      return await this.#queue.take(MAX_MESSAGES, MAX_BYTES)
-    } catch (thrown) {
-      const error = toSluiceError(thrown, 'storage_failed')
-      events.emit('buffer.blocked', { step: counters.step, error, retryIn: LONGEST_WAIT })
-      await (retry.timing ?? realTiming).wait(LONGEST_WAIT, this.#signal)
-      return []
-    }
+    this.#queue.giveBack()
+    const error = toSluiceError(thrown, 'internal')
+    events.emit('buffer.blocked', { step: counters.step, error, retryIn: LONGEST_WAIT })
+    await (retry.timing ?? realTiming).wait(LONGEST_WAIT, this.#signal)
   }
 
   /** @returns false when the server stops before the entries were dealt with */
