@@ -65,12 +65,13 @@ export class BufferedSink implements Sink {
     this.#delivering = this.#deliverAll()
   }
 
-  async write(batch: Batch): Promise<void | Outcomes> {
+  async write(batch: Batch, over?: AbortSignal): Promise<void | Outcomes> {
     const { buffer, counters } = this.#options
     if (this.#finishing || this.#closing.signal.aborted) throw new SluiceError('sink_failed', 'the sink is closed')
     if (batch.length === 0) return
     const size = sizeOf(batch)
-    if (!(await this.#roomFor(size))) {
+    const signal = over === undefined ? this.#signal : AbortSignal.any([this.#signal, over])
+    if (!(await this.#roomFor(size, signal))) {
       if (buffer.whenFull === 'drop') {
         counters.dropped += batch.length
         return
@@ -78,7 +79,7 @@ export class BufferedSink implements Sink {
       throw new SluiceError('buffer_full', `the buffer of ${counters.step} is full`, { retryable: true })
     }
     try {
-      return await this.#add(batch)
+      return await this.#add(batch, signal)
     } finally {
       this.#reserved -= size
       this.#count()
@@ -100,7 +101,7 @@ export class BufferedSink implements Sink {
   }
 
   /** Stores a batch, for as long as it takes when the reason may pass. Its senders wait meanwhile. */
-  async #add(batch: Batch): Promise<void | Outcomes> {
+  async #add(batch: Batch, signal: AbortSignal): Promise<void | Outcomes> {
     const { events, counters, retry } = this.#options
     const backoff = createBackoff({ first: FIRST_WAIT, max: LONGEST_WAIT })
     for (;;) {
@@ -110,24 +111,25 @@ export class BufferedSink implements Sink {
         return
       } catch (thrown) {
         const error = toSluiceError(thrown, 'storage_failed')
-        if (!error.retryable) return batch.length === 1 ? [error] : this.#addApart(batch)
-        if (this.#signal.aborted) throw error
+        if (!error.retryable) return batch.length === 1 ? [error] : this.#addApart(batch, signal)
+        if (signal.aborted) throw error
         const retryIn = backoff.next()
         events.emit('buffer.blocked', { step: counters.step, error, retryIn })
-        await (retry.timing ?? realTiming).wait(retryIn, this.#signal)
+        await (retry.timing ?? realTiming).wait(retryIn, signal)
+        if (signal.aborted) throw error
       }
     }
   }
 
   /** One message that cannot be stored must not fail its neighbours. */
-  async #addApart(batch: Batch): Promise<Outcomes> {
+  async #addApart(batch: Batch, signal: AbortSignal): Promise<Outcomes> {
     const outcomes: (SluiceError | undefined)[] = []
-    for (const message of batch.messages) outcomes.push((await this.#add(Batch.of([message])))?.[0])
+    for (const message of batch.messages) outcomes.push((await this.#add(Batch.of([message]), signal))?.[0])
     return outcomes
   }
 
   /** Waits for room where the options say so, and takes it. @returns false when there is none */
-  async #roomFor(size: number): Promise<boolean> {
+  async #roomFor(size: number, signal: AbortSignal): Promise<boolean> {
     const { buffer, counters, events, retry } = this.#options
     await this.#lookAtDisk()
     while (!this.#isRoom()) {
@@ -137,8 +139,8 @@ export class BufferedSink implements Sink {
         events.emit('buffer.filled', { step: counters.step, whenFull: buffer.whenFull, reason })
       }
       if (buffer.whenFull !== 'wait') return false
-      if (this.#signal.aborted) throw new SluiceError('buffer_full', 'the server stopped while the buffer was full')
-      await Promise.race([this.#emptied.promise, (retry.timing ?? realTiming).wait(ROOM_MS, this.#signal)])
+      if (signal.aborted) throw new SluiceError('buffer_full', 'the buffer was full for too long')
+      await Promise.race([this.#emptied.promise, (retry.timing ?? realTiming).wait(ROOM_MS, signal)])
       await this.#lookAtDisk()
     }
     this.#reserved += size
