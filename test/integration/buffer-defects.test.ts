@@ -23,6 +23,13 @@ function within<T>(milliseconds: number, promise: Promise<T>): Promise<T | 'late
   return Promise.race([promise, new Promise<'late'>((resolve) => setTimeout(resolve, milliseconds, 'late'))])
 }
 
+/** Whether something comes to hold in so many milliseconds. */
+async function soon(milliseconds: number, holds: () => boolean): Promise<boolean> {
+  const end = performance.now() + milliseconds
+  while (!holds() && performance.now() < end) await new Promise(setImmediate)
+  return holds()
+}
+
 const textsOf = ({ messages }: Batch) => messages.map(({ msg }) => String(msg))
 
 async function turns(count: number): Promise<void> {
@@ -135,6 +142,16 @@ describe('a dataflow with a disk buffer that two endpoints share', () => {
     }
   })
 
+  it('says at a start that fails why it does', async () => {
+    using folder = temporaryFolder()
+    const { dataflows, listen } = shared('OK')
+    const broken = { port: 0, dataflow: [{ file: '/proc/nowhere/out.txt' }] }
+    const given = { dataflows, listen: { ...listen, broken } } as unknown as Config
+    await using server = createServer(given, { baseDir: folder.path, registry: registryWith('held', () => {}) })
+    const started = server.start().catch(() => 'refused')
+    expect(await within(1500, started)).toBe('refused')
+  })
+
   it('stops at once when nothing is left to do', async () => {
     const running = await start(shared('OK'), { registry: registryWith('held', () => {}) })
     const stopped = running.server.stop({ deadline: 3000 })
@@ -159,6 +176,22 @@ describe('a dataflow with a disk buffer that two endpoints share', () => {
 })
 
 describe('a disk buffer', () => {
+  it('gives up a delivery that hangs when a reload brings another destination', async () => {
+    const seen: string[] = []
+    let hangs = true
+    const registry = registryWith('held', (batch) => {
+      if (hangs) return new Promise(() => {})
+      seen.push(...textsOf(batch))
+    })
+    await using running = await start(config('disk', { timeout: '1s' }), { registry })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('1\n').hear('OK 1\n')
+    await turns(20)
+    hangs = false
+    await running.server.reload(config('disk', { timeout: '2s' }))
+    expect(await soon(4000, () => seen.includes('1'))).toBe(true)
+  }, 15_000)
+
   it('keeps what the destination refuses as long as it cannot become a dead letter', async () => {
     using folder = temporaryFolder()
     const registry = registryWith('held', () => {
@@ -195,7 +228,7 @@ describe('a disk buffer', () => {
     )
     const { delivered, messages } = running.server.buffers[0]!
     await running[Symbol.asyncDispose]()
-    expect({ done, delivered, messages }).toEqual({ done: undefined, delivered: 3000, messages: 0 })
+    expect({ done, delivered, messages }).toEqual({ done: true, delivered: 3000, messages: 0 })
   }, 40_000)
 
   it('gives each message its own client in a branch of onError that is not waited for', async () => {
@@ -246,6 +279,17 @@ describe('a memory buffer', () => {
     opened.resolve()
     await eventually(() => seen.length === 2)
     expect(seen).toEqual(['1', '2'])
+  })
+
+  it('shows what waits in it also after a reload, and its counts only grow', async () => {
+    const gate = new Gate()
+    await using running = await start(config('memory'), { registry: registryWith('held', gate.write) })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('1\n').hear('OK 1\n')
+    await running.server.reload(config({ memory: { maxSize: '1MiB' } }))
+    const sum = (name: 'messages' | 'stored') => running.server.buffers.reduce((all, one) => all + one[name], 0)
+    expect([sum('messages'), sum('stored')]).toEqual([1, 1])
+    gate.open()
   })
 
   it('does not lose in silence what it could not deliver before the deadline of a stop', async () => {
