@@ -77,12 +77,7 @@ describe('a reload with a disk buffer', () => {
     peer.send('b\n')
     await running.event('buffer.filled')
     await running.server.reload(to(port))
-    expect(
-      await within(
-        4000,
-        eventually(() => received.join('').length === 2003),
-      ),
-    ).not.toBe('late')
+    expect(await soon(4000, () => received.join('').length === 2003)).toBe(true)
     destination.close()
   }, 15_000)
 
@@ -132,13 +127,7 @@ describe('a dataflow with a disk buffer that two endpoints share', () => {
     for (const name of ['a', 'b']) {
       await using peer = await Peer.connect(running.port(name))
       await peer.send(`${name}\n`).hear('OK\n')
-      expect([
-        name,
-        await within(
-          1500,
-          eventually(() => seen.includes(name)),
-        ),
-      ]).toEqual([name, undefined])
+      expect([name, await soon(1500, () => seen.includes(name))]).toEqual([name, true])
     }
   })
 
@@ -166,12 +155,7 @@ describe('a dataflow with a disk buffer that two endpoints share', () => {
     await running.server.reload(shared('NEW'))
     await using peer = await Peer.connect(running.port('a'))
     await peer.send('1\n').hear('NEW\n')
-    expect(
-      await within(
-        1500,
-        eventually(() => seen.includes('1')),
-      ),
-    ).not.toBe('late')
+    expect(await soon(1500, () => seen.includes('1'))).toBe(true)
   })
 })
 
@@ -222,10 +206,7 @@ describe('a disk buffer', () => {
     peer.send(line.repeat(3000))
     await running.event('buffer.filled')
     gate.open()
-    const done = await within(
-      8000,
-      eventually(() => running.server.buffers[0]!.delivered === 3000),
-    )
+    const done = await soon(8000, () => running.server.buffers[0]!.delivered === 3000)
     const { delivered, messages } = running.server.buffers[0]!
     await running[Symbol.asyncDispose]()
     expect({ done, delivered, messages }).toEqual({ done: true, delivered: 3000, messages: 0 })
