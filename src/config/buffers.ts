@@ -1,20 +1,29 @@
 import { existsSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Clock } from '../contracts/clock.ts'
 import type { PartContext } from '../contracts/context.ts'
 import type { BufferCounters } from '../contracts/counters.ts'
-import type { BufferOptions } from '../contracts/delivery.ts'
+import type { Events } from '../contracts/events.ts'
+import type { Dataflow } from '../contracts/message.ts'
 import type { Sink } from '../contracts/sink.ts'
 import type { Storage } from '../contracts/storage.ts'
-import { BufferedSink, type BufferedSinkOptions } from '../delivery/buffered-sink.ts'
 import { BUFFERS_FILE, DiskQueue } from '../delivery/disk-queue.ts'
 import { MemoryQueue } from '../delivery/memory-queue.ts'
+import { realTiming } from '../delivery/retry.ts'
+import { type Delivery, SinkBuffer } from '../delivery/sink-buffer.ts'
+import { type DataflowHooks, type Failure, settleFailures } from '../engine/failures.ts'
 import type { DataFolder } from './data-folder.ts'
 
 /** What a buffer needs besides its sink and its options. */
-export interface BufferSurroundings extends Omit<BufferedSinkOptions, 'buffer' | 'counters' | 'hasRoom'> {
+export interface BufferSurroundings {
   readonly step: string
+  /** Name of the sink. */
+  readonly name: string
   readonly endpoint: string
+  readonly clock: Clock
+  readonly events: Events
+  readonly late: AbortSignal
   readonly data: DataFolder
   readonly storage: Storage
   readonly share: PartContext['share']
@@ -24,66 +33,103 @@ export interface BufferSurroundings extends Omit<BufferedSinkOptions, 'buffer' |
 export interface Buffered {
   readonly sink: Sink
   readonly counters: BufferCounters
+  /** From now on this sink gets what waits; before, writes are stored and nothing more. */
+  activate(): void
 }
 
 /**
- * Puts a buffer before a sink. What is on disk has one queue for its step as long as the server runs: after a reload the
- * new sink goes on reading where the old one ends, and steps of a shared dataflow, which have one id, deliver in one order.
+ * Puts a buffer before a sink. A step has one buffer as long as the server runs: a reload puts another sink behind it, and
+ * the uses of a shared dataflow, which have one id, deliver in one order.
  * @throws SluiceError `storage_failed` when the file of a disk buffer cannot be opened, or another server uses it
  */
-export async function createBuffered(sink: Sink, buffer: BufferOptions, around: BufferSurroundings): Promise<Buffered> {
-  const { clock, data, share, step } = around
-  if (buffer.kind === 'memory') {
-    const counters = createCounters(buffer, around)
-    const queue = new MemoryQueue(clock)
-    return { sink: new BufferedSink(sink, queue, { ...around, buffer, counters }), counters }
-  }
-  data.lock()
-  const shared = share(`buffer ${step}`, () => new StepBuffer(createCounters(buffer, around), around))
-  const { queue, counters } = shared.value
+export async function createBuffered(delivery: Delivery, around: BufferSurroundings): Promise<Buffered> {
+  const { data, share, step, name } = around
+  const { buffer, sink } = delivery
+  if (buffer.kind === 'disk') data.lock()
+  // A place in a dataflow is no name: what waits in memory there is only for a sink of the same kind.
+  const key = buffer.kind === 'disk' ? `buffer ${step}` : `buffer in memory ${step} ${name}`
+  const shared = share(key, () => new StepBuffer(buffer.kind, around))
   try {
-    await queue.open()
+    await shared.value.open()
   } catch (thrown) {
     await shared.release()
     throw thrown
   }
-  const buffered = new BufferedSink(sink, queue, { ...around, buffer, counters, hasRoom: () => hasDiskRoom(data.path) })
+  const { queueing } = shared.value
   return {
-    counters,
+    counters: queueing.counters,
+    activate: () => queueing.use(delivery),
     sink: {
-      write: (batch) => buffered.write(batch),
+      write: (batch, over) => queueing.write(batch, buffer, over),
       async close() {
-        await buffered.close()
+        await queueing.leave(delivery)
+        await sink.close()
         await shared.release()
       },
     },
   }
 }
 
-/** The disk buffer of a step, whichever sinks use it. */
+/** The buffer of a step, whichever sinks use it. */
 class StepBuffer {
-  readonly counters: BufferCounters
-  readonly queue: DiskQueue
+  readonly queueing: SinkBuffer
+  readonly #queue: MemoryQueue | DiskQueue
 
-  constructor(counters: BufferCounters, { data, storage, clock, events, step }: BufferSurroundings) {
-    this.counters = counters
-    this.queue = new DiskQueue(storage, {
-      file: join(data.path, BUFFERS_FILE),
-      step,
-      clock,
-      onDamaged: (detail) => events.emit('buffer.damaged', { step, detail }),
-    })
+  constructor(kind: BufferCounters['kind'], around: BufferSurroundings) {
+    const { step, endpoint, clock, events, late } = around
+    const none = { messages: 0, bytes: 0, oldest: 0, stored: 0, delivered: 0, dropped: 0, failed: 0 }
+    const options = { counters: { step, endpoint, kind, ...none }, clock, events, late }
+    if (kind === 'memory') {
+      this.#queue = new MemoryQueue(clock)
+      this.queueing = new SinkBuffer(this.#queue, options)
+      return
+    }
+    const { data, storage } = around
+    const onDamaged = (detail: string) => events.emit('buffer.damaged', { step, detail })
+    const queue = new DiskQueue(storage, { file: join(data.path, BUFFERS_FILE), step, clock, onDamaged })
+    this.#queue = queue
+    const hasRoom = async () => hasDiskRoom(data.path, await queue.reusable())
+    this.queueing = new SinkBuffer(queue, { ...options, hasRoom })
+  }
+
+  async open(): Promise<void> {
+    if (this.#queue instanceof DiskQueue) await this.#queue.open()
   }
 
   close(): Promise<void> {
-    return this.queue.close()
+    return this.#queue.close()
   }
 }
 
-function createCounters({ kind }: BufferOptions, { step, endpoint }: BufferSurroundings): BufferCounters {
-  const none = { messages: 0, bytes: 0, oldest: 0, stored: 0, delivered: 0, dropped: 0, failed: 0 }
-  return { step, endpoint, kind, ...none }
+/**
+ * Takes care of what could not be delivered: the `onError`, else a dead letter. What is on disk stays there until its dead
+ * letter is stored.
+ */
+export function createSettle(
+  step: string,
+  onError: Dataflow | undefined,
+  hooks: DataflowHooks,
+  bury: (failure: Failure) => Promise<boolean>,
+): Delivery['settle'] {
+  return async (failed, signal) => {
+    let isKept = true
+    const buryAtLast = async (failure: Failure): Promise<void> => {
+      while (!(await bury(failure))) {
+        if (signal.aborted) {
+          isKept = false
+          return
+        }
+        await realTiming.wait(RETRY_MS, signal)
+      }
+    }
+    const failures = failed.map(({ message, error }) => ({ message, error, step }))
+    await settleFailures(failures, onError, hooks, buryAtLast)
+    return isKept
+  }
 }
+
+/** How long is waited before a dead letter that could not be stored is tried again, beyond what its store does. */
+const RETRY_MS = 1000
 
 /**
  * What waits on disk for steps that the configuration does not have (any more).
@@ -98,6 +144,8 @@ export async function findOrphans(
   if (!existsSync(file)) return []
   const database = await storage.open(file)
   try {
+    const [table] = await database.all("SELECT name FROM sqlite_master WHERE name = 'entries'")
+    if (table === undefined) return []
     const rows = await database.all('SELECT step, sum(messages) AS messages FROM entries GROUP BY step')
     const waiting = rows.map((row) => ({ step: String(row['step']), messages: Number(row['messages']) }))
     return waiting.filter(({ step }) => !steps.has(step))
@@ -106,8 +154,18 @@ export async function findOrphans(
   }
 }
 
-/** So much of a disk is left to others: 5 %, at most 1 GiB. */
-async function hasDiskRoom(folder: string): Promise<boolean> {
+/**
+ * Whether a disk has room for a buffer: 5 % of it are left to others, at most 1 GiB, at least 16 MiB. When it has become
+ * so full, only what our own file has free is used, and that only while its journal can still grow: without it nothing
+ * can be written, not even that something was delivered.
+ * @param reusable bytes that our file has and does not use
+ */
+async function hasDiskRoom(folder: string, reusable: number): Promise<boolean> {
   const { bavail, bsize, blocks } = await statfs(folder)
-  return bavail * bsize > Math.min(1024 ** 3, blocks * bsize * 0.05)
+  const free = bavail * bsize
+  const reserve = Math.max(LEAST_RESERVE, Math.min(1024 ** 3, blocks * bsize * 0.05))
+  return free > reserve || (free > reserve / 2 && reusable > LEAST_REUSABLE)
 }
+
+const LEAST_RESERVE = 16 * 1024 * 1024
+const LEAST_REUSABLE = 4 * 1024 * 1024

@@ -11,12 +11,12 @@ import type { Dataflow } from '../contracts/message.ts'
 import type { Batching, Sink } from '../contracts/sink.ts'
 import { withMerging } from '../delivery/merging.ts'
 import { type RetryOptions, withRetry } from '../delivery/retry.ts'
+import type { Delivery } from '../delivery/sink-buffer.ts'
 import { createDataflow, oneByOne, type StageSpec } from '../engine/dataflow.ts'
 import { countDeadLetters, createBurial, createHooks } from '../engine/endpoint.ts'
-import { settleFailures } from '../engine/failures.ts'
 import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
 import { createClientTls, createServerTls } from '../transports/tls.ts'
-import { createBuffered } from './buffers.ts'
+import { createBuffered, createSettle } from './buffers.ts'
 import type { DataFolder } from './data-folder.ts'
 import { type EndpointPlan, type Plan, PlannedDataflow, type StepPlan } from './plan.ts'
 import { formatPath } from './problems.ts'
@@ -35,6 +35,8 @@ export interface World extends Omit<PartContext, 'id' | 'endpoint' | 'codec' | '
 export interface Built {
   readonly endpoints: readonly (ListenSpec | ConnectSpec)[]
   readonly buffers: readonly BufferCounters[]
+  /** Begins to deliver what waits in buffers: from now on these dataflows are in force, and no others. */
+  activate(): void
   /**
    * Closes steps and sinks, last created first, also those behind one that cannot be closed. Once, however often it is
    * called.
@@ -52,7 +54,14 @@ export async function build(plan: Plan, world: World): Promise<Built> {
   try {
     const endpoints: (ListenSpec | ConnectSpec)[] = []
     for (const endpoint of plan.endpoints) endpoints.push(await builder.endpoint(endpoint))
-    return { endpoints, buffers: [...builder.buffers], close: () => builder.close() }
+    return {
+      endpoints,
+      buffers: [...builder.buffers],
+      activate: () => {
+        for (const activate of builder.activations) activate()
+      },
+      close: () => builder.close(),
+    }
   } catch (thrown) {
     // Why it could not be built is what the user needs to know, whatever else the cleanup finds.
     await builder.close().catch(() => {})
@@ -62,6 +71,7 @@ export async function build(plan: Plan, world: World): Promise<Built> {
 
 class Builder {
   readonly buffers = new Set<BufferCounters>()
+  readonly activations: (() => void)[] = []
   readonly #plan: Plan
   readonly #world: World
   readonly #closers: (() => void | Promise<void>)[] = []
@@ -181,27 +191,23 @@ class Builder {
     scope: Scope,
     onError: Dataflow | undefined,
   ): Promise<Sink> {
-    const { clock, storage, data, events, deadLetters, share } = this.#world
+    const { clock, storage, data, events, deadLetters, share, signal: late } = this.#world
     const { counters } = scope
     const hooks = createHooks(counters, events)
     const bury = createBurial(countDeadLetters(deadLetters, counters, events), counters, events)
+    const { id: step, name } = plan
+    const delivery: Delivery = {
+      sink,
+      buffer,
+      retry,
+      formatOf: (endpoint) => (this.#plan.endpoints.find((one) => one.name === endpoint) ?? scope.plan).formatIn,
+      settle: createSettle(step, onError ?? scope.onError, hooks, bury),
+    }
+    const around = { step, name, endpoint: scope.plan.name, clock, storage, data, share, events, late }
     try {
-      const buffered = await createBuffered(sink, buffer, {
-        step: plan.id,
-        endpoint: scope.plan.name,
-        clock,
-        storage,
-        data,
-        share,
-        events,
-        retry,
-        formatOf: (name) => (this.#plan.endpoints.find((one) => one.name === name) ?? scope.plan).formatIn,
-        settle: (failed) => {
-          const failures = failed.map(({ message, error }) => ({ message, error, step: plan.id }))
-          return settleFailures(failures, onError ?? scope.onError, hooks, bury)
-        },
-      })
+      const buffered = await createBuffered(delivery, around)
       this.buffers.add(buffered.counters)
+      this.activations.push(() => buffered.activate())
       return buffered.sink
     } catch (thrown) {
       await sink.close()

@@ -1,4 +1,5 @@
-import { createRequire } from 'node:module'
+import { readFileSync } from 'node:fs'
+import { createRequire, findPackageJSON } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { SluiceError } from '../contracts/errors.ts'
@@ -27,9 +28,31 @@ export async function importPackage(name: string, folder: string): Promise<unkno
 
 /** Where the package lies that the files of a folder would get; undefined when there is none. */
 function resolveFrom(folder: string, name: string): string | undefined {
+  const file = join(folder, 'sluice.yaml')
   try {
-    return pathToFileURL(createRequire(join(folder, 'sluice.yaml')).resolve(name)).href
-  } catch {
-    return undefined
+    return pathToFileURL(createRequire(file).resolve(name)).href
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code === 'ERR_PACKAGE_PATH_NOT_EXPORTED'
+      ? importEntry(file, name)
+      : undefined
   }
+}
+
+/** The entry of a package that has one for `import` alone; Node.js resolves only from the module that imports. */
+function importEntry(file: string, name: string): string | undefined {
+  const manifest = findPackageJSON(name, file)
+  if (manifest === undefined) return undefined
+  const { exports } = JSON.parse(readFileSync(manifest, 'utf8')) as { exports?: Target }
+  const entry = typeof exports === 'object' ? (pick(exports['.']) ?? pick(exports)) : exports
+  return entry && new URL(entry, pathToFileURL(manifest)).href
+}
+
+/** What a package says under `exports`: a path, or one for each condition. */
+type Target = string | { readonly [condition: string]: Target }
+
+/** The first condition that holds decides. */
+function pick(target: Target | undefined): string | undefined {
+  if (typeof target !== 'object') return target
+  const found = Object.keys(target).find((condition) => ['import', 'node', 'default'].includes(condition))
+  return found && pick(target[found])
 }

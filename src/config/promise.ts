@@ -149,10 +149,16 @@ function bufferWords(step: StepPlan, { kind, maxSize, whenFull, maxAge }: Buffer
 
 function deliveryWords({ options, retry }: StepPlan, definition: SinkDefinition, { kind }: BufferOptions): string {
   const worth = definition.confirms(options)
-  const tries = kind === 'disk' ? 'for as long as it takes' : `for ${formatDuration(retry.forMs)}`
+  const tries = triesOf(kind, retry)
   const again = 'after a crash, what was under way is delivered once more'
   const twice = kind === 'disk' ? `; ${again}` : ''
   return `delivers in order, done when ${definition.finished}, ${worth}; tries again ${tries}${twice}`
+}
+
+function triesOf(kind: BufferOptions['kind'], { forMs, max }: StepPlan['retry']): string {
+  const most = max === undefined ? '' : `at most ${max} times`
+  if (kind === 'disk') return most || 'for as long as it takes'
+  return `for ${formatDuration(forMs)}${most && `, ${most}`}`
 }
 
 const BUFFERED = {

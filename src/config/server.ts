@@ -117,6 +117,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
       }
       this.#built = await build(this.#plan, this.#world)
       await this.#tellOfOrphans()
+      this.#built.activate()
       this.#late.signal.throwIfAborted()
       this.#engine = new Engine({ events, clock, boot: clock.uuid(), deadLetters }, clients)
       await this.#engine.start(this.#built.endpoints)
@@ -170,9 +171,13 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
       throw thrown
     }
     this.#built = built
+    built.activate()
     this.#remember(afterReload(this.#plan, next))
     this.#retired.add(old)
-    const closed = released.then(() => old.close()).catch(warn)
+    const closed = released
+      .then(() => old.close())
+      .then(() => this.#tellOfOrphans())
+      .catch(warn)
     void closed.finally(() => this.#retired.delete(old))
   }
 

@@ -106,6 +106,8 @@ export class Frames {
    * a byte that a reader could take for a part of the separator (the CR of CR LF): all of it may be passed on as it is.
    */
   seamless = false
+  /** Bytes of the stream that these frames and what stood around them took; none of them can be freed before. */
+  size = 0
   /** When the last byte was read; milliseconds since 1970. Set by the connection. */
   time = 0
   /** Position of the first frame among those of its connection, from 1. Set by the connection. */

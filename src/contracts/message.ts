@@ -219,7 +219,9 @@ export class Batch<T = unknown> {
   }
 
   static of<T>(messages: readonly Message<T>[]): Batch<T> {
-    return new Batch<T>(messages.length, messages, undefined, undefined, messages[0]?.source)
+    const source = messages[0]?.source
+    const isOfOne = messages.every((message) => message.source === source)
+    return new Batch<T>(messages.length, messages, undefined, undefined, isOfOne ? source : undefined)
   }
 
   /** @param format has already said by `acceptsAll` that it can read every frame */

@@ -2,13 +2,17 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { crc32 } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Storage } from '../contracts/storage.ts'
+import { SluiceError } from '../contracts/errors.ts'
+import { Batch, Message } from '../contracts/message.ts'
+import type { Database, Storage } from '../contracts/storage.ts'
 import { text } from '../formats/text.ts'
 import { createStorage } from '../storage/storage.ts'
-import { createBatch, createTestClock } from '../testing/part-context.ts'
+import { createBatch, createTestClock, testSource } from '../testing/part-context.ts'
 import { DiskQueue } from './disk-queue.ts'
 import { MemoryQueue } from './memory-queue.ts'
+import { packBatch } from './packed-batch.ts'
 import type { Entry, Queue } from './queue.ts'
 
 const utf8 = text.create({ encoding: 'utf-8' })
@@ -30,17 +34,15 @@ afterEach(async () => {
   rmSync(folder, { recursive: true })
 })
 
-async function openDisk(step = 'store'): Promise<DiskQueue> {
+async function openDisk(step = 'store', on = storage): Promise<DiskQueue> {
   const onDamaged = (detail: string) => damaged.push(detail)
-  const queue = new DiskQueue(storage, { file, step, clock, onDamaged })
+  const queue = new DiskQueue(on, { file, step, clock, onDamaged })
   await queue.open()
-  // Whoever reads says how; it need not read on.
-  ;(await queue.read(formatOf))()
   return queue
 }
 
 const textsOf = (entries: readonly Entry[]) => entries.flatMap(({ batch }) => batch.messages.map(({ msg }) => msg))
-const take = async (queue: Queue, messages = 1000) => textsOf(await queue.take(messages, 1 << 20))
+const take = async (queue: Queue, messages = 1000) => textsOf(await queue.take(messages, 1 << 20, formatOf))
 
 describe.each([
   ['on disk', openDisk],
@@ -78,12 +80,12 @@ describe.each([
     expect([queue.messages, queue.bytes, queue.oldest]).toEqual([0, 0, 0])
     await queue.add(createBatch(['a']))
     await queue.add(createBatch(['b', 'c']))
-    const [first] = await queue.take(1, 1)
+    const [first] = await queue.take(1, 1, formatOf)
     expect(queue.messages).toBe(3)
     expect(queue.oldest).toBe(clock.now())
-    queue.settle([first!])
+    queue.settle(first!.id)
     expect(queue.messages).toBe(2)
-    queue.settle(await queue.take(10, 1 << 20))
+    queue.settle((await queue.take(10, 1 << 20, formatOf)).at(-1)!.id)
     expect([queue.messages, queue.bytes, queue.oldest]).toEqual([0, 0, 0])
     await queue.close()
   })
@@ -91,25 +93,10 @@ describe.each([
   test('what was taken and not settled is given again', async () => {
     const queue: Queue = await open()
     for (const letter of ['a', 'b', 'c']) await queue.add(createBatch([letter]))
-    queue.settle(await queue.take(1, 1))
-    await queue.take(1, 1)
+    queue.settle((await queue.take(1, 1, formatOf))[0]!.id)
+    await queue.take(1, 1, formatOf)
     queue.giveBack()
     expect(await take(queue)).toEqual(['b', 'c'])
-    await queue.close()
-  })
-
-  test('one reads at a time', async () => {
-    const queue: Queue = await open()
-    const order: string[] = []
-    const end = await queue.read(formatOf)
-    const second = queue.read(formatOf).then((release) => {
-      order.push('second')
-      release()
-    })
-    order.push('first')
-    end()
-    await second
-    expect(order).toEqual(['first', 'second'])
     await queue.close()
   })
 })
@@ -118,7 +105,7 @@ describe('on disk', () => {
   test('what was not settled is there after the end, and only that', async () => {
     const queue = await openDisk()
     for (const letter of ['a', 'b', 'c']) await queue.add(createBatch([letter]))
-    queue.settle(await queue.take(1, 1))
+    queue.settle((await queue.take(1, 1, formatOf))[0]!.id)
     await queue.close()
     const again = await openDisk()
     expect(again.messages).toBe(2)
@@ -130,8 +117,9 @@ describe('on disk', () => {
   test('steps share the file and see nothing of each other', async () => {
     const [one, two] = [await openDisk('one'), await openDisk('two')]
     await Promise.all([one.add(createBatch(['1'])), two.add(createBatch(['2']))])
-    expect(await take(one)).toEqual(['1'])
-    one.settle(await one.take(1, 1))
+    const [first] = await one.take(1, 1, formatOf)
+    expect(first!.batch.messages[0]!.msg).toBe('1')
+    one.settle(first!.id)
     expect(await take(two)).toEqual(['2'])
     await Promise.all([one.close(), two.close()])
   })
@@ -144,14 +132,18 @@ describe('on disk', () => {
     for (let i = 0; i < 120; i++) {
       await queue.add(createBatch([`${i} ${block}`]))
       if (i % 3 === 0) {
-        const entries = await queue.take(2, 1 << 20)
+        const entries = await queue.take(2, 1 << 20, formatOf)
         texts.push(...textsOf(entries))
-        queue.settle(entries)
+        queue.settle(entries.at(-1)!.id)
       }
     }
-    for (let entries = await queue.take(7, 1 << 20); entries.length > 0; entries = await queue.take(7, 1 << 20)) {
+    for (
+      let entries = await queue.take(7, 1 << 20, formatOf);
+      entries.length > 0;
+      entries = await queue.take(7, 1 << 20, formatOf)
+    ) {
       texts.push(...textsOf(entries))
-      queue.settle(entries)
+      queue.settle(entries.at(-1)!.id)
     }
     expect(texts).toEqual(Array.from({ length: 120 }, (_, i) => `${i} ${block}`))
     expect(queue.messages).toBe(0)
@@ -193,4 +185,150 @@ describe('on disk', () => {
     database.close()
     await expect(openDisk()).rejects.toThrow('were written by a newer version of Sluice (layout 99)')
   })
+
+  function change(sql: string): void {
+    const database = new DatabaseSync(file)
+    database.exec(sql)
+    database.close()
+  }
+
+  test('gives what stands before an entry that cannot be put aside now, instead of deleting it undelivered', async () => {
+    const before = await openDisk()
+    for (const letter of ['a', 'b', 'c']) await before.add(createBatch([letter]))
+    await before.close()
+    // The checksum is right, so it shows only when its turn has come, behind a and b.
+    change(`UPDATE entries SET data = x'00', crc = ${crc32(Buffer.of(0))} WHERE id = 3`)
+    let full = 1
+    const queue = await openDisk(
+      'store',
+      watched(storage, (sql) => {
+        if (sql.includes('INTO damaged') && full-- > 0) throw new SluiceError('storage_failed', 'the disk is full')
+      }),
+    )
+    const given: unknown[] = []
+    for (let tries = 0; tries < 3; tries++) {
+      const entries = await queue.take(100, 1 << 20, formatOf).catch(() => [])
+      given.push(...textsOf(entries))
+      if (entries.length > 0) queue.settle(entries.at(-1)!.id)
+    }
+    await queue.add(createBatch(['d']))
+    await queue.add(createBatch(['e']))
+    const entries = await queue.take(100, 1 << 20, formatOf)
+    given.push(...textsOf(entries))
+    if (entries.length > 0) queue.settle(entries.at(-1)!.id)
+    expect(given).toEqual(['a', 'b', 'd', 'e'])
+    await queue.close()
+  })
+
+  test('comes to an end of reading after a damaged last entry and a change of the reader', async () => {
+    const queue = await openDisk()
+    for (const letter of ['a', 'b']) await queue.add(createBatch([letter]))
+    change('UPDATE entries SET data = zeroblob(length(data)) WHERE id = 2')
+    queue.giveBack()
+    const entries = await queue.take(100, 1 << 20, formatOf)
+    expect(textsOf(entries)).toEqual(['a'])
+    if (entries.length > 0) queue.settle(entries.at(-1)!.id)
+    expect(await queue.take(100, 1 << 20, formatOf)).toEqual([])
+    queue.giveBack()
+    const taken = queue.take(100, 1 << 20, formatOf).catch(() => 'never')
+    const late = new Promise((resolve) => setTimeout(resolve, 1000, 'still reading'))
+    expect(await Promise.race([taken, late])).toEqual([])
+  })
+
+  test('reads no more than it was asked for into memory, also where large entries have many small ones behind them', async () => {
+    await (await openDisk()).close()
+    const database = new DatabaseSync(file)
+    const insert = database.prepare(
+      "INSERT INTO entries (step, time, messages, bytes, crc, data) VALUES ('store', 1, 1, ?, ?, ?)",
+    )
+    const [small, large] = [packBatch(createBatch(['x'])), packBatch(createBatch(['x'.repeat(1 << 19)]))]
+    database.exec('BEGIN')
+    for (let i = 0; i < 100; i++) insert.run(large.length, crc32(large), large)
+    for (let i = 0; i < 30_000; i++) insert.run(small.length, crc32(small), small)
+    database.exec('COMMIT')
+    database.close()
+    let most = 0
+    const queue = await openDisk(
+      'store',
+      watched(
+        storage,
+        () => {},
+        (rows) => {
+          most = Math.max(
+            most,
+            rows.reduce((sum, row) => sum + ((row['data'] as Uint8Array | undefined)?.length ?? 0), 0),
+          )
+        },
+      ),
+    )
+    await queue.take(1024, 1 << 20, formatOf)
+    expect(most).toBeLessThan(8 << 20)
+    await queue.close()
+  })
+
+  test('tells since when its oldest entry waits, also after a change of the reader', async () => {
+    const queue = await openDisk()
+    for (const letter of ['a', 'b']) await queue.add(createBatch([letter]))
+    queue.settle((await queue.take(1, 1, formatOf))[0]!.id)
+    queue.giveBack()
+    expect(queue.messages).toBe(1)
+    expect(queue.oldest).toBe(clock.now())
+    await queue.close()
+  })
 })
+
+describe('in memory', () => {
+  test('no read is held for a small frame', async () => {
+    const queue = new MemoryQueue(clock)
+    const read = Buffer.alloc(65_536)
+    await queue.add(Batch.of([new Message('x', testSource(), 'message', 1, 1, read, 0, 100, undefined, undefined)]))
+    const [entry] = await queue.take(1, 1, formatOf)
+    expect(entry!.batch.messages[0]!.raw.buffer.byteLength).toBeLessThan(16_384)
+    expect(queue.bytes).toBeLessThan(2000)
+  })
+
+  test('values that are larger than their frames count', async () => {
+    const queue = new MemoryQueue(clock)
+    const [message] = createBatch(['a']).messages
+    for (let i = 0; i < 10; i++) await queue.add(Batch.of([message!.with(Buffer.alloc(1 << 20))]))
+    expect(queue.bytes).toBeGreaterThan(10 << 20)
+  })
+
+  test('a message keeps the state that its connection had when it was queued', async () => {
+    const queue = new MemoryQueue(clock)
+    const source = testSource()
+    source.state['n'] = 1
+    await queue.add(createBatch(['a'], { source }))
+    source.state['n'] = 2
+    const [entry] = await queue.take(1, 1, formatOf)
+    expect(entry!.batch.messages[0]!.state).toEqual({ n: 1 })
+  })
+})
+
+/** A real storage whose statements and rows a test may look at, or refuse. */
+function watched(
+  storage: Storage,
+  look: (sql: string) => void,
+  read: (rows: Awaited<ReturnType<Database['all']>>) => void = () => {},
+): Storage {
+  return {
+    async open(file) {
+      const database = await storage.open(file)
+      return {
+        exec: (sql) => database.exec(sql),
+        async write(sql, rows) {
+          look(sql)
+          return database.write(sql, rows)
+        },
+        insert: (sql, rows) => database.insert(sql, rows),
+        async all(sql, parameters) {
+          const rows = await database.all(sql, parameters)
+          read(rows)
+          return rows
+        },
+        close: () => database.close(),
+      }
+    },
+    close: () => storage.close(),
+  }
+}

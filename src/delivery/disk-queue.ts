@@ -3,8 +3,9 @@ import type { Clock } from '../contracts/clock.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
 import type { Database, SqlRow, SqlValue, Storage } from '../contracts/storage.ts'
-import { packBatch, unpackBatch } from './packed-batch.ts'
-import { type Entry, type FormatOf, type Queue, Turns } from './queue.ts'
+import { cannotBeStored } from './memory-queue.ts'
+import { packBatch, type Unpacked, unpackBatch } from './packed-batch.ts'
+import type { Entry, FormatOf, Queue } from './queue.ts'
 
 /** Name of the file in the data folder that holds the buffers of all steps. */
 export const BUFFERS_FILE = 'buffers.db'
@@ -38,25 +39,18 @@ export class DiskQueue implements Queue {
   bytes = 0
   readonly #storage: Storage
   readonly #options: DiskQueueOptions
-  readonly #turns = new Turns()
   #database: Promise<Database> | undefined = undefined
-  /** That of the reader. */
-  #formatOf: FormatOf | undefined = undefined
   /** Entries behind the cursor that are in memory too, oldest first. */
   #tail: StoredEntry[] = []
   #tailBytes = 0
   /** There may be entries behind the cursor that are on disk alone. */
   #spilled = true
-  /** Id of the last entry that was taken. */
+  /** Id of the last entry that was taken, or put aside. */
   #cursor = 0
-  /** Id of the last entry that was added. */
-  #last = 0
-  /** Entries that wait, those that were taken included. */
-  #entries = 0
   /** Entries that were taken and are not settled, oldest first. */
   #taken: StoredEntry[] = []
-  /** When the oldest entry of an earlier run of the server was stored. */
-  #oldestBefore = 0
+  /** When the oldest entry that was not read yet had been stored, as far as is known. */
+  #oldestUnread = 0
   /** Up to this id everything is dealt with; what is left of it on disk is deleted with the next that is. */
   #settled = 0
 
@@ -66,7 +60,7 @@ export class DiskQueue implements Queue {
   }
 
   get oldest(): number {
-    return (this.#taken[0] ?? this.#tail[0])?.since ?? (this.messages > 0 ? this.#oldestBefore : 0)
+    return (this.#taken[0] ?? this.#tail[0])?.since ?? (this.messages > 0 ? this.#oldestUnread : 0)
   }
 
   /**
@@ -86,55 +80,58 @@ export class DiskQueue implements Queue {
     const row: SqlRow = [step, since, batch.length, data.length, crc32(data), data]
     const [id] = await database.insert(INSERT, [row])
     if (typeof id !== 'number') throw id
+    if (this.messages === 0) this.#oldestUnread = since
     this.messages += batch.length
     this.bytes += data.length
-    this.#entries++
-    this.#last = Math.max(this.#last, id)
     // What `#load` has read already must not come twice.
     if (this.#spilled || id <= (this.#tail.at(-1)?.id ?? this.#cursor)) return
     if (this.#tailBytes + data.length > TAIL_BYTES) {
       this.#spilled = true
       return
     }
-    this.#tail.push({ id, data, since, messages: batch.length, bytes: data.length })
+    this.#tail.push({ id, data, since, messages: batch.length })
     this.#tailBytes += data.length
   }
 
-  async take(maxMessages: number, maxBytes: number): Promise<readonly Entry[]> {
+  async take(maxMessages: number, maxBytes: number, formatOf: FormatOf): Promise<readonly Entry[]> {
     const entries: Entry[] = []
-    let messages = 0
-    let bytes = 0
+    const stored: StoredEntry[] = []
     while (entries.length === 0 && (this.#tail.length > 0 || this.#spilled)) {
       if (this.#tail.length === 0) await this.#load(maxBytes)
-      for (let next = this.#tail[0]; next !== undefined; next = this.#tail[0]) {
-        if (entries.length > 0 && (messages + next.messages > maxMessages || bytes + next.bytes > maxBytes)) break
-        const entry = await this.#unpack(next)
-        this.#tail.shift()
-        this.#tailBytes -= next.bytes
-        this.#cursor = next.id
-        if (entry === undefined) continue
-        entries.push(entry)
-        this.#taken.push(next)
+      let messages = 0
+      let bytes = 0
+      for (const next of [...this.#tail]) {
+        const { data } = next
+        if (entries.length > 0 && (messages + next.messages > maxMessages || bytes + data.length > maxBytes)) break
+        const unpacked = await this.#unpack(next, formatOf)
+        if (unpacked === undefined) continue
+        entries.push({ id: next.id, since: next.since, ...unpacked })
+        stored.push(next)
         messages += next.messages
-        bytes += next.bytes
+        bytes += data.length
       }
     }
+    const last = stored.at(-1)?.id ?? 0
+    this.#tail = this.#tail.filter(({ id }) => id > last)
+    this.#tailBytes = this.#tail.reduce((sum, { data }) => sum + data.length, 0)
+    this.#cursor = Math.max(this.#cursor, last)
+    this.#taken.push(...stored)
     return entries
   }
 
-  settle(entries: readonly Entry[]): void {
-    const settled = this.#taken.splice(0, entries.length)
-    for (const { messages, bytes } of settled) {
+  settle(upTo: number): void {
+    for (const { messages, data } of this.#taken.filter(({ id }) => id <= upTo)) {
       this.messages -= messages
-      this.bytes -= bytes
+      this.bytes -= data.length
     }
-    this.#entries -= settled.length
-    this.#settled = settled.at(-1)?.id ?? this.#settled
+    this.#taken = this.#taken.filter(({ id }) => id > upTo)
+    this.#settled = upTo
     // What cannot be deleted now is deleted with the next; till then a crash would deliver it twice.
     void this.#delete().catch(() => {})
   }
 
   giveBack(): void {
+    this.#oldestUnread = this.oldest
     this.#tail = []
     this.#tailBytes = 0
     this.#taken = []
@@ -142,10 +139,13 @@ export class DiskQueue implements Queue {
     this.#spilled = true
   }
 
-  async read(formatOf: FormatOf): Promise<() => void> {
-    const release = await this.#turns.next()
-    this.#formatOf = formatOf
-    return release
+  /** Bytes of the file that are free and will be used again: SQLite does not give them back to the disk. */
+  async reusable(): Promise<number> {
+    const database = await this.#database!
+    const [free] = await database.all(
+      'SELECT freelist_count * page_size AS bytes FROM pragma_freelist_count, pragma_page_size',
+    )
+    return Number(free!['bytes'])
   }
 
   async close(): Promise<void> {
@@ -163,8 +163,7 @@ export class DiskQueue implements Queue {
       const [counted] = await database.all(COUNT, [step])
       this.messages = Number(counted!['messages'])
       this.bytes = Number(counted!['bytes'])
-      this.#entries = Number(counted!['entries'])
-      this.#oldestBefore = Number(counted!['oldest'])
+      this.#oldestUnread = Number(counted!['oldest'])
       return database
     } catch (thrown) {
       await database.close()
@@ -177,30 +176,26 @@ export class DiskQueue implements Queue {
     await database.write('DELETE FROM entries WHERE step = ? AND id <= ?', [[this.#options.step, this.#settled]])
   }
 
-  /** Reads entries behind the cursor, some `maxBytes` of them. */
+  /** Reads entries behind the cursor, some `maxBytes` of them, into the tail, which is empty. */
   async #load(maxBytes: number): Promise<void> {
     const database = await this.#database!
-    const { step } = this.#options
-    const average = Math.max(1, this.bytes / Math.max(1, this.#entries))
-    const limit = Math.min(MOST_ROWS, Math.max(1, Math.floor(maxBytes / average)))
-    const rows = await database.all(SELECT, [step, this.#cursor, limit])
+    const rows = await database.all(SELECT, [this.#options.step, this.#cursor, MOST_ROWS, maxBytes])
     for (const row of rows) {
       const entry = toEntry(row)
       if (crc32(entry.data) === row['crc']) this.#tail.push(entry)
       else await this.#putAside(entry, 'its checksum is wrong')
     }
-    this.#tailBytes = this.#tail.reduce((sum, { bytes }) => sum + bytes, 0)
-    if (rows.length === 0) this.#spilled = this.#last > this.#cursor
+    // The storage thread answers in order: what was stored before this look is among the rows, what comes after is added.
+    if (rows.length === 0) this.#spilled = false
   }
 
   /**
    * The messages of an entry. One that cannot be read, because another version of Sluice or of Node.js has written it
    * say, is put aside.
    */
-  async #unpack(stored: StoredEntry): Promise<Entry | undefined> {
-    const { data, messages, bytes, since } = stored
+  async #unpack(stored: StoredEntry, formatOf: FormatOf): Promise<Unpacked | undefined> {
     try {
-      return { ...unpackBatch(data, this.#formatOf!, this.#options.clock), messages, bytes, since }
+      return unpackBatch(stored.data, formatOf, this.#options.clock)
     } catch (thrown) {
       await this.#putAside(stored, toSluiceError(thrown).message)
       return undefined
@@ -208,15 +203,16 @@ export class DiskQueue implements Queue {
   }
 
   /** An entry that cannot be read must not hold up those behind it, and is kept to be looked at. */
-  async #putAside({ id, messages, bytes }: StoredEntry, why: string): Promise<void> {
+  async #putAside({ id, messages, data }: StoredEntry, why: string): Promise<void> {
     const { file, onDamaged } = this.#options
     const database = await this.#database!
     const detail = `entry ${id} of ${file} with ${messages} messages: ${why}`
-    await database.write(PUT_ASIDE, [[detail, id]])
+    const [failed] = await database.write(PUT_ASIDE, [[detail, id]])
+    if (failed !== undefined) throw failed
     await database.write('DELETE FROM entries WHERE id = ?', [[id]])
     this.messages -= messages
-    this.bytes -= bytes
-    this.#entries--
+    this.bytes -= data.length
+    this.#tail = this.#tail.filter((entry) => entry.id !== id)
     this.#cursor = Math.max(this.#cursor, id)
     onDamaged(detail)
   }
@@ -227,7 +223,6 @@ interface StoredEntry {
   readonly id: number
   readonly data: Buffer
   readonly messages: number
-  readonly bytes: number
   readonly since: number
 }
 
@@ -258,10 +253,14 @@ const CREATE = `
   PRAGMA user_version = ${BUFFERS_VERSION}`
 
 const INSERT = 'INSERT INTO entries (step, time, messages, bytes, crc, data) VALUES (?, ?, ?, ?, ?, ?)'
-const SELECT = 'SELECT * FROM entries WHERE step = ? AND id > ? ORDER BY id LIMIT ?'
+/** Which entries, by the index alone; then those. */
+const SELECT = `
+  SELECT entries.* FROM (
+    SELECT id, sum(bytes) OVER (ORDER BY id) - bytes AS before FROM entries WHERE step = ? AND id > ? ORDER BY id LIMIT ?
+  ) AS chosen JOIN entries ON entries.id = chosen.id WHERE chosen.before < ? ORDER BY entries.id`
 /** Answered by the index alone: the entries themselves need not be read. */
 const COUNT = `
-  SELECT count(*) AS entries, coalesce(sum(messages), 0) AS messages, coalesce(sum(bytes), 0) AS bytes, coalesce(min(time), 0) AS oldest
+  SELECT coalesce(sum(messages), 0) AS messages, coalesce(sum(bytes), 0) AS bytes, coalesce(min(time), 0) AS oldest
   FROM entries WHERE step = ?`
 const PUT_ASIDE = `
   INSERT OR REPLACE INTO damaged (id, step, time, detail, data)
@@ -283,7 +282,6 @@ function toEntry(row: Readonly<Record<string, SqlValue>>): StoredEntry {
     id: Number(row['id']),
     data: Buffer.from(data.buffer, data.byteOffset, data.byteLength),
     messages: Number(row['messages']),
-    bytes: Number(row['bytes']),
     since: Number(row['time']),
   }
 }
@@ -293,8 +291,6 @@ function pack(batch: Batch): Buffer {
   try {
     return packBatch(batch)
   } catch (thrown) {
-    throw new SluiceError('sink_failed', `a value cannot be stored: ${toSluiceError(thrown).message}`, {
-      cause: thrown,
-    })
+    throw cannotBeStored(thrown)
   }
 }

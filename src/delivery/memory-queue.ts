@@ -1,16 +1,23 @@
 import type { Clock } from '../contracts/clock.ts'
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
-import { type Entry, type Queue, sizeOf, Turns } from './queue.ts'
+import { packBatch, unpackBatch } from './packed-batch.ts'
+import type { Entry, FormatOf, Queue } from './queue.ts'
 
-/** Writes that wait in memory. What is in it when the process ends is lost. */
+/**
+ * Writes that wait in memory. What is in it when the process ends is lost.
+ *
+ * They are kept packed, as on disk: then their size is known, no read of 64 KiB is held for one small frame, and they are
+ * delivered with the state that their connection had when they were queued.
+ */
 export class MemoryQueue implements Queue {
   messages = 0
   bytes = 0
   readonly #clock: Clock
-  readonly #turns = new Turns()
-  #entries: Entry[] = []
+  #entries: PackedEntry[] = []
   /** How many of `#entries` have been taken. */
   #taken = 0
+  #last = 0
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -21,46 +28,59 @@ export class MemoryQueue implements Queue {
   }
 
   add(batch: Batch): Promise<void> {
-    const messages = batch.length
-    const bytes = sizeOf(batch)
-    this.#entries.push({ batch, failed: [], messages, bytes, since: this.#clock.now() })
-    this.messages += messages
-    this.bytes += bytes
-    return Promise.resolve()
+    try {
+      const data = packBatch(batch)
+      this.#entries.push({ id: ++this.#last, data, messages: batch.length, since: this.#clock.now() })
+      this.messages += batch.length
+      this.bytes += data.length
+      return Promise.resolve()
+    } catch (thrown) {
+      return Promise.reject(cannotBeStored(thrown))
+    }
   }
 
-  take(maxMessages: number, maxBytes: number): Promise<readonly Entry[]> {
-    const from = this.#taken
+  take(maxMessages: number, maxBytes: number, formatOf: FormatOf): Promise<readonly Entry[]> {
+    const taken: Entry[] = []
     let messages = 0
     let bytes = 0
-    while (this.#taken < this.#entries.length) {
-      const entry = this.#entries[this.#taken]!
-      if (this.#taken > from && (messages + entry.messages > maxMessages || bytes + entry.bytes > maxBytes)) break
-      messages += entry.messages
-      bytes += entry.bytes
+    for (let next = this.#entries[this.#taken]; next !== undefined; next = this.#entries[this.#taken]) {
+      const { id, data, since } = next
+      if (taken.length > 0 && (messages + next.messages > maxMessages || bytes + data.length > maxBytes)) break
+      taken.push({ id, since, ...unpackBatch(data, formatOf, this.#clock) })
+      messages += next.messages
+      bytes += data.length
       this.#taken++
     }
-    return Promise.resolve(this.#entries.slice(from, this.#taken))
+    return Promise.resolve(taken)
   }
 
-  settle(entries: readonly Entry[]): void {
-    for (const { messages, bytes } of entries) {
+  settle(upTo: number): void {
+    const behind = this.#entries.findIndex(({ id }) => id > upTo)
+    const settled = this.#entries.splice(0, behind === -1 ? this.#entries.length : behind)
+    this.#taken -= settled.length
+    for (const { messages, data } of settled) {
       this.messages -= messages
-      this.bytes -= bytes
+      this.bytes -= data.length
     }
-    this.#entries.splice(0, entries.length)
-    this.#taken -= entries.length
   }
 
   giveBack(): void {
     this.#taken = 0
   }
 
-  read(): Promise<() => void> {
-    return this.#turns.next()
-  }
-
   close(): Promise<void> {
     return Promise.resolve()
   }
+}
+
+interface PackedEntry {
+  readonly id: number
+  readonly data: Buffer
+  readonly messages: number
+  readonly since: number
+}
+
+/** The error for a batch with a value that cannot be kept. */
+export function cannotBeStored(cause: unknown): SluiceError {
+  return new SluiceError('sink_failed', `a value cannot be stored: ${toSluiceError(cause).message}`, { cause })
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { test } from 'vitest'
+import { expect, test } from 'vitest'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
 import type { Batching, Outcomes, Sink } from '../contracts/sink.ts'
@@ -180,4 +180,16 @@ test('close does not wait for company, and closes the sink when all is delivered
   await write
   await closing
   assert.equal(sink.closed, true)
+})
+
+test('a half that says nothing of its messages fails them, and shifts no blame', async () => {
+  const merged = merge({
+    write({ messages }) {
+      if (messages.length > 1) throw refused('bad')
+      return messages[0]!.msg === 'bad' ? [refused('bad')] : []
+    },
+    close() {},
+  })
+  const outcomes = (await merged.write(createBatch(['a', 'bad']))) as Outcomes
+  expect(outcomes.map((error) => error?.code)).toEqual(['internal', 'sink_failed'])
 })

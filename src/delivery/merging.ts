@@ -1,6 +1,7 @@
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { Batch, type Message } from '../contracts/message.ts'
 import type { Batching, Outcomes, Sink } from '../contracts/sink.ts'
+import { checkOutcomes } from './outcomes.ts'
 
 /**
  * Stands around a sink and joins the writes of many connections:
@@ -151,7 +152,7 @@ class Merger {
 /** One write, and when the sink refuses it for good, one for each half. */
 async function deliverApart(sink: Sink, messages: readonly Message[]): Promise<void | Outcomes> {
   try {
-    return await sink.write(Batch.of(messages))
+    return checkOutcomes(await sink.write(Batch.of(messages)), messages.length)
   } catch (thrown) {
     const error = toSluiceError(thrown, 'sink_failed')
     if (error.retryable || messages.length === 1) return new Array<SluiceError>(messages.length).fill(error)

@@ -4,6 +4,7 @@ import { Batch } from '../contracts/message.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import { createBackoff } from '../util/backoff.ts'
 import { formatDuration } from '../util/units.ts'
+import { checkOutcomes } from './outcomes.ts'
 
 /** The first wait is at most this many milliseconds, and the bound doubles from wait to wait. */
 const FIRST_WAIT = 100
@@ -50,12 +51,14 @@ export interface RetryTiming {
 export function withRetry(sink: Sink, options: RetryOptions): Sink {
   return {
     write(batch, over) {
-      const settle = (outcomes: void | Outcomes) =>
+      const settle = (given: void | Outcomes) => {
+        const outcomes = checked(given, batch)
         // The result of a first attempt as it is, unless something in it is worth another.
-        outcomes?.some((error) => error?.retryable) ? retry(sink, options, batch, outcomes, over) : outcomes
+        return outcomes?.some((error) => error?.retryable) ? retry(sink, options, batch, outcomes, over) : outcomes
+      }
       try {
         const written = sink.write(batch, over)
-        if (written === undefined || !('then' in written)) return settle(written)
+        if (!(written instanceof Promise)) return settle(written)
         return written.then(settle, (thrown) => settle(allFailed(batch, thrown)))
       } catch (thrown) {
         return settle(allFailed(batch, thrown))
@@ -100,7 +103,7 @@ async function retry(
 
 async function attempt(sink: Sink, batch: Batch, over: AbortSignal | undefined): Promise<void | Outcomes> {
   try {
-    return await sink.write(batch, over)
+    return checked(await sink.write(batch, over), batch)
   } catch (thrown) {
     return allFailed(batch, thrown)
   }
@@ -115,6 +118,15 @@ function retryable(outcomes: Outcomes): number[] {
 function subset(batch: Batch, positions: readonly number[]): Batch {
   if (positions.length === batch.length) return batch
   return Batch.of(positions.map((position) => batch.messages[position]!))
+}
+
+/** Outcomes that make no sense fail all of the batch. */
+function checked(outcomes: void | Outcomes, batch: Batch): void | Outcomes {
+  try {
+    return checkOutcomes(outcomes, batch.length)
+  } catch (thrown) {
+    return allFailed(batch, thrown)
+  }
 }
 
 function allFailed(batch: Batch, thrown: unknown): Outcomes {

@@ -235,9 +235,8 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
     this.#jobs.push(frames)
     this.#sequence += frames.count
     if (this.#lane === 'idle') return
-    const bytes = sizeOf(frames)
-    this.#queued += bytes
-    spec.counters.queuedBytes += bytes
+    this.#queued += frames.size
+    spec.counters.queuedBytes += frames.size
     if (this.#queued + this.#jobs.length * READ_COST > spec.limits.maxQueued && !this.#paused) {
       this.#paused = true
       spec.counters.readsPaused++
@@ -310,7 +309,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
     let bytes = 0
     for (let job = this.#jobs[0]; count < MAX_FRAMES && job instanceof Frames; job = this.#jobs[++taken]) {
       count += job.count
-      bytes += sizeOf(job)
+      bytes += job.size
     }
     const reads = this.#jobs.splice(0, taken) as Frames[]
     this.#replies.begin(reads[0]!.sequence)
@@ -448,11 +447,6 @@ type Job = Frames | EventJob
 const READ_COST = 512
 
 const LINGER_MS = 2000
-
-/** Bytes from the first frame to the last. */
-function sizeOf({ starts, ends }: Frames): number {
-  return ends[ends.length - 1]! - starts[0]!
-}
 
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))

@@ -21,7 +21,7 @@ export class Endpoint {
   #host: Host
   readonly #deadlines = new Deadlines()
   readonly #hooks: DataflowHooks
-  readonly #bury: (failure: Failure) => Promise<void>
+  readonly #bury: (failure: Failure) => Promise<unknown>
   readonly #directory: Directory
   /** Every connection with work left, also after its socket has closed. */
   readonly #connections = new Set<Connection>()
@@ -241,12 +241,16 @@ export function countDeadLetters(deadLetters: DeadLetters, counters: EndpointCou
   }
 }
 
-/** Keeps a failed message as a dead letter. When even that fails, an event with the message is all that is left. */
+/**
+ * Keeps a failed message as a dead letter. When even that fails, an event with the message is all that is left of it,
+ * unless who asked has it still.
+ * @returns a function that tells whether it was kept
+ */
 export function createBurial(
   deadLetters: DeadLetters,
   counters: EndpointCounters,
   events: Events,
-): (failure: Failure) => Promise<void> {
+): (failure: Failure) => Promise<boolean> {
   return async ({ message, error, step }) => {
     if (step !== '') {
       countReason(counters.failed, error.code)
@@ -254,8 +258,10 @@ export function createBurial(
     }
     try {
       await deadLetters.add(message, error, step)
+      return true
     } catch (thrown) {
       events.emit('deadLetter.lost', { message, error, cause: toSluiceError(thrown, 'storage_failed') })
+      return false
     }
   }
 }

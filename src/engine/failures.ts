@@ -68,7 +68,7 @@ export class Told implements Failures {
   readonly signal: AbortSignal | undefined
   readonly #failures: Failures
   readonly #id: string
-  #sequences: Set<number> | undefined = undefined
+  #known: Set<Message> | undefined = undefined
 
   constructor(failures: Failures, id: string, signal = failures.signal) {
     this.#failures = failures
@@ -84,16 +84,24 @@ export class Told implements Failures {
     if (this.#remember(message)) this.#failures.drop?.(message)
   }
 
-  /** Fails the messages of which nothing was told. */
+  /** Fails the messages of which nothing was told. A step may have changed what it told of, so their places count. */
   failRest(batch: Batch, error: SluiceError): Batch {
-    const rest = batch.messages.filter(({ sequence }) => !this.#sequences?.has(sequence))
-    for (const message of rest) this.add(message, error)
+    const changed = new Set(this.#known)
+    const untold = batch.messages.filter((message) => !changed.delete(message))
+    const places = Map.groupBy(changed, ({ source }) => source)
+    for (const message of untold) {
+      const told = places.get(message.source) ?? []
+      const at = told.findIndex(({ sequence, part }) => sequence === message.sequence && part === message.part)
+      if (at === -1) this.add(message, error)
+      else told.splice(at, 1)
+    }
     return Batch.of([])
   }
 
-  #remember({ sequence }: Message): boolean {
-    if (!this.over) this.#sequences = (this.#sequences ?? new Set()).add(sequence)
-    return !this.over
+  #remember(message: Message): boolean {
+    if (this.over || this.#known?.has(message)) return false
+    this.#known = (this.#known ?? new Set()).add(message)
+    return true
   }
 }
 
@@ -154,7 +162,7 @@ export async function settleFailures(
   failed: readonly Failure[],
   onError: Dataflow | undefined,
   hooks: DataflowHooks,
-  bury: (failure: Failure) => Promise<void>,
+  bury: (failure: Failure) => Promise<unknown>,
 ): Promise<void> {
   const first: Failure[] = []
   const last = new FailureList()

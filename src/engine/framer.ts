@@ -118,6 +118,7 @@ export class Framer {
       this.#giveUp(frames, from, Math.min(to, from + maxLength), toSluiceError(thrown, 'frame_invalid'))
       return layOut(frames, built)
     }
+    frames.size = from
     if (from >= until || frames.count === MAX_FRAMES) to = from
     this.taken -= bytes.length - to
     this.#keep(bytes, from, to)
@@ -153,6 +154,7 @@ export class Framer {
   }
 
   #giveUp(frames: Frames, start: number, end: number, error: SluiceError): void {
+    frames.size = end
     frames.errors = (frames.errors ?? new Map()).set(frames.count, error)
     frames.push(start, end)
     this.broken = error
@@ -189,6 +191,7 @@ function layOut(frames: Frames, built: ReadonlyMap<number, Buffer> | undefined):
   const payloads = Array.from({ length: frames.count }, (_, i) => built.get(i) ?? frames.at(i))
   const result = new Frames(Buffer.concat(payloads))
   result.errors = frames.errors
+  result.size = frames.size
   let at = 0
   for (const payload of payloads) {
     result.push(at, at + payload.length)

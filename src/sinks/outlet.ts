@@ -53,7 +53,7 @@ export class Outlet {
       return this.#link
     } catch (error) {
       this.#dialling = undefined
-      throw unavailable(error, !this.#target.signal.aborted)
+      throw unavailable(error)
     }
   }
 
@@ -128,9 +128,9 @@ const LINGER_MS = 2000
 /** Silence after which the kernel asks whether the other side is still there. */
 const KEEP_ALIVE_MS = 60_000
 
-function unavailable(cause: unknown, retryable = true): SluiceError {
+function unavailable(cause: unknown): SluiceError {
   const error = cause === undefined ? undefined : toSluiceError(cause, 'sink_unavailable')
   const hint = error?.hint === undefined ? {} : { hint: error.hint }
   const message = error?.message ?? 'the other side closed the connection'
-  return new SluiceError('sink_unavailable', message, { cause, retryable, ...hint })
+  return new SluiceError('sink_unavailable', message, { cause, retryable: true, ...hint })
 }

@@ -21,13 +21,11 @@ export class DetachedBranch {
   }
 
   /** Begins a run. @returns when it could not begin at once, a promise that is fulfilled when it has begun */
-  start(batch: Batch): Promise<void> | undefined {
-    const { source } = batch
-    if (source === undefined) return undefined
-    const before = this.#running.get(source)
-    if (before !== undefined) return before.then(() => this.#begin(batch, source))
-    this.#begin(batch, source)
-    return undefined
+  start(batch: Batch): Promise<unknown> | undefined {
+    if (batch.source !== undefined) return this.#start(batch.messages, batch.source)
+    // Behind a buffer a batch can have messages of several connections.
+    const bySource = Map.groupBy(batch.messages, ({ source }) => source)
+    return Promise.all(Array.from(bySource, ([source, messages]) => this.#start(messages, source)))
   }
 
   /** Waits for everything that has begun. */
@@ -35,7 +33,14 @@ export class DetachedBranch {
     await Promise.all(this.#running.values())
   }
 
-  #begin(batch: Batch, source: Source): void {
+  #start(messages: readonly Message[], source: Source): Promise<void> | undefined {
+    const before = this.#running.get(source)
+    if (before !== undefined) return before.then(() => this.#begin(messages, source))
+    this.#begin(messages, source)
+    return undefined
+  }
+
+  #begin(messages: readonly Message[], source: Source): void {
     const kept: Promise<void>[] = []
     const failures = {
       add: (message: Message, error: SluiceError, step = this.#context.id) => {
@@ -44,8 +49,7 @@ export class DetachedBranch {
     }
     // The run that a message belongs to may have ended and sent its answers when this branch comes to a reply.
     const silent = detachedSource(source, 'Name the branch in finishedWhen.', () => source.close())
-    const messages = batch.messages.map((message) => message.from(silent))
-    const result = this.#flow.run(Batch.of(messages), failures)
+    const result = this.#flow.run(Batch.of(messages.map((message) => message.from(silent))), failures)
     if (!(result instanceof Promise) && kept.length === 0) return
     this.#running.set(source, this.#finish(result, kept, source))
   }

@@ -1,6 +1,6 @@
 import { defineStep } from '../contracts/define.ts'
 import type { SluiceError } from '../contracts/errors.ts'
-import { Batch, type Dataflow, type ErrorInfo, type Failures, type Message } from '../contracts/message.ts'
+import { Batch, type Dataflow, type ErrorInfo, type Failures, type Message, type Source } from '../contracts/message.ts'
 import { dataflow, withoutProto, z } from '../contracts/schema.ts'
 import { suggest } from '../util/suggest.ts'
 import { DetachedBranch } from './fork-detached.ts'
@@ -77,7 +77,8 @@ class FailedOriginals implements Failures {
   readonly #failed = new Map<Message, BranchFailure>()
   /** Made for the first failure: a search through the batch for each would be quadratic. */
   #members: ReadonlySet<Message> | undefined = undefined
-  #bySequence: Map<number, readonly Message[]> | undefined = undefined
+  /** Batches behind a buffer come from several sources, and each of those counts for itself. */
+  #bySource: ReadonlyMap<Source, Map<number, readonly Message[]>> | undefined = undefined
 
   constructor(batch: Batch) {
     this.#batch = batch
@@ -94,10 +95,11 @@ class FailedOriginals implements Failures {
       this.#fail(message, failure)
       return
     }
-    this.#bySequence ??= Map.groupBy(this.#batch.messages, ({ sequence }) => sequence)
-    for (const original of this.#bySequence.get(message.sequence) ?? []) this.#fail(original, failure)
+    this.#bySource ??= bySourceAndSequence(this.#batch.messages)
+    const bySequence = this.#bySource.get(message.source)
+    for (const original of bySequence?.get(message.sequence) ?? []) this.#fail(original, failure)
     // They all have failed now, so the others of the branch that came of them need no look at each again.
-    this.#bySequence.delete(message.sequence)
+    bySequence?.delete(message.sequence)
   }
 
   /** Reports each original once, with its first error. @returns those that go on */
@@ -115,6 +117,11 @@ class FailedOriginals implements Failures {
   #fail(original: Message, failure: BranchFailure): void {
     if (!this.#failed.has(original)) this.#failed.set(original, failure)
   }
+}
+
+function bySourceAndSequence(messages: readonly Message[]): ReadonlyMap<Source, Map<number, readonly Message[]>> {
+  const bySource = Map.groupBy(messages, ({ source }) => source)
+  return new Map(Array.from(bySource, ([source, its]) => [source, Map.groupBy(its, ({ sequence }) => sequence)]))
 }
 
 /** Why an original must not go on. */

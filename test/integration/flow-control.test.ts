@@ -6,6 +6,22 @@ import { start } from '../support/server.ts'
 const KIB = 1024
 
 describe('a slow sink', () => {
+  it('holds a sender back by the memory that its reads hold, also where little in them is frames', async () => {
+    const gate = new Gate()
+    const config = {
+      listen: { lab: { port: 0, framing: 'mllp', dataflow: [{ held: {} }], limits: { maxQueued: '256KiB' } } },
+    } as never
+    await using running = await start(config, { registry: registryWith('held', gate.write) })
+    await using peer = await Peer.connect(running.port())
+    const block = Buffer.concat([Buffer.alloc(65_000, 0x0d), Buffer.from('\x0bx\x1c\r')])
+    await eventually(() => running.server.endpoints[0]!.connections === 1)
+    const { counters } = running.server.endpoints[0]!
+    for (let i = 0; i < 600; i++) peer.send(block)
+    await eventually(() => counters.readsPaused > 0 || counters.bytesIn > 600 * 65_000)
+    gate.open()
+    expect(counters.bytesIn).toBeLessThan(8 << 20)
+  })
+
   it('pauses the sender: what is in memory stays bounded, and goes on when the sink does', async () => {
     const gate = new Gate()
     const registry = registryWith('gate', gate.write)

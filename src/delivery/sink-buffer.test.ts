@@ -6,9 +6,10 @@ import { createEvents, type EventName } from '../contracts/events.ts'
 import type { Batch } from '../contracts/message.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import { text } from '../formats/text.ts'
-import { createBatch, createTestClock } from '../testing/part-context.ts'
-import { BufferedSink } from './buffered-sink.ts'
+import { createBatch, createTestClock, type TestClock } from '../testing/part-context.ts'
 import { MemoryQueue } from './memory-queue.ts'
+import type { RetryTiming } from './retry.ts'
+import { type Delivery, SinkBuffer } from './sink-buffer.ts'
 
 const formatOf = () => text.create({ encoding: 'utf-8' })
 const down = new SluiceError('sink_unavailable', 'down', { retryable: true })
@@ -16,7 +17,7 @@ const refused = new SluiceError('sink_failed', 'refused')
 
 /** A buffer whose destination does what the test says. */
 function setUp(
-  given: Partial<BufferOptions> = {},
+  given: Partial<BufferOptions> & { timing?: RetryTiming; clock?: TestClock } = {},
   deliver: (texts: string[]) => void | Outcomes | Promise<void | Outcomes> = () => {},
 ) {
   const delivered: string[][] = []
@@ -38,7 +39,7 @@ function setUp(
       sink.closed = true
     },
   }
-  const clock = createTestClock()
+  const clock = given.clock ?? createTestClock()
   const queue = new MemoryQueue(clock)
   const events = createEvents((error) => {
     throw error
@@ -64,30 +65,52 @@ function setUp(
   }
   const failed: string[] = []
   const late = new AbortController()
-  const buffered = new BufferedSink(sink, queue, {
-    buffer: { kind: 'disk', maxSize: 1 << 20, maxAge: 0, whenFull: 'wait', ...given },
-    counters,
-    clock,
-    events,
+  const timing: RetryTiming = given.timing ?? { now: () => 0, wait: turn, random: () => 0.5 }
+  const queueing = new SinkBuffer(queue, { counters, clock, events, late: late.signal, timing })
+  const { timing: _, ...options } = given
+  const buffer: BufferOptions = { kind: 'disk', maxSize: 1 << 20, maxAge: 0, whenFull: 'wait', ...options }
+  const delivery: Delivery = {
+    sink,
+    buffer,
     formatOf,
     retry: {
       forMs: 10_000,
       step: 'store',
-      signal: late.signal,
       onRetry: (attempt, error, retryIn) => events.emit('sink.retried', { step: 'store', attempt, error, retryIn }),
-      // Waits take no time, but let others work.
-      timing: { now: () => 0, wait: turn, random: () => 0.5 },
     },
     settle(all) {
       failed.push(...all.map(({ message, error }) => `${message.msg}: ${error.code}`))
       note()
-      return Promise.resolve()
+      return Promise.resolve(true)
     },
-  })
+  }
+  queueing.use(delivery)
+  /** As the configuration puts them together. */
+  const buffered: Sink = {
+    write: (batch, over) => queueing.write(batch, buffer, over),
+    async close() {
+      await queueing.leave(delivery)
+      await sink.close()
+    },
+  }
   const until = async (holds: () => boolean) => {
     while (!holds()) await Promise.race([changed.promise, turn()])
   }
-  return { buffered, sink, queue, delivered, failed, told, counters, clock, late, until, all: () => delivered.flat() }
+  return {
+    buffered,
+    queueing,
+    delivery,
+    sink,
+    queue,
+    delivered,
+    failed,
+    told,
+    counters,
+    clock,
+    late,
+    until,
+    all: () => delivered.flat(),
+  }
 }
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
@@ -170,7 +193,10 @@ describe('a full buffer', () => {
     const { open, deliver } = gate()
     const { buffered, told, counters, until } = setUp({ maxSize: 5000 }, deliver)
     let finished = 0
-    const writes = Array.from({ length: 10 }, () => buffered.write(createBatch([block])).then(() => finished++))
+    const writes = Array.from({ length: 10 }, async () => {
+      await buffered.write(createBatch([block]))
+      finished++
+    })
     await until(() => told.includes('buffer.filled'))
     for (let i = 0; i < 20; i++) await turn()
     const before = finished
@@ -184,7 +210,7 @@ describe('a full buffer', () => {
 
   test('drops and counts where it is told to', async () => {
     const { open, deliver } = gate()
-    const { buffered, counters, all, until } = setUp({ maxSize: 1500, whenFull: 'drop' }, deliver)
+    const { buffered, counters, all, until } = setUp({ maxSize: 2500, whenFull: 'drop' }, deliver)
     for (const letter of ['a', 'b', 'c', 'd'])
       expect(await buffered.write(createBatch([letter + block]))).toBeUndefined()
     expect(counters).toMatchObject({ stored: 2, dropped: 2 })
@@ -244,9 +270,9 @@ test('a defect on the way to the sink is told and tried again, and ends nothing 
   const { buffered, queue, told, counters, until } = setUp()
   const settle = queue.settle.bind(queue)
   let left = 2
-  queue.settle = (entries) => {
+  queue.settle = (upTo) => {
     if (left-- > 0) throw new TypeError('a defect')
-    settle(entries)
+    settle(upTo)
   }
   await buffered.write(createBatch(['a']))
   await until(() => counters.delivered === 1)
@@ -264,7 +290,6 @@ describe('the end', () => {
     await closing
     expect(all()).toEqual(['a', 'b'])
     expect(sink.closed).toBe(true)
-    await expect(buffered.write(createBatch(['c']))).rejects.toThrow('the sink is closed')
   })
 
   test('of a disk buffer leaves what could not be delivered where it is', async () => {
@@ -276,9 +301,9 @@ describe('the end', () => {
     await buffered.close()
     expect(failed).toEqual([])
     expect(queue.messages).toBe(1)
-    const release = await queue.read()
-    expect((await queue.take(10, 1000)).flatMap(({ batch }) => batch.messages.map(({ msg }) => msg))).toEqual(['a'])
-    release()
+    expect((await queue.take(10, 1000, formatOf)).flatMap(({ batch }) => batch.messages.map(({ msg }) => msg))).toEqual(
+      ['a'],
+    )
   })
 
   test('of the server ends a memory buffer that cannot deliver', async () => {
@@ -290,4 +315,89 @@ describe('the end', () => {
     late.abort()
     await closing
   })
+})
+
+test('a message is given up when it is older than maxAge itself, not when the oldest of its batch is', async () => {
+  const clock = createTestClock()
+  const wait = async (milliseconds: number) => {
+    clock.advance(milliseconds)
+    await turn()
+  }
+  const back = clock.now() + 79_000
+  const timing = { now: () => clock.now(), wait, random: () => 0.5 }
+  const { buffered, all, failed, until, counters } = setUp({ maxAge: 60_000, clock, timing }, (texts) => {
+    if (clock.now() < back) return texts.map(() => down)
+  })
+  await buffered.write(createBatch(['old']))
+  while (clock.now() < back - 20_000) await turn()
+  await buffered.write(createBatch(['young']))
+  await until(() => counters.delivered + counters.failed === 2)
+  expect({ delivered: all(), failed }).toEqual({ delivered: ['young'], failed: ['old: sink_unavailable'] })
+  await buffered.close()
+})
+
+test('a sink whose answer makes no sense fails its messages and nothing else', async () => {
+  const { buffered, failed, until } = setUp({}, () => ({ ok: true }) as never)
+  await buffered.write(createBatch(['a']))
+  await until(() => failed.length === 1)
+  expect(failed).toEqual(['a: internal'])
+  await buffered.close()
+})
+
+describe('another delivery', () => {
+  test('goes on where the one before has stopped, and is not held up by an attempt that hangs', async () => {
+    const { queueing, delivery, buffered, counters, until } = setUp({}, () => new Promise(() => {}))
+    await buffered.write(createBatch(['a']))
+    await turn()
+    const seen: unknown[] = []
+    const next: Delivery = {
+      ...delivery,
+      sink: {
+        write({ messages }) {
+          seen.push(...messages.map(({ msg }) => msg))
+        },
+        close() {},
+      },
+    }
+    queueing.use(next)
+    await buffered.write(createBatch(['b']))
+    await until(() => counters.delivered === 2)
+    expect(seen).toEqual(['a', 'b'])
+    // The old one is not in use any more, so its end ends nothing.
+    await queueing.leave(delivery)
+    await queueing.leave(next)
+  })
+
+  test('makes room in a buffer that is full because the one before could not deliver', async () => {
+    const { queueing, delivery, buffered, told, counters, until } = setUp({ maxSize: 500 }, () => {
+      throw down
+    })
+    await buffered.write(createBatch(['x'.repeat(1000)]))
+    const held = buffered.write(createBatch(['y']))
+    await until(() => told.includes('buffer.filled'))
+    queueing.use({ ...delivery, sink: { write() {}, close() {} } })
+    await held
+    await until(() => counters.delivered === 2)
+  })
+})
+
+test('what cannot become a dead letter stays where it is', async () => {
+  let isKept = false
+  const { queueing, delivery, buffered, queue, counters, until } = setUp()
+  queueing.use({
+    ...delivery,
+    sink: {
+      write() {
+        throw refused
+      },
+      close() {},
+    },
+    settle: () => Promise.resolve(isKept),
+  })
+  await buffered.write(createBatch(['a']))
+  for (let i = 0; i < 20; i++) await turn()
+  expect(queue.messages).toBe(1)
+  isKept = true
+  await until(() => counters.failed === 1)
+  expect(queue.messages).toBe(0)
 })

@@ -1,0 +1,369 @@
+import type { Clock } from '../contracts/clock.ts'
+import type { BufferCounters } from '../contracts/counters.ts'
+import type { BufferOptions } from '../contracts/delivery.ts'
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import type { Events } from '../contracts/events.ts'
+import { Batch, type Message } from '../contracts/message.ts'
+import type { Outcomes, Sink } from '../contracts/sink.ts'
+import { createBackoff } from '../util/backoff.ts'
+import { formatDuration, formatSize } from '../util/units.ts'
+import { type Entry, type FormatOf, type Queue, sizeOf } from './queue.ts'
+import { type RetryOptions, type RetryTiming, realTiming, withRetry } from './retry.ts'
+
+/** A message that could not be delivered. */
+export interface Undelivered {
+  readonly message: Message
+  readonly error: SluiceError
+}
+
+/** Where a buffer delivers to, and how. A reload puts another in its place. */
+export interface Delivery {
+  readonly sink: Sink
+  readonly buffer: BufferOptions
+  /** How the sink is tried again; a disk buffer tries without end unless `max` says otherwise. */
+  readonly retry: Omit<RetryOptions, 'signal'>
+  readonly formatOf: FormatOf
+  /**
+   * Takes care of messages that could not be delivered: `onError`, else dead letters.
+   * @returns false when that was not possible before the signal was aborted; they are then to be kept
+   */
+  settle(failed: readonly Undelivered[], signal: AbortSignal): Promise<boolean>
+}
+
+export interface SinkBufferOptions {
+  /** Written here, and read by whoever measures. */
+  readonly counters: BufferCounters
+  readonly clock: Clock
+  readonly events: Events
+  /** Aborted when the server stops without waiting any longer. */
+  readonly late: AbortSignal
+  /** Whether there is room on the disk beyond what `maxSize` says; asked once a second, and whenever much has moved. */
+  hasRoom?(): Promise<boolean>
+  /** Time and chance; a test brings its own. */
+  readonly timing?: RetryTiming
+}
+
+/**
+ * The buffer of one step, for as long as the server runs: its queue, and the one delivery that empties it, in order.
+ *
+ * ```
+ *   write ─▶ room? ─▶ queue.add ─▶ finished            queue.take ─▶ sink, tried again ─▶ queue.settle
+ *              └── no: wait, drop or error                              └── refused for good ─▶ settle
+ * ```
+ * A write that waits holds its lane, the lane fills its queue, and then the socket is paused: so a full buffer holds
+ * back exactly the senders that feed it.
+ */
+export class SinkBuffer {
+  readonly counters: BufferCounters
+  readonly #queue: Queue
+  readonly #options: SinkBufferOptions
+  readonly #timing: RetryTiming
+  /** Where to deliver to now; undefined before the first, and behind the last. */
+  #delivery: Delivery | undefined = undefined
+  /** Aborted when the delivery is another, or none. */
+  #current = new AbortController()
+  /** Settles when the delivery has ended, for good or until the next. */
+  #delivering: Promise<void> | undefined = undefined
+  /** What wakes the delivery when something was added. */
+  #wake: (() => void) | undefined = undefined
+  #added = 0
+  /** The delivery ends when nothing waits. */
+  #finishing = false
+  /** Settles when a buffer that is full has room again. */
+  #emptied: PromiseWithResolvers<void> | undefined = undefined
+  /** Bytes of writes that have room and are not in the queue yet. */
+  #reserved = 0
+  /** When it was last seen whether the disk has room, and how many bytes were stored and delivered since. */
+  #lookedAt = Number.NEGATIVE_INFINITY
+  #movedSince = 0
+  #hasRoom = true
+
+  constructor(queue: Queue, options: SinkBufferOptions) {
+    this.#queue = queue
+    this.#options = options
+    this.counters = options.counters
+    this.#timing = options.timing ?? realTiming
+  }
+
+  /**
+   * Stores a batch. Finished when the queue has it.
+   * @param over aborted when nobody waits for it any more
+   */
+  async write(batch: Batch, { maxSize, whenFull }: BufferOptions, over?: AbortSignal): Promise<void | Outcomes> {
+    if (batch.length === 0) return
+    const { late } = this.#options
+    const size = sizeOf(batch)
+    const signal = over === undefined ? late : AbortSignal.any([late, over])
+    await this.#lookAtDisk()
+    while (!this.#isRoom(maxSize)) {
+      this.#tellFull(whenFull)
+      if (whenFull === 'drop') {
+        this.counters.dropped += batch.length
+        return
+      }
+      if (whenFull === 'error' || signal.aborted) {
+        throw new SluiceError('buffer_full', `the buffer of ${this.counters.step} is full`, { retryable: true })
+      }
+      await Promise.race([this.#emptied!.promise, this.#timing.wait(ROOM_MS, signal)])
+      await this.#lookAtDisk()
+    }
+    this.#reserved += size
+    this.#movedSince += size
+    try {
+      return await this.#add(batch, signal)
+    } finally {
+      this.#reserved -= size
+      this.#added++
+      this.#count()
+      this.#wake?.()
+    }
+  }
+
+  /** Delivers there from now on. An attempt under way elsewhere has a little time to end. */
+  use(delivery: Delivery): void {
+    this.#current.abort()
+    this.#current = new AbortController()
+    this.#delivery = delivery
+    this.#finishing = false
+    const before = this.#delivering ?? Promise.resolve()
+    const signal = AbortSignal.any([this.#current.signal, this.#options.late])
+    this.#delivering = before.then(() => this.#deliverAll(delivery, signal))
+    this.#count()
+  }
+
+  /**
+   * A delivery goes. When it is the one in use, a memory buffer delivers what it has, as long as the server lets it, and
+   * gives up the rest; what a disk buffer has waits for the next start.
+   */
+  async leave(delivery: Delivery): Promise<void> {
+    if (this.#delivery !== delivery) return
+    this.#delivery = undefined
+    if (delivery.buffer.kind === 'disk') this.#current.abort()
+    this.#finishing = true
+    this.#wake?.()
+    await this.#delivering
+    if (delivery.buffer.kind === 'memory') await this.#giveUpRest(delivery)
+  }
+
+  /** Stores a batch, for as long as it takes when the reason may pass. Its senders wait meanwhile. */
+  async #add(batch: Batch, signal: AbortSignal): Promise<void | Outcomes> {
+    const { events } = this.#options
+    const backoff = createBackoff({ first: FIRST_WAIT, max: LONGEST_WAIT })
+    for (;;) {
+      try {
+        await this.#queue.add(batch)
+        this.counters.stored += batch.length
+        return
+      } catch (thrown) {
+        const error = toSluiceError(thrown, 'storage_failed')
+        if (!error.retryable) return batch.length === 1 ? [error] : this.#addApart(batch, signal)
+        if (signal.aborted) throw error
+        const retryIn = backoff.next()
+        events.emit('buffer.blocked', { step: this.counters.step, error, retryIn })
+        await this.#timing.wait(retryIn, signal)
+        if (signal.aborted) throw error
+      }
+    }
+  }
+
+  /** One message that cannot be stored must not fail its neighbours. */
+  async #addApart(batch: Batch, signal: AbortSignal): Promise<Outcomes> {
+    const outcomes: (SluiceError | undefined)[] = []
+    for (const message of batch.messages) {
+      const stored = this.#add(Batch.of([message]), signal).catch((thrown): Outcomes => [toSluiceError(thrown)])
+      outcomes.push((await stored)?.[0])
+    }
+    return outcomes
+  }
+
+  async #lookAtDisk(): Promise<void> {
+    const { hasRoom } = this.#options
+    const now = performance.now()
+    if (hasRoom === undefined || (now - this.#lookedAt < ROOM_MS && this.#movedSince < ROOM_BYTES)) return
+    this.#lookedAt = now
+    this.#movedSince = 0
+    // A disk that does not even say how full it is takes nothing now.
+    this.#hasRoom = await hasRoom().catch(() => false)
+  }
+
+  #isRoom(maxSize: number): boolean {
+    // Between the two marks it stays what it is: senders that start and stop with each message would gain nothing.
+    const mark = this.#emptied === undefined ? maxSize : maxSize * LOW
+    const isRoom = this.#hasRoom && this.#queue.bytes + this.#reserved < mark
+    if (isRoom && this.#emptied !== undefined) {
+      this.#emptied.resolve()
+      this.#emptied = undefined
+      this.#options.events.emit('buffer.emptied', { step: this.counters.step })
+    }
+    return isRoom
+  }
+
+  #tellFull(whenFull: BufferOptions['whenFull']): void {
+    if (this.#emptied !== undefined) return
+    this.#emptied = Promise.withResolvers()
+    const reason = this.#hasRoom ? `${formatSize(this.#queue.bytes)} wait` : 'the disk is almost full'
+    this.#options.events.emit('buffer.filled', { step: this.counters.step, whenFull, reason })
+  }
+
+  async #deliverAll(delivery: Delivery, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const added = this.#added
+      try {
+        const entries = await this.#queue.take(MAX_MESSAGES, MAX_BYTES, delivery.formatOf)
+        if (entries.length > 0) await this.#deliver(entries, delivery, signal)
+        else if (this.#finishing) break
+        else await this.#change(added, signal)
+      } catch (thrown) {
+        // The queue cannot be read now, or something is not as it should be. What was not settled is tried again.
+        const error = toSluiceError(thrown, 'internal')
+        this.#queue.giveBack()
+        this.#options.events.emit('buffer.blocked', { step: this.counters.step, error, retryIn: LONGEST_WAIT })
+        await this.#timing.wait(LONGEST_WAIT, signal)
+      }
+    }
+    this.#queue.giveBack()
+  }
+
+  /** Delivers entries and settles those, from the first on, of which every message is dealt with. */
+  async #deliver(entries: readonly Entry[], delivery: Delivery, signal: AbortSignal): Promise<void> {
+    const fresh = entries.filter((entry) => !this.#isOld(entry, delivery))
+    const batch = Batch.join(fresh.length === 0 ? [Batch.of([])] : fresh.map((entry) => entry.batch))
+    const outcomes = batch.length === 0 ? [] : await this.#attempt(batch, fresh[0]!.since, delivery, signal)
+    if (outcomes === 'unknown') return this.#queue.giveBack()
+    let at = 0
+    let done = 0
+    let delivered = 0
+    const failed: Undelivered[] = []
+    for (const entry of entries) {
+      const isFresh = fresh.includes(entry)
+      const isOld = this.#isOld(entry, delivery)
+      const undelivered = isFresh
+        ? entry.batch.messages.flatMap((message, i) =>
+            outcomes?.[at + i] ? [{ message, error: outcomes[at + i]! }] : [],
+          )
+        : this.#expire(entry, delivery)
+      at += isFresh ? entry.batch.length : 0
+      // What may still succeed is kept, unless its time is over: then this and what is behind it is tried again.
+      const mayPass = delivery.buffer.kind === 'disk' && undelivered.some(({ error }) => error.retryable)
+      if (mayPass && (signal.aborted || (delivery.buffer.maxAge > 0 && !isOld && delivery.retry.max === undefined)))
+        break
+      failed.push(...entry.failed, ...undelivered)
+      delivered += entry.batch.length - undelivered.length
+      done++
+    }
+    if (failed.length > 0 && !(await delivery.settle(failed, signal))) {
+      this.#queue.giveBack()
+      await this.#timing.wait(LONGEST_WAIT, signal)
+      return
+    }
+    const before = this.#queue.bytes
+    if (done > 0) this.#queue.settle(entries[done - 1]!.id)
+    if (done < entries.length) this.#queue.giveBack()
+    this.counters.delivered += delivered
+    this.counters.failed += failed.length
+    this.#count()
+    this.#movedSince += before - this.#queue.bytes
+    if (this.#emptied === undefined) return
+    await this.#lookAtDisk()
+    this.#isRoom(delivery.buffer.maxSize)
+  }
+
+  /**
+   * Writes for as long as the delivery says.
+   * @param since when the oldest of the messages was stored
+   * @returns `unknown` when the delivery has ended meanwhile and it is not known what was delivered
+   */
+  async #attempt(batch: Batch, since: number, { sink, buffer, retry }: Delivery, signal: AbortSignal) {
+    const left = buffer.maxAge === 0 ? Number.POSITIVE_INFINITY : buffer.maxAge - (this.#options.clock.now() - since)
+    const forMs = buffer.kind === 'memory' ? retry.forMs : left
+    const written = withRetry(sink, { ...retry, timing: this.#timing, forMs, signal }).write(batch, signal)
+    const ended = this.#ended(signal)
+    try {
+      const outcomes = await Promise.race([written, ended.promise])
+      // An end makes errors of its own; nothing is given up on the strength of one.
+      return signal.aborted && outcomes !== undefined && buffer.kind === 'disk' ? 'unknown' : outcomes
+    } finally {
+      ended.forget()
+    }
+  }
+
+  /** Resolves some time after the end of a delivery: an attempt that is under way may still tell what became of it. */
+  #ended(signal: AbortSignal) {
+    const { promise, resolve } = Promise.withResolvers<'unknown'>()
+    let timer: NodeJS.Timeout | undefined
+    const wait = () => {
+      timer = setTimeout(() => resolve('unknown'), GRACE_MS)
+    }
+    if (signal.aborted) wait()
+    else signal.addEventListener('abort', wait, { once: true })
+    const forget = () => {
+      signal.removeEventListener('abort', wait)
+      clearTimeout(timer)
+    }
+    return { promise, forget }
+  }
+
+  #isOld({ since }: Entry, { buffer: { maxAge } }: Delivery): boolean {
+    return maxAge > 0 && this.#options.clock.now() - since >= maxAge
+  }
+
+  #expire({ batch }: Entry, { buffer }: Delivery): Undelivered[] {
+    const text = `waited in the buffer of ${this.counters.step} for longer than ${formatDuration(buffer.maxAge)}`
+    return batch.messages.map((message) => ({ message, error: new SluiceError('buffer_expired', text) }))
+  }
+
+  /** What memory cannot deliver before the end must not vanish without a word. */
+  async #giveUpRest(delivery: Delivery): Promise<void> {
+    const text = `the server stopped before ${this.counters.step} could deliver it`
+    const signal = this.#options.late
+    for (;;) {
+      const entries = await this.#queue.take(MAX_MESSAGES, MAX_BYTES, delivery.formatOf)
+      if (entries.length === 0) return
+      const failed = entries.flatMap(({ batch, failed: unreadable }) => [
+        ...unreadable,
+        ...batch.messages.map((message) => ({ message, error: new SluiceError('sink_unavailable', text) })),
+      ])
+      await delivery.settle(failed, signal)
+      this.#queue.settle(entries.at(-1)!.id)
+      this.counters.failed += failed.length
+      this.#count()
+    }
+  }
+
+  /** Resolves when more than `added` writes were added, or when the end has come. */
+  #change(added: number, signal: AbortSignal): Promise<void> {
+    if (signal.aborted || this.#finishing || this.#added > added) return Promise.resolve()
+    return new Promise((resolve) => {
+      const wake = () => {
+        this.#wake = undefined
+        signal.removeEventListener('abort', wake)
+        resolve()
+      }
+      this.#wake = wake
+      signal.addEventListener('abort', wake, { once: true })
+    })
+  }
+
+  #count(): void {
+    this.counters.messages = this.#queue.messages
+    this.counters.bytes = this.#queue.bytes
+    this.counters.oldest = this.#queue.oldest
+  }
+}
+
+/** So many messages and bytes are delivered in one write. */
+const MAX_MESSAGES = 1024
+const MAX_BYTES = 1024 * 1024
+
+/** A buffer that was full takes messages again when it has become so empty. */
+const LOW = 0.6
+
+/** How often is looked whether the disk has room: so many milliseconds, so many bytes. */
+const ROOM_MS = 1000
+const ROOM_BYTES = 4 * 1024 * 1024
+
+/** Milliseconds that an attempt under way has to end when the delivery does. */
+const GRACE_MS = 2000
+
+const FIRST_WAIT = 50
+const LONGEST_WAIT = 1000
