@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import type { Codec } from '../contracts/codec.ts'
-import type { PartContext } from '../contracts/context.ts'
+import type { DeadLetters, PartContext } from '../contracts/context.ts'
 import type { BufferCounters, EndpointCounters } from '../contracts/counters.ts'
 import type { SinkDefinition } from '../contracts/define.ts'
 import type { BufferOptions, DeliveryOptions } from '../contracts/delivery.ts'
@@ -18,6 +18,7 @@ import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
 import { createClientTls, createServerTls } from '../transports/tls.ts'
 import { createBuffered } from './buffers.ts'
 import type { DataFolder } from './data-folder.ts'
+import { type Behind, EntryPoints, Level, type Place } from './entry-points.ts'
 import { type EndpointPlan, type Plan, PlannedDataflow, type StepPlan } from './plan.ts'
 import { formatPath } from './problems.ts'
 import { nestedIn } from './step-words.ts'
@@ -35,6 +36,8 @@ export interface World extends Omit<PartContext, 'id' | 'endpoint' | 'codec' | '
 export interface Built {
   readonly endpoints: readonly (ListenSpec | ConnectSpec)[]
   readonly buffers: readonly BufferCounters[]
+  /** Where a dead letter can go in again, by endpoint. */
+  readonly entryPoints: ReadonlyMap<string, EntryPoints>
   /**
    * Closes steps and sinks, last created first, also those behind one that cannot be closed. Once, however often it is
    * called.
@@ -52,7 +55,8 @@ export async function build(plan: Plan, world: World): Promise<Built> {
   try {
     const endpoints: (ListenSpec | ConnectSpec)[] = []
     for (const endpoint of plan.endpoints) endpoints.push(await builder.endpoint(endpoint))
-    return { endpoints, buffers: builder.buffers, close: () => builder.close() }
+    const { buffers, entryPoints } = builder
+    return { endpoints, buffers, entryPoints, close: () => builder.close() }
   } catch (thrown) {
     // Why it could not be built is what the user needs to know, whatever else the cleanup finds.
     await builder.close().catch(() => {})
@@ -62,6 +66,7 @@ export async function build(plan: Plan, world: World): Promise<Built> {
 
 class Builder {
   readonly buffers: BufferCounters[] = []
+  readonly entryPoints = new Map<string, EntryPoints>()
   readonly #plan: Plan
   readonly #world: World
   readonly #closers: (() => void | Promise<void>)[] = []
@@ -94,7 +99,9 @@ class Builder {
   async endpoint(plan: EndpointPlan): Promise<ListenSpec | ConnectSpec> {
     const { counters } = plan
     const codec: Codec = { framing: plan.framingOut, format: plan.formatOut }
-    const scope: Scope = { plan, codec, counters, onError: undefined }
+    const entryPoints = new EntryPoints(plan.formatIn, counters)
+    this.entryPoints.set(plan.name, entryPoints)
+    const scope: Scope = { plan, codec, counters, entryPoints, onError: undefined }
     const dataflow = async (steps: readonly StepPlan[] | undefined) => {
       if (steps === undefined) return undefined
       const whole = await this.#dataflow(steps, scope)
@@ -117,6 +124,7 @@ class Builder {
       transport: this.#world.tcp,
       counters,
     }
+    entryPoints.dataflow = spec.dataflow
     if (plan.kind === 'listen') {
       const tls = plan.tls && (await placed(plan, 'tls', () => createServerTls(plan.tls!)))
       return { ...spec, kind: 'listen', tls, addresses: plan.addresses }
@@ -126,13 +134,20 @@ class Builder {
     return { ...spec, kind: 'connect', tls, dial, reconnect, poll }
   }
 
-  async #dataflow(steps: readonly StepPlan[], scope: Scope): Promise<Dataflow> {
+  /** @param behind where a message goes that comes out of it; undefined when it ends there */
+  async #dataflow(steps: readonly StepPlan[], scope: Scope, behind?: Behind): Promise<Dataflow> {
+    const level = new Level(behind)
     const stages: StageSpec[] = []
-    for (const step of steps) stages.push(await this.#stage(step, scope))
-    return createDataflow(stages, createHooks(scope.counters, this.#world.events))
+    for (const [index, step] of steps.entries()) {
+      const place = { level, index }
+      scope.entryPoints.add(step.id, place)
+      stages.push(await this.#stage(step, scope, place))
+    }
+    level.flow = createDataflow(stages, createHooks(scope.counters, this.#world.events))
+    return level.flow
   }
 
-  async #stage(plan: StepPlan, scope: Scope): Promise<StageSpec> {
+  async #stage(plan: StepPlan, scope: Scope, place: Place): Promise<StageSpec> {
     const { definition, id, condition, timeout } = plan
     const around = {
       id,
@@ -144,7 +159,10 @@ class Builder {
     if (definition.kind === 'sink') {
       return { ...around, sink: await this.#sink(plan, definition, scope, around.onError) }
     }
-    const options = await this.#resolve(plan.options, scope)
+    const options = await this.#resolve(plan.options, ({ steps }, path) => {
+      const then = definition.afterInner?.(plan.options, path)
+      return this.#dataflow(steps, scope, then === 'end' ? undefined : { place, then, word: plan.name })
+    })
     const step = await placed(plan, plan.name, () => definition.create(options, this.#context(plan, scope)))
     this.#closers.push(() => step.close?.())
     return { ...around, step }
@@ -154,7 +172,7 @@ class Builder {
     const replaced = this.#world.replaceSink?.(plan)
     if (replaced !== undefined) return replaced
     const { events, signal } = this.#world
-    const options = await this.#resolve(plan.options, scope)
+    const options = await this.#resolve(plan.options, ({ steps }) => this.#dataflow(steps, scope))
     const sink = await placed(plan, plan.name, () => definition.create(options, this.#context(plan, scope)))
     const merged = definition.batching === undefined ? sink : withMerging(sink, options as Batching)
     const retry: RetryOptions = {
@@ -184,7 +202,9 @@ class Builder {
     const { clock, storage, data, events, deadLetters } = this.#world
     const { counters } = scope
     const hooks = createHooks(counters, events)
-    const bury = createBurial(countDeadLetters(deadLetters, counters, events), counters, events)
+    // The steps behind this one have had what fails in its buffer.
+    const passed: DeadLetters = { add: (message, error, step) => deadLetters.add(message, error, step, true) }
+    const bury = createBurial(countDeadLetters(passed, counters, events), counters, events)
     try {
       const buffered = await createBuffered(sink, buffer, {
         step: plan.id,
@@ -212,16 +232,21 @@ class Builder {
    * Replaces the dataflows that a plan left inside options, wherever they are. One after the other: were they built side
    * by side, those that go on when one fails would open what nobody closes.
    */
-  async #resolve(value: unknown, scope: Scope): Promise<unknown> {
-    if (value instanceof PlannedDataflow) return this.#dataflow(value.steps, scope)
+  async #resolve(
+    value: unknown,
+    bind: (planned: PlannedDataflow, path: readonly (string | number)[]) => Promise<Dataflow>,
+    path: readonly (string | number)[] = [],
+  ): Promise<unknown> {
+    if (value instanceof PlannedDataflow) return bind(value, path)
     if (Array.isArray(value)) {
       const items: unknown[] = []
-      for (const item of value) items.push(await this.#resolve(item, scope))
+      for (const [i, item] of value.entries()) items.push(await this.#resolve(item, bind, [...path, i]))
       return items
     }
     if (value === null || typeof value !== 'object' || Object.getPrototypeOf(value) !== Object.prototype) return value
     const entries: [string, unknown][] = []
-    for (const [key, item] of Object.entries(value)) entries.push([key, await this.#resolve(item, scope)])
+    for (const [key, item] of Object.entries(value))
+      entries.push([key, await this.#resolve(item, bind, [...path, key])])
     return Object.fromEntries(entries)
   }
 
@@ -274,6 +299,7 @@ interface Scope {
   readonly plan: EndpointPlan
   readonly codec: Codec
   readonly counters: EndpointCounters
+  readonly entryPoints: EntryPoints
   /** Takes what fails and has no `onError` of its step; set once it is built. */
   onError: Dataflow | undefined
 }
