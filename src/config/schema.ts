@@ -186,7 +186,7 @@ export const configSchema = z.strictObject({
           maxSize: size()
             .prefault('1GiB')
             .describe('Most bytes of dead letters. Above that what fails waits, and with it its sender.'),
-          maxAge: duration({ off: true }).prefault('30d').describe('Age at which a dead letter is removed.'),
+          maxAge: duration({ off: true, age: true }).prefault('30d').describe('Age at which a dead letter is removed.'),
         })
         .prefault({})
         .describe('Bounds of the dead letters.'),
