@@ -83,7 +83,6 @@ async function retryOne(
     else await run(entry.flow, message, failures, letter.step)
     for (const { message, error, step } of failures.entries) {
       countReason(counters.failed, error.code)
-      countReason(counters.deadLetters, error.code)
       events.emit('message.failed', { message, error, step: step || 'the format', outcome: 'dead letter' })
     }
     // Only what failed in the very step, behind whose buffer it was, is still behind it.
@@ -105,7 +104,7 @@ async function run(flow: Dataflow, message: Message, failures: FailureList, step
   try {
     await flow.run(Batch.of([message]), failures)
   } catch (thrown) {
-    failures.add(message, toSluiceError(thrown, 'internal'), step)
+    if (failures.entries.length === 0) failures.add(message, toSluiceError(thrown, 'internal'), step)
   }
 }
 

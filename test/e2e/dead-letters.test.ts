@@ -190,7 +190,9 @@ describe('sluice data', () => {
       mkdirSync(folder)
       for (const name of ['buffers.db', 'dead-letters.db']) copyFileSync(join(data, name), join(folder, name))
       const buffers = new DatabaseSync(join(folder, 'buffers.db'))
-      buffers.exec(`UPDATE entries SET data = CAST(x'00' || substr(data, 2) AS BLOB) WHERE id = (SELECT min(id) FROM entries)`)
+      buffers.exec(
+        `UPDATE entries SET data = CAST(x'00' || substr(data, 2) AS BLOB) WHERE id = (SELECT min(id) FROM entries)`,
+      )
       buffers.close()
       const letters = new DatabaseSync(join(folder, 'dead-letters.db'))
       letters.exec(`UPDATE dead_letters SET packed = x'0102' WHERE id = 2`)

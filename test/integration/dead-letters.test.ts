@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
 import { readDeadLetters } from '../../src/delivery/dead-letter-files.ts'
 import { type Batch, type Config, type Registry, type Sink, SluiceError } from '../../src/index.ts'
-import { addStep, registryWith } from '../support/parts.ts'
+import { addStep, Gate, registryWith } from '../support/parts.ts'
 import { Peer } from '../support/peer.ts'
 import { type Running, start } from '../support/server.ts'
 
@@ -149,6 +149,57 @@ describe('a retry', () => {
     second.refuses = false
     expect(await running.server.retryDeadLetters([1])).toMatchObject({ done: [1] })
     expect(moody.values).toEqual(['a'])
+  })
+})
+
+describe('a retry that is under way', () => {
+  /** A server with two dead letters, whose sink then holds what it is given. */
+  async function held() {
+    const gate = new Gate()
+    let write: Sink['write'] = ({ messages }) => messages.map(() => new SluiceError('sink_failed', 'not today'))
+    const registry = registryWith('held', (batch) => write(batch))
+    const running = await start(listen([{ held: {}, id: 'store' }]), { registry })
+    await fail(running, ['a', 'b'])
+    write = gate.write
+    return { running, gate }
+  }
+
+  it('does not meet another one: nothing is delivered twice', async () => {
+    const { running, gate } = await held()
+    await using _ = running
+    const retries = [running.server.retryDeadLetters([1, 2]), running.server.retryDeadLetters([2, 1])]
+    await gate.entered()
+    gate.open()
+    expect(await Promise.all(retries)).toMatchObject([
+      { done: [1, 2] },
+      { done: [], kept: [{ tried: false }, { id: 1 }] },
+    ])
+    expect(gate.values).toEqual(['a', 'b'])
+  })
+
+  it('ends in the parts in which it began, and the next message takes those of a reload', async () => {
+    const { running, gate } = await held()
+    await using _ = running
+    const retry = running.server.retryDeadLetters([1, 2])
+    await gate.entered()
+    await running.server.reload(listen([{ log: 'new ${msg}', id: 'store' }]))
+    gate.open()
+    expect(await retry).toMatchObject({ done: [1, 2] })
+    expect(gate.values).toEqual(['a'])
+    expect(running.all('part.logged')).toMatchObject([{ text: 'new b' }])
+  })
+
+  it('is waited for by a stop, which begins no other message', async () => {
+    const { running, gate } = await held()
+    await using _ = running
+    const retry = running.server.retryDeadLetters([1, 2])
+    await gate.entered()
+    const stopped = running.server.stop()
+    gate.open()
+    expect(await retry).toMatchObject({ done: [1], kept: [{ id: 2, reason: 'the server is stopping', tried: false }] })
+    await stopped
+    expect(lettersOf(running)).toMatchObject([{ id: 2 }])
+    await expect(running.server.retryDeadLetters([2])).rejects.toThrow('this one is stopped')
   })
 })
 
