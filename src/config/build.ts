@@ -16,10 +16,11 @@ import { countDeadLetters, createBurial, createHooks } from '../engine/endpoint.
 import { settleFailures } from '../engine/failures.ts'
 import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
 import { createClientTls, createServerTls } from '../transports/tls.ts'
+import { bindDataflows } from './bind-dataflows.ts'
 import { createBuffered } from './buffers.ts'
 import type { DataFolder } from './data-folder.ts'
 import { type Behind, EntryPoints, Level, type Place } from './entry-points.ts'
-import { type EndpointPlan, type Plan, PlannedDataflow, type StepPlan } from './plan.ts'
+import type { EndpointPlan, Plan, StepPlan } from './plan.ts'
 import { formatPath } from './problems.ts'
 import { nestedIn } from './step-words.ts'
 
@@ -56,7 +57,7 @@ export async function build(plan: Plan, world: World): Promise<Built> {
     const endpoints: (ListenSpec | ConnectSpec)[] = []
     for (const endpoint of plan.endpoints) endpoints.push(await builder.endpoint(endpoint))
     const { buffers, entryPoints } = builder
-    return { endpoints, buffers, entryPoints, close: () => builder.close() }
+    return { endpoints, buffers: [...buffers], entryPoints, close: () => builder.close() }
   } catch (thrown) {
     // Why it could not be built is what the user needs to know, whatever else the cleanup finds.
     await builder.close().catch(() => {})
@@ -65,7 +66,7 @@ export async function build(plan: Plan, world: World): Promise<Built> {
 }
 
 class Builder {
-  readonly buffers: BufferCounters[] = []
+  readonly buffers = new Set<BufferCounters>()
   readonly entryPoints = new Map<string, EntryPoints>()
   readonly #plan: Plan
   readonly #world: World
@@ -159,7 +160,7 @@ class Builder {
     if (definition.kind === 'sink') {
       return { ...around, sink: await this.#sink(plan, definition, scope, around.onError) }
     }
-    const options = await this.#resolve(plan.options, ({ steps }, path) => {
+    const options = await bindDataflows(plan.options, ({ steps }, path) => {
       const then = definition.afterInner?.(plan.options, path)
       return this.#dataflow(steps, scope, then === 'end' ? undefined : { place, then, word: plan.name })
     })
@@ -172,7 +173,7 @@ class Builder {
     const replaced = this.#world.replaceSink?.(plan)
     if (replaced !== undefined) return replaced
     const { events, signal } = this.#world
-    const options = await this.#resolve(plan.options, ({ steps }) => this.#dataflow(steps, scope))
+    const options = await bindDataflows(plan.options, ({ steps }) => this.#dataflow(steps, scope))
     const sink = await placed(plan, plan.name, () => definition.create(options, this.#context(plan, scope)))
     const merged = definition.batching === undefined ? sink : withMerging(sink, options as Batching)
     const retry: RetryOptions = {
@@ -199,7 +200,7 @@ class Builder {
     scope: Scope,
     onError: Dataflow | undefined,
   ): Promise<Sink> {
-    const { clock, storage, data, events, deadLetters } = this.#world
+    const { clock, storage, data, events, deadLetters, share } = this.#world
     const { counters } = scope
     const hooks = createHooks(counters, events)
     // The steps behind this one have had what fails in its buffer.
@@ -212,6 +213,7 @@ class Builder {
         clock,
         storage,
         data,
+        share,
         events,
         retry,
         formatOf: (name) => (this.#plan.endpoints.find((one) => one.name === name) ?? scope.plan).formatIn,
@@ -220,34 +222,12 @@ class Builder {
           return settleFailures(failures, onError ?? scope.onError, hooks, bury)
         },
       })
-      this.buffers.push(buffered.counters)
+      this.buffers.add(buffered.counters)
       return buffered.sink
     } catch (thrown) {
       await sink.close()
       throw thrown
     }
-  }
-
-  /**
-   * Replaces the dataflows that a plan left inside options, wherever they are. One after the other: were they built side
-   * by side, those that go on when one fails would open what nobody closes.
-   */
-  async #resolve(
-    value: unknown,
-    bind: (planned: PlannedDataflow, path: readonly (string | number)[]) => Promise<Dataflow>,
-    path: readonly (string | number)[] = [],
-  ): Promise<unknown> {
-    if (value instanceof PlannedDataflow) return bind(value, path)
-    if (Array.isArray(value)) {
-      const items: unknown[] = []
-      for (const [i, item] of value.entries()) items.push(await this.#resolve(item, bind, [...path, i]))
-      return items
-    }
-    if (value === null || typeof value !== 'object' || Object.getPrototypeOf(value) !== Object.prototype) return value
-    const entries: [string, unknown][] = []
-    for (const [key, item] of Object.entries(value))
-      entries.push([key, await this.#resolve(item, bind, [...path, key])])
-    return Object.fromEntries(entries)
   }
 
   #context({ id }: StepPlan, { plan, codec, counters }: Scope): PartContext {
