@@ -137,7 +137,12 @@ export const logRecords: {
       { letters, bytes, maxSize, hint: 'Remove some with sluice dead drop, or raise data.deadLetters.maxSize.' },
       'deadLetters.filled',
     ),
-  'deadLetters.emptied': () => info('the dead letters have room again', {}),
+  'deadLetters.emptied': () => ({
+    level: 'info',
+    text: 'the dead letters have room again',
+    fields: {},
+    kind: 'deadLetters.emptied',
+  }),
   'deadLetters.expired': ({ count, maxAge }) =>
     warn(
       `${count} dead ${count === 1 ? 'letter' : 'letters'} older than ${formatDuration(maxAge)} removed`,
