@@ -17,8 +17,9 @@ export {
 export type { Clock } from './contracts/clock.ts'
 export { type Codec, contentText, encodeBatch, encodeContent, encodeEach } from './contracts/codec.ts'
 export type { DeadLetters, PartContext, Shared } from './contracts/context.ts'
-export type { EndpointCounters, Observed, ObservedEndpoint } from './contracts/counters.ts'
+export type { DeadLetterCounters, EndpointCounters, Observed, ObservedEndpoint } from './contracts/counters.ts'
 export {
+  type AfterInner,
   type CheckContext,
   defineFormat,
   defineFraming,

@@ -1,3 +1,4 @@
+import type { RetryReport } from '../config/retry-dead-letters.ts'
 import type { ReloadReport } from '../contracts/events.ts'
 
 /**
@@ -11,6 +12,8 @@ export const CONTROL_SOCKET = 'control.sock'
 /** What may be asked, and what is answered to it. */
 export interface Commands {
   reload: { readonly request: Record<never, never>; readonly result: Reloaded }
+  /** So many ids that the line stays below 64 KiB. */
+  retryDeadLetters: { readonly request: { readonly ids: readonly number[] }; readonly result: RetryReport }
 }
 
 export type CommandName = keyof Commands

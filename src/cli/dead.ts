@@ -1,45 +1,40 @@
-import { existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { Command, InvalidArgumentError } from 'commander'
-import { toSluiceError } from '../contracts/errors.ts'
-import type { StoredDeadLetter } from '../delivery/dead-letters.ts'
+import { Command } from 'commander'
+import type { StoredDeadLetter } from '../delivery/dead-letter-rows.ts'
 import { formatBytes } from '../util/escapes.ts'
-import { parseDuration } from '../util/units.ts'
-import { EXIT } from './exit.ts'
-import { chooseFile, FILE_HELP, planFile } from './plan-file.ts'
-import { paint, print, printError } from './terminal.ts'
+import { dropCommand, retryCommand } from './dead-change.ts'
+import {
+  attempt,
+  type ChoiceOptions,
+  DATA_HELP,
+  failed,
+  findDataFolder,
+  findLetters,
+  parseCount,
+  withChoice,
+} from './dead-choice.ts'
+import { FILE_HELP } from './plan-file.ts'
+import { paint, print } from './terminal.ts'
 
 export function deadCommand(): Command {
   return new Command('dead')
-    .description('look at the messages that failed for good')
+    .description('look at the messages that failed for good, retry them or remove them')
     .addCommand(listCommand())
     .addCommand(showCommand())
-}
-
-interface ListOptions {
-  readonly data?: string
-  readonly endpoint?: string
-  readonly step?: string
-  readonly since?: number
-  readonly limit: number
+    .addCommand(retryCommand())
+    .addCommand(dropCommand())
 }
 
 function listCommand(): Command {
-  return new Command('list')
-    .description('list dead letters, newest first')
-    .argument('[config]', FILE_HELP)
-    .option('--data <dir>', DATA)
-    .option('--endpoint <name>', 'only those of an endpoint')
-    .option('--step <id>', 'only those that failed in a step')
-    .option('--since <time>', 'only those of the last time, such as 1h', parseTime)
+  return withChoice(new Command('list').description('list dead letters, newest first').argument('[config]', FILE_HELP))
     .option('--limit <count>', 'at most so many', parseCount, 50)
-    .action(async (config: string | undefined, { data, since, ...filter }: ListOptions) => {
-      const file = await findFile(config, data)
+    .action(async (config: string | undefined, options: ChoiceOptions & { readonly limit: number }) => {
+      const { data, limit, ...filter } = options
+      const dir = await findDataFolder(config, data)
+      const file = dir && (await findLetters(dir))
       if (file === undefined) return
-      const { readDeadLetters } = await import('../delivery/dead-letters.ts')
-      reading(() => {
-        const from = since === undefined ? undefined : Date.now() - since
-        for (const letter of readDeadLetters(file, { ...filter, since: from })) {
+      const { readDeadLetters } = await import('../delivery/dead-letter-files.ts')
+      await attempt(() => {
+        for (const letter of readDeadLetters(file, filter, limit)) {
           const { id, time, endpoint, code, reason, raw } = letter
           print(`${paint('bold', String(id))}  ${time}  ${endpoint}  ${paint('red', code)}  ${reason}`)
           print(`    ${formatBytes(raw)}`)
@@ -53,12 +48,13 @@ function showCommand(): Command {
     .description('show one dead letter with its bytes')
     .argument('<id>', 'number of the dead letter', parseCount)
     .argument('[config]', FILE_HELP)
-    .option('--data <dir>', DATA)
+    .option('--data <dir>', DATA_HELP)
     .action(async (id: number, config: string | undefined, { data }: { data?: string }) => {
-      const file = await findFile(config, data)
+      const dir = await findDataFolder(config, data)
+      const file = dir && (await findLetters(dir))
       if (file === undefined) return
-      const { readDeadLetter } = await import('../delivery/dead-letters.ts')
-      reading(() => {
+      const { readDeadLetter } = await import('../delivery/dead-letter-files.ts')
+      await attempt(() => {
         const letter = readDeadLetter(file, id)
         if (letter === undefined) return failed(`there is no dead letter ${id}`)
         for (const [name, value] of Object.entries(fieldsOf(letter))) print(`${paint('cyan', name.padEnd(9))} ${value}`)
@@ -67,34 +63,9 @@ function showCommand(): Command {
     })
 }
 
-const DATA = 'data folder, instead of data.dir of the configuration (default: ./sluice-data without one)'
-
-/**
- * The file of the dead letters: in the folder that was named, else where the configuration has it.
- * @returns undefined when there is none; that has been said
- */
-async function findFile(config: string | undefined, data: string | undefined): Promise<string | undefined> {
-  const dir = data === undefined ? await dataFolder(config) : resolve(data)
-  if (dir === undefined) {
-    printError('--data names the data folder without the configuration')
-    return undefined
-  }
-  const { DEAD_LETTERS_FILE } = await import('../delivery/dead-letters.ts')
-  const file = join(dir, DEAD_LETTERS_FILE)
-  if (existsSync(file)) return file
-  failed(`no dead letters yet in ${dir}; if the server keeps them elsewhere, name its configuration, or --data`)
-  return undefined
-}
-
-async function dataFolder(config: string | undefined): Promise<string | undefined> {
-  const file = chooseFile(config)
-  if (config === undefined && !existsSync(file)) return resolve('sluice-data')
-  const plan = await planFile(file)
-  return plan && resolve(plan.baseDir, plan.data.dir)
-}
-
-function fieldsOf({ raw, step, ...fields }: StoredDeadLetter): Record<string, unknown> {
-  return { ...fields, step: step || 'framing or format', raw: `${raw.length} bytes` }
+function fieldsOf({ raw, step, packed, passed: _, ...fields }: StoredDeadLetter): Record<string, unknown> {
+  const retry = packed === null ? 'not possible: it was kept without what that needs' : undefined
+  return { ...fields, step: step || 'framing or format', raw: `${raw.length} bytes`, ...(retry && { retry }) }
 }
 
 /** Sixteen bytes a line: offset, hexadecimal, text. */
@@ -107,29 +78,4 @@ function hexLines(bytes: Uint8Array): string[] {
     lines.push(`${at.toString(16).padStart(6, '0')}  ${hex} ${text}`)
   }
   return lines
-}
-
-function reading(work: () => void): void {
-  try {
-    work()
-  } catch (thrown) {
-    failed(toSluiceError(thrown, 'storage_failed').message)
-  }
-}
-
-function failed(sentence: string): void {
-  printError(sentence)
-  process.exitCode = EXIT.failed
-}
-
-function parseCount(text: string): number {
-  const count = Number(text)
-  if (!Number.isSafeInteger(count) || count < 1) throw new InvalidArgumentError('a whole number from 1 on is needed')
-  return count
-}
-
-function parseTime(text: string): number {
-  const time = parseDuration(text)
-  if (time === undefined) throw new InvalidArgumentError('a time with a unit is needed, such as 1h')
-  return time
 }

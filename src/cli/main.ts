@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { checkCommand } from './check.ts'
+import { dataCommand } from './data.ts'
 import { deadCommand } from './dead.ts'
 import { EXIT } from './exit.ts'
 import { listCommand } from './list.ts'
@@ -40,6 +41,7 @@ export function createProgram(): Command {
     listCommand,
     schemaCommand,
     deadCommand,
+    dataCommand,
   ]) {
     program.addCommand(command())
   }

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { CONTROL_SOCKET, type Reloaded } from '../admin/control-protocol.ts'
-import { openControl } from '../admin/control-server.ts'
+import { type ControlHandlers, openControl } from '../admin/control-server.ts'
 import { startAdmin } from '../admin/server.ts'
 import { ConfigError } from '../config/config-error.ts'
 import { readInherited } from '../config/inherited.ts'
@@ -78,7 +78,8 @@ async function runPlan(plan: Plan, file: string, dataDir: string, options: RunFi
     await server.start()
     for (const { fd, name } of inherited.left)
       log.warn('socket.unused', 'no endpoint uses a socket that was handed over', { fd, name })
-    const control = await openControl(join(dataDir, CONTROL_SOCKET), { reload }).catch((error) => tellOf(error, log))
+    const handlers = { reload, retryDeadLetters: retryOf(server) }
+    const control = await openControl(join(dataDir, CONTROL_SOCKET), handlers).catch((error) => tellOf(error, log))
     if (control !== undefined) {
       opened.push(control)
       // From now on there is nothing to ask, and the next server on this folder may have it.
@@ -105,6 +106,13 @@ function planAgain(file: string): Replan<(warnings: string) => void> {
     if (plan === undefined) throw new ConfigError(problems)
     tell(formatProblems(problems))
     return plan
+  }
+}
+
+function retryOf(server: Pick<PlannedServer, 'retryDeadLetters'>): ControlHandlers['retryDeadLetters'] {
+  return ({ ids }) => {
+    if (!Array.isArray(ids) || !ids.every(Number.isSafeInteger)) throw new Error('ids is a list of numbers')
+    return server.retryDeadLetters(ids)
   }
 }
 

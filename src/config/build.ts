@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import type { Codec } from '../contracts/codec.ts'
-import type { PartContext } from '../contracts/context.ts'
+import type { DeadLetters, PartContext } from '../contracts/context.ts'
 import type { BufferCounters, EndpointCounters } from '../contracts/counters.ts'
 import type { SinkDefinition } from '../contracts/define.ts'
 import type { BufferOptions, DeliveryOptions } from '../contracts/delivery.ts'
@@ -16,9 +16,11 @@ import { createDataflow, oneByOne, type StageSpec } from '../engine/dataflow.ts'
 import { countDeadLetters, createBurial, createHooks } from '../engine/endpoint.ts'
 import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
 import { createClientTls, createServerTls } from '../transports/tls.ts'
+import { bindDataflows } from './bind-dataflows.ts'
 import { createBuffered, createSettle } from './buffers.ts'
 import type { DataFolder } from './data-folder.ts'
-import { type EndpointPlan, type Plan, PlannedDataflow, type StepPlan } from './plan.ts'
+import { type Behind, EntryPoints, Level, type Place } from './entry-points.ts'
+import type { EndpointPlan, Plan, StepPlan } from './plan.ts'
 import { formatPath } from './problems.ts'
 import { nestedIn } from './step-words.ts'
 
@@ -37,6 +39,8 @@ export interface Built {
   readonly buffers: readonly BufferCounters[]
   /** Begins to deliver what waits in buffers: from now on these dataflows are in force, and no others. */
   activate(): void
+  /** Where a dead letter can go in again, by endpoint. */
+  readonly entryPoints: ReadonlyMap<string, EntryPoints>
   /**
    * Closes steps and sinks, last created first, also those behind one that cannot be closed. Once, however often it is
    * called.
@@ -54,9 +58,11 @@ export async function build(plan: Plan, world: World): Promise<Built> {
   try {
     const endpoints: (ListenSpec | ConnectSpec)[] = []
     for (const endpoint of plan.endpoints) endpoints.push(await builder.endpoint(endpoint))
+    const { buffers, entryPoints } = builder
     return {
       endpoints,
-      buffers: [...builder.buffers],
+      buffers: [...buffers],
+      entryPoints,
       activate: () => {
         for (const activate of builder.activations) activate()
       },
@@ -72,6 +78,7 @@ export async function build(plan: Plan, world: World): Promise<Built> {
 class Builder {
   readonly buffers = new Set<BufferCounters>()
   readonly activations: (() => void)[] = []
+  readonly entryPoints = new Map<string, EntryPoints>()
   readonly #plan: Plan
   readonly #world: World
   readonly #closers: (() => void | Promise<void>)[] = []
@@ -104,7 +111,9 @@ class Builder {
   async endpoint(plan: EndpointPlan): Promise<ListenSpec | ConnectSpec> {
     const { counters } = plan
     const codec: Codec = { framing: plan.framingOut, format: plan.formatOut }
-    const scope: Scope = { plan, codec, counters, onError: undefined }
+    const entryPoints = new EntryPoints(plan.formatIn, counters)
+    this.entryPoints.set(plan.name, entryPoints)
+    const scope: Scope = { plan, codec, counters, entryPoints, onError: undefined }
     const dataflow = async (steps: readonly StepPlan[] | undefined) => {
       if (steps === undefined) return undefined
       const whole = await this.#dataflow(steps, scope)
@@ -127,6 +136,7 @@ class Builder {
       transport: this.#world.tcp,
       counters,
     }
+    entryPoints.dataflow = spec.dataflow
     if (plan.kind === 'listen') {
       const tls = plan.tls && (await placed(plan, 'tls', () => createServerTls(plan.tls!)))
       return { ...spec, kind: 'listen', tls, addresses: plan.addresses }
@@ -136,13 +146,20 @@ class Builder {
     return { ...spec, kind: 'connect', tls, dial, reconnect, poll }
   }
 
-  async #dataflow(steps: readonly StepPlan[], scope: Scope): Promise<Dataflow> {
+  /** @param behind where a message goes that comes out of it; undefined when it ends there */
+  async #dataflow(steps: readonly StepPlan[], scope: Scope, behind?: Behind): Promise<Dataflow> {
+    const level = new Level(behind)
     const stages: StageSpec[] = []
-    for (const step of steps) stages.push(await this.#stage(step, scope))
-    return createDataflow(stages, createHooks(scope.counters, this.#world.events))
+    for (const [index, step] of steps.entries()) {
+      const place = { level, index }
+      scope.entryPoints.add(step.id, place)
+      stages.push(await this.#stage(step, scope, place))
+    }
+    level.flow = createDataflow(stages, createHooks(scope.counters, this.#world.events))
+    return level.flow
   }
 
-  async #stage(plan: StepPlan, scope: Scope): Promise<StageSpec> {
+  async #stage(plan: StepPlan, scope: Scope, place: Place): Promise<StageSpec> {
     const { definition, id, condition, timeout } = plan
     const around = {
       id,
@@ -154,7 +171,10 @@ class Builder {
     if (definition.kind === 'sink') {
       return { ...around, sink: await this.#sink(plan, definition, scope, around.onError) }
     }
-    const options = await this.#resolve(plan.options, scope)
+    const options = await bindDataflows(plan.options, ({ steps }, path) => {
+      const then = definition.afterInner?.(plan.options, path)
+      return this.#dataflow(steps, scope, then === 'end' ? undefined : { place, then, word: plan.name })
+    })
     const step = await placed(plan, plan.name, () => definition.create(options, this.#context(plan, scope)))
     this.#closers.push(() => step.close?.())
     return { ...around, step }
@@ -164,7 +184,7 @@ class Builder {
     const replaced = this.#world.replaceSink?.(plan)
     if (replaced !== undefined) return replaced
     const { events, signal } = this.#world
-    const options = await this.#resolve(plan.options, scope)
+    const options = await bindDataflows(plan.options, ({ steps }) => this.#dataflow(steps, scope))
     const sink = await placed(plan, plan.name, () => definition.create(options, this.#context(plan, scope)))
     const merged = definition.batching === undefined ? sink : withMerging(sink, options as Batching)
     const retry: RetryOptions = {
@@ -194,7 +214,9 @@ class Builder {
     const { clock, storage, data, events, deadLetters, share, signal: late } = this.#world
     const { counters } = scope
     const hooks = createHooks(counters, events)
-    const bury = createBurial(countDeadLetters(deadLetters, counters, events), counters, events)
+    // The steps behind this one have had what fails in its buffer.
+    const passed: DeadLetters = { add: (message, error, step) => deadLetters.add(message, error, step, true) }
+    const bury = createBurial(countDeadLetters(passed, counters, events), counters, events)
     const { id: step, name } = plan
     const delivery: Delivery = {
       sink,
@@ -213,23 +235,6 @@ class Builder {
       await sink.close()
       throw thrown
     }
-  }
-
-  /**
-   * Replaces the dataflows that a plan left inside options, wherever they are. One after the other: were they built side
-   * by side, those that go on when one fails would open what nobody closes.
-   */
-  async #resolve(value: unknown, scope: Scope): Promise<unknown> {
-    if (value instanceof PlannedDataflow) return this.#dataflow(value.steps, scope)
-    if (Array.isArray(value)) {
-      const items: unknown[] = []
-      for (const item of value) items.push(await this.#resolve(item, scope))
-      return items
-    }
-    if (value === null || typeof value !== 'object' || Object.getPrototypeOf(value) !== Object.prototype) return value
-    const entries: [string, unknown][] = []
-    for (const [key, item] of Object.entries(value)) entries.push([key, await this.#resolve(item, scope)])
-    return Object.fromEntries(entries)
   }
 
   #context({ id }: StepPlan, { plan, codec, counters }: Scope): PartContext {
@@ -281,6 +286,7 @@ interface Scope {
   readonly plan: EndpointPlan
   readonly codec: Codec
   readonly counters: EndpointCounters
+  readonly entryPoints: EntryPoints
   /** Takes what fails and has no `onError` of its step; set once it is built. */
   onError: Dataflow | undefined
 }

@@ -10,6 +10,7 @@ import type { InheritedSockets } from '../transports/inherited.ts'
 import type { NetSocket } from '../transports/net-socket.ts'
 import type { Plan, StepPlan } from './plan.ts'
 import type { CountersByName } from './planner.ts'
+import type { RetryReport } from './retry-dead-letters.ts'
 
 /**
  * A server made from a plan: what `createServer` gives, and what `sluice run` runs.
@@ -36,6 +37,13 @@ export interface PlannedServer<Source = never> extends AsyncDisposable, Observed
    * @throws ConfigError for mistakes, SluiceError for what cannot be opened; nothing has changed then
    */
   reload(source: Source): Promise<ReloadReport>
+  /**
+   * Takes dead letters through the dataflow again: from the step in which they failed, with the same key, one after the
+   * other. What succeeds is removed; what fails stays, with its new error. Answers are skipped.
+   * @param ids as `deadLetter.stored` and `sluice dead list` give them
+   * @throws SluiceError when the server is not running
+   */
+  retryDeadLetters(ids: readonly number[]): Promise<RetryReport>
   /**
    * Drains and stops: no new connections, what has arrived is finished and answered, then everything is closed. May be
    * called again to bring the deadline nearer.

@@ -181,6 +181,15 @@ export const configSchema = z.strictObject({
   data: z
     .strictObject({
       dir: z.string().min(1).prefault('./sluice-data').describe(`Folder for what must outlive a restart. ${RELATIVE}`),
+      deadLetters: z
+        .strictObject({
+          maxSize: size()
+            .prefault('1GiB')
+            .describe('Most bytes of dead letters. Above that what fails waits, and with it its sender.'),
+          maxAge: duration({ off: true, age: true }).prefault('30d').describe('Age at which a dead letter is removed.'),
+        })
+        .prefault({})
+        .describe('Bounds of the dead letters.'),
     })
     .prefault({})
     .describe('What is kept on disk.'),

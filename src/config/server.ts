@@ -3,11 +3,10 @@ import { resolve } from 'node:path'
 import { Directory } from '../clients/directory.ts'
 import type { Address } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
-import type { DeadLetters } from '../contracts/context.ts'
-import type { BufferCounters, EndpointCounters, ObservedEndpoint } from '../contracts/counters.ts'
+import type { BufferCounters, DeadLetterCounters, EndpointCounters, ObservedEndpoint } from '../contracts/counters.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { createEvents, type EventMap, type Events, type ReloadReport } from '../contracts/events.ts'
-import { createDeadLetters } from '../delivery/dead-letters.ts'
+import { DeadLetterStore } from '../delivery/dead-letters.ts'
 import { Engine, type ServerState } from '../engine/server.ts'
 import { createStorage } from '../storage/storage.ts'
 import { adoptSocket, type NetSocket } from '../transports/net-socket.ts'
@@ -22,6 +21,7 @@ import { importPackage } from './packages.ts'
 import type { Plan } from './plan.ts'
 import type { PlannedServer, Replan, Wiring } from './planned-server.ts'
 import { summarizeProblem } from './problems.ts'
+import { type RetryReport, retryDeadLetters } from './retry-dead-letters.ts'
 import { createShare } from './share.ts'
 
 /** Milliseconds that a stop may take unless told otherwise. */
@@ -41,12 +41,14 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
   readonly events: Events
   #plan: Plan
   readonly #wiring: Wiring
+  readonly #clock: Clock
   readonly #replan: Replan<Source>
   /** Aborted when the stop may take no longer. */
   readonly #late = new AbortController()
   readonly #storage = createStorage()
   readonly #data: DataFolder
-  readonly #deadLetters: DeadLetters & { close?(): Promise<void> }
+  /** Undefined where another one stands in. */
+  readonly #deadLetters: DeadLetterStore | undefined
   readonly #share = createShare()
   /** By name, also of endpoints that are gone: metrics only grow. */
   readonly #counters = new Map<string, EndpointCounters>()
@@ -57,6 +59,8 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
   readonly #retired = new Set<Built>()
   /** Settles when no reload is under way. */
   #reloading: Promise<unknown> = Promise.resolve()
+  /** Settles when no dead letter is being retried. */
+  #retrying: Promise<unknown> = Promise.resolve()
   #starting: Promise<void> | undefined = undefined
   #stopping: Promise<void> | undefined = undefined
   #closed = false
@@ -68,8 +72,11 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
     // A listener's own mistake must not stop the server, and must not pass in silence either.
     this.events = createEvents(warn)
     this.#data = new DataFolder(resolve(plan.baseDir, plan.data.dir))
-    this.#deadLetters =
-      wiring.deadLetters ?? createDeadLetters(this.#storage, this.#data.path, { signal: this.#late.signal })
+    this.#clock = wiring.clock ?? createClock()
+    if (wiring.deadLetters !== undefined) return
+    const { now } = this.#clock
+    const options = { ...plan.data.deadLetters, events: this.events, now, signal: this.#late.signal }
+    this.#deadLetters = new DeadLetterStore(this.#storage, this.#data.path, options)
   }
 
   get state(): ServerState {
@@ -87,6 +94,10 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
     return this.#built?.buffers ?? []
   }
 
+  get deadLetters(): DeadLetterCounters | undefined {
+    return this.#deadLetters?.counters
+  }
+
   start(): Promise<void> {
     if (this.#starting !== undefined || this.#stopping !== undefined) {
       return Promise.reject(new SluiceError('internal', 'a server is started once; make another one with createServer'))
@@ -97,10 +108,13 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
 
   async #start(): Promise<void> {
     const { events, clients } = this
-    const clock = this.#wiring.clock ?? createClock()
-    const deadLetters = this.#deadLetters
+    const clock = this.#clock
+    const deadLetters = this.#wiring.deadLetters ?? this.#deadLetters!
     try {
-      if (this.#wiring.deadLetters === undefined) requireDataFolder(this.#data.path)
+      if (this.#deadLetters !== undefined) {
+        requireDataFolder(this.#data.path)
+        await this.#deadLetters.open()
+      }
       this.#world = {
         events,
         clients,
@@ -174,11 +188,29 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
     built.activate()
     this.#remember(afterReload(this.#plan, next))
     this.#retired.add(old)
-    const closed = released
+    const closed = Promise.all([released, this.#retrying])
       .then(() => old.close())
       .then(() => this.#tellOfOrphans())
       .catch(warn)
     void closed.finally(() => this.#retired.delete(old))
+  }
+
+  retryDeadLetters(ids: readonly number[]): Promise<RetryReport> {
+    const store = this.#deadLetters
+    if (store === undefined || this.state !== 'running') {
+      const text = `dead letters are retried by a server that is running, and this one is ${this.state}`
+      return Promise.reject(new SluiceError('internal', text))
+    }
+    const around = {
+      store,
+      clock: this.#clock,
+      events: this.events,
+      entryPoints: () => this.#built!.entryPoints,
+      isRunning: () => this.state === 'running',
+    }
+    const report = this.#retrying.then(() => retryDeadLetters(ids, around))
+    this.#retrying = report
+    return report
   }
 
   #remember(plan: Plan): void {
@@ -217,6 +249,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
       await endedOrLate(started, signal)
     }
     if (this.#engine?.state === 'running') await this.#engine.drain(deadline, signal)
+    await endedOrLate(this.#retrying, signal)
     // A reload that is under way cannot come to its end any more; it closes what it has opened.
     await endedOrLate(this.#reloading, signal)
     await this.#close()
@@ -231,7 +264,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
   }
 
   async #closeStorage(): Promise<void> {
-    await this.#deadLetters.close?.()
+    await this.#deadLetters?.close()
     await this.#storage.close()
     this.#data.unlock()
   }

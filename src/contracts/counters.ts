@@ -73,8 +73,20 @@ export interface BufferCounters {
   failed: number
 }
 
+/** What the store of dead letters holds and has done. The store alone writes. */
+export interface DeadLetterCounters {
+  letters: number
+  bytes: number
+  /** When the oldest was kept; milliseconds since 1970, 0 when there is none. */
+  oldest: number
+  /** Removed because they were older than `maxAge`, since the start. */
+  expired: number
+}
+
 /** What can be measured: read anew at every look, so endpoints may come and go with a reload. */
 export interface Observed {
   readonly endpoints: readonly ObservedEndpoint[]
   readonly buffers: readonly BufferCounters[]
+  /** Undefined where another store stands in, in a test. */
+  readonly deadLetters: DeadLetterCounters | undefined
 }

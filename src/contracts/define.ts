@@ -130,10 +130,22 @@ export interface StepDefinition<
   readonly promise?: string
   /** Stores the message, so that it is not lost when a path ends behind this step. */
   readonly keeps?: boolean
+  /**
+   * What becomes of a message that a dataflow in the options gives, so that one which failed inside can be retried. Where
+   * it is absent, it cannot.
+   * @param path of the dataflow in the options: its keys and indexes
+   */
+  afterInner?(options: z.output<Options>, path: readonly (string | number)[]): AfterInner
   /** Whether, with these options, code of the user runs on the server's own thread, where nothing protects the server. */
   runsUserCode?(options: z.output<Options>): boolean
   create(options: z.output<Options>, context: PartContext): Step | Promise<Step>
 }
+
+/**
+ * Where a message goes from a dataflow inside a step: to the `next` step, or it ends there (`end`), or the step fails the
+ * message that it was given (`whole`), so that a retry begins with the step itself.
+ */
+export type AfterInner = 'next' | 'end' | 'whole'
 
 export interface SinkExample {
   readonly title: string

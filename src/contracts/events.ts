@@ -59,6 +59,10 @@ export interface EventMap {
   'deadLetter.stored': { readonly id: number; readonly message: Message; readonly error: SluiceError }
   /** The dead letter store failed too: this event and its log line are all that is left of the message. */
   'deadLetter.lost': { readonly message: Message; readonly error: SluiceError; readonly cause: SluiceError }
+  /** No room for another dead letter: what fails waits, and with it its sender. */
+  'deadLetters.filled': { readonly letters: number; readonly bytes: number; readonly maxSize: number }
+  'deadLetters.emptied': Record<string, never>
+  'deadLetters.expired': { readonly count: number; readonly maxAge: number }
   'reply.lost': { readonly client: Client; readonly count: number }
   'sink.retried': {
     readonly step: string
@@ -118,6 +122,9 @@ export const eventDescriptions = {
   'message.failed': 'A message failed in a step and was handled by an `onError` or became a dead letter.',
   'deadLetter.stored': 'A message that failed for good is on disk.',
   'deadLetter.lost': 'The store of dead letters failed too: this event is all that is left of the message.',
+  'deadLetters.filled': 'The dead letters have reached `maxSize`: what fails waits, and with it its sender.',
+  'deadLetters.emptied': 'The dead letters were full and have room again.',
+  'deadLetters.expired': 'Dead letters that were older than `maxAge` were removed.',
   'reply.lost': 'Answers could not be sent, because the connection was gone.',
   'sink.retried': 'A sink failed for a reason that may pass; it is tried again after `retryIn`.',
   'buffer.filled': 'A buffer is full: its senders wait, or what `whenFull` says happens.',

@@ -12,3 +12,8 @@ test('a duration is milliseconds, and not longer than a timer can be', () => {
   for (const long of ['25d', '577h', '99999999999999999999d']) expect(parse(long)).toContain('at most 24 days')
   expect(parse('soon')).toBe('expected a duration with a unit, such as 30s')
 })
+
+test('an age may be longer, for no timer waits for it', () => {
+  expect(duration({ age: true }).parse('30d')).toBe(30 * 86_400_000)
+  expect(duration({ age: true }).safeParse('10001d').success).toBe(false)
+})

@@ -104,16 +104,25 @@ export function formatOption(): z.ZodType<Format, string | Record<string, unknow
 /** Milliseconds in 24 days. A timer of Node.js that is longer than 2^31-1 ms (24.8 days) ends after 1 ms. */
 const LONGEST_DURATION = 24 * 24 * 3_600_000
 
-/** A time with its unit, at most 24 days; the part receives milliseconds. `off` (0) only with `off: true`. */
-export function duration(options: { off?: boolean } = {}): z.ZodType<number, string | false> {
+/** Milliseconds in 10,000 days, some 27 years. */
+const LONGEST_AGE = 10_000 * 24 * 3_600_000
+
+/**
+ * A time with its unit, at most 24 days; the part receives milliseconds. `off` (0) only with `off: true`. With `age: true`
+ * it is compared with the clock and given to no timer, so it may be longer.
+ */
+export function duration(options: { off?: boolean; age?: boolean } = {}): z.ZodType<number, string | false> {
   const expected = `expected a duration with a unit, such as 30s${options.off ? ', or off' : ''}`
   return z
     .union([z.string(), z.literal(false)])
     .transform((value, context) => {
       if (options.off && (value === false || value === 'off')) return 0
       const milliseconds = value === false ? undefined : parseDuration(value)
-      if (milliseconds !== undefined && milliseconds <= LONGEST_DURATION) return milliseconds
-      const message = milliseconds === undefined ? expected : 'a duration can be at most 24 days (24d)'
+      if (milliseconds !== undefined && milliseconds <= (options.age ? LONGEST_AGE : LONGEST_DURATION)) {
+        return milliseconds
+      }
+      const longest = options.age ? '10000 days (10000d)' : '24 days (24d)'
+      const message = milliseconds === undefined ? expected : `a duration can be at most ${longest}`
       context.addIssue({ code: 'custom', message })
       return z.NEVER
     })

@@ -5,11 +5,13 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { SluiceError } from '../contracts/errors.ts'
+import { createEvents } from '../contracts/events.ts'
 import { Message } from '../contracts/message.ts'
 import type { Storage } from '../contracts/storage.ts'
 import { createStorage } from '../storage/storage.ts'
 import { createMessages, createTestClock, testSource } from '../testing/part-context.ts'
-import { createDeadLetters, DEAD_LETTERS_FILE, readDeadLetter, readDeadLetters } from './dead-letters.ts'
+import { readDeadLetter, readDeadLetters } from './dead-letter-files.ts'
+import { DEAD_LETTERS_FILE, type DeadLetterOptions, DeadLetterStore } from './dead-letters.ts'
 
 let folder: string
 let file: string
@@ -26,7 +28,10 @@ afterEach(async () => {
   await rm(folder, { recursive: true })
 })
 
-const open = () => createDeadLetters(storage, join(folder, 'data'))
+const bounds = { maxSize: 1024 ** 3, maxAge: 0 }
+
+const open = (options: Partial<DeadLetterOptions> = {}, of = storage) =>
+  new DeadLetterStore(of, join(folder, 'data'), { ...bounds, events: createEvents(() => {}), ...options })
 
 const error = new SluiceError('sink_unavailable', 'the table is locked', { attempts: 7 })
 
@@ -64,6 +69,9 @@ describe('add', () => {
       event: 'message',
       raw: Buffer.from('{"temp":31}'),
       value: '{"temp":31}',
+      key: 'boot-scales-3-1',
+      packed: expect.any(Buffer),
+      passed: false,
     })
   })
 
@@ -114,7 +122,7 @@ describe('add', () => {
 
   test('two servers with one data folder share the file, and no message is lost', async () => {
     const other = createStorage()
-    const stores = [open(), createDeadLetters(other, join(folder, 'data'))]
+    const stores = [open(), open({}, other)]
     const ids: number[] = []
     for (let i = 0; i < 6; i++) ids.push(await stores[i % 2]!.add(message(i), error, 'store'))
     expect(ids).toEqual([1, 2, 3, 4, 5, 6])
@@ -156,14 +164,14 @@ describe('add', () => {
 
     test('until it works', async () => {
       const { flaky, timing, waits } = failing(3)
-      expect(await createDeadLetters(flaky, join(folder, 'data'), { timing }).add(message(1), error, 'store')).toBe(1)
+      expect(await open({ timing }, flaky).add(message(1), error, 'store')).toBe(1)
       expect(waits).toEqual([50, 100, 200])
       expect(readDeadLetters(file)).toHaveLength(1)
     })
 
     test('for 10 s, the last time at their end', async () => {
       const { flaky, timing, waits } = failing(Number.POSITIVE_INFINITY)
-      const added = createDeadLetters(flaky, join(folder, 'data'), { timing }).add(message(1), error, 'store')
+      const added = open({ timing }, flaky).add(message(1), error, 'store')
       await expect(added).rejects.toBe(locked)
       expect(waits.reduce((sum, wait) => sum + wait)).toBe(10_000)
     })
@@ -171,7 +179,7 @@ describe('add', () => {
     test('but nothing else is', async () => {
       const refused = new SluiceError('storage_failed', 'read-only')
       const { flaky, timing, waits } = failing(1, refused)
-      const added = createDeadLetters(flaky, join(folder, 'data'), { timing }).add(message(1), error, 'store')
+      const added = open({ timing }, flaky).add(message(1), error, 'store')
       await expect(added).rejects.toBe(refused)
       expect(waits).toEqual([])
     })
@@ -181,7 +189,7 @@ describe('add', () => {
       const { flaky, timing, writes } = failing(Number.POSITIVE_INFINITY)
       const wait = async () => controller.abort()
       const options = { signal: controller.signal, timing: { ...timing, wait } }
-      const added = createDeadLetters(flaky, join(folder, 'data'), options).add(message(1), error, 'store')
+      const added = open(options, flaky).add(message(1), error, 'store')
       await expect(added).rejects.toBe(locked)
       expect(writes()).toBe(1)
     })
@@ -193,7 +201,7 @@ describe('add', () => {
         waiting.resolve()
         return new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
       }
-      const deadLetters = createDeadLetters(flaky, join(folder, 'data'), { timing: { ...timing, wait } })
+      const deadLetters = open({ timing: { ...timing, wait } }, flaky)
       const added = deadLetters.add(message(1), error, 'store')
       await Promise.all([expect(added).rejects.toBe(locked), waiting.promise.then(() => deadLetters.close())])
     })
@@ -208,7 +216,7 @@ describe('add', () => {
   })
 
   test('leaves a file of a newer version alone', async () => {
-    await (await storage.open(file)).exec('PRAGMA user_version = 2')
+    await (await storage.open(file)).exec('PRAGMA user_version = 3')
     await expect(open().add(message(1), error, 'store')).rejects.toThrow(/written by a newer version/)
     expect(() => readDeadLetters(file)).toThrow(/written by a newer version/)
   })
@@ -234,13 +242,13 @@ describe('reading', () => {
       await deadLetters.add(createMessages([i], { source })[0]!, error, i < 3 ? 'early' : 'late')
       clock.advance(1000)
     }
-    const values = (filter?: Parameters<typeof readDeadLetters>[1]) =>
-      readDeadLetters(file, filter).map(({ value }) => Number(value))
+    const values = (filter?: Parameters<typeof readDeadLetters>[1], limit?: number) =>
+      readDeadLetters(file, filter, limit).map(({ value }) => Number(value))
     expect(values()).toEqual([5, 4, 3, 2, 1, 0])
     expect(values({ endpoint: 'even' })).toEqual([4, 2, 0])
     expect(values({ step: 'early', endpoint: 'even' })).toEqual([2, 0])
     expect(values({ since: Date.UTC(2026, 0, 1, 0, 0, 4) })).toEqual([5, 4])
-    expect(values({ limit: 2 })).toEqual([5, 4])
+    expect(values({}, 2)).toEqual([5, 4])
     expect(values({ endpoint: `x' OR 1=1 --` })).toEqual([])
     expect(readDeadLetter(file, 99)).toBeUndefined()
   })

@@ -1,15 +1,29 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import type { DeadLetters } from '../contracts/context.ts'
-import { SluiceError, toSluiceError } from '../contracts/errors.ts'
-import type { Message } from '../contracts/message.ts'
+import type { DeadLetterCounters } from '../contracts/counters.ts'
+import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
+import type { Events } from '../contracts/events.ts'
+import type { Message, Source } from '../contracts/message.ts'
 import type { Database, SqlRow, Storage } from '../contracts/storage.ts'
 import { createBackoff } from '../util/backoff.ts'
-import { CREATE, DEAD_LETTERS_VERSION, INSERT, newerVersion, type StoredDeadLetter, toRow } from './dead-letter-rows.ts'
+import { type DeadLetterBounds, DeadLetterRoom } from './dead-letter-room.ts'
+import {
+  COUNT_ROWS,
+  CREATE,
+  DEAD_LETTERS_VERSION,
+  type Failed,
+  fromRow,
+  INSERT,
+  newerVersion,
+  REPLACE,
+  type StoredDeadLetter,
+  type StoredRow,
+  sizeOfRow,
+  toRow,
+  UPGRADE,
+} from './dead-letter-rows.ts'
 import { type RetryTiming, realTiming } from './retry.ts'
-
-export type { StoredDeadLetter }
 
 /** Name of the file in the data folder. */
 export const DEAD_LETTERS_FILE = 'dead-letters.db'
@@ -23,7 +37,13 @@ const FIRST_WAIT = 50
 /** No wait is longer, in milliseconds. */
 const LONGEST_WAIT = 1000
 
-export interface DeadLetterOptions {
+/** How often is looked for what is too old, and for what other programs have done, in milliseconds. */
+const REFRESH_MS = 10_000
+
+export interface DeadLetterOptions extends DeadLetterBounds {
+  readonly events: Pick<Events, 'emit'>
+  /** Milliseconds since 1970. Default: the clock of the machine. */
+  now?(): number
   /** Ends every wait for another attempt: the server stops without waiting any longer. */
   readonly signal?: AbortSignal
   /** Time and chance; a test brings its own. */
@@ -37,84 +57,58 @@ export interface DeadLetterOptions {
  *
  * What fails for a reason that may pass, a locked file or a full disk, is tried again for 10 s. A storage thread that
  * ended in the middle of a commit does not tell whether it was done, so a message may then be kept twice.
- * @param dir the data folder; created when missing
+ *
+ * The store is bounded. What is too old is removed; when there are too many bytes, `add` waits for room, and loses nothing.
  */
-export function createDeadLetters(
-  storage: Storage,
-  dir: string,
-  options: DeadLetterOptions = {},
-): DeadLetters & { close(): Promise<void> } {
-  return new DeadLetterStore(storage, join(dir, DEAD_LETTERS_FILE), options)
-}
-
-export interface DeadLetterFilter {
-  readonly endpoint?: string | undefined
-  readonly step?: string | undefined
-  /** Only what was given up at this time or later; milliseconds since 1970. */
-  readonly since?: number | undefined
-  /** How many at most. Default 100. */
-  readonly limit?: number | undefined
-}
-
-/**
- * Reads dead letters, newest first, whether a server has the file open or not. It blocks, so it is for command lines.
- * @param file path of `dead-letters.db`
- * @throws SluiceError `storage_failed`, when there is no such file or it is something else
- */
-export function readDeadLetters(file: string, filter: DeadLetterFilter = {}): StoredDeadLetter[] {
-  const conditions: string[] = []
-  const parameters: SQLInputValue[] = []
-  const { endpoint, step, since, limit = 100 } = filter
-  if (endpoint !== undefined) {
-    conditions.push('endpoint = ?')
-    parameters.push(endpoint)
-  }
-  if (step !== undefined) {
-    conditions.push('step = ?')
-    parameters.push(step)
-  }
-  if (since !== undefined) {
-    // All times are written in one form and so compare as text.
-    conditions.push('time >= ?')
-    parameters.push(new Date(since).toISOString())
-  }
-  const where = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`
-  return query(file, `SELECT * FROM dead_letters ${where} ORDER BY id DESC LIMIT ?`, [...parameters, limit])
-}
-
-/**
- * Reads one dead letter.
- * @returns undefined when no such id is there (any more)
- * @throws SluiceError `storage_failed`, as {@link readDeadLetters} does
- */
-export function readDeadLetter(file: string, id: number): StoredDeadLetter | undefined {
-  return query(file, 'SELECT * FROM dead_letters WHERE id = ?', [id])[0]
-}
-
-class DeadLetterStore implements DeadLetters {
+export class DeadLetterStore implements DeadLetters {
   readonly #storage: Storage
   readonly #file: string
   readonly #timing: RetryTiming
+  readonly #room: DeadLetterRoom
   readonly #closing = new AbortController()
   /** Ends every wait. */
   readonly #signal: AbortSignal
+  /** Where messages come from that are being retried, and what they were. */
+  readonly #retried = new WeakMap<Source, Retried>()
   #opening: Promise<Database> | undefined = undefined
+  #refreshing: NodeJS.Timeout | undefined = undefined
 
-  constructor(storage: Storage, file: string, { signal, timing = realTiming }: DeadLetterOptions) {
+  /** @param dir the data folder; created when missing */
+  constructor(storage: Storage, dir: string, options: DeadLetterOptions) {
+    const { signal, timing = realTiming, now = Date.now } = options
     this.#storage = storage
-    this.#file = file
+    this.#file = join(dir, DEAD_LETTERS_FILE)
     this.#timing = timing
     this.#signal = signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal])
+    this.#room = new DeadLetterRoom({ ...options, timing, now, signal: this.#signal })
   }
 
-  async add(message: Message, error: SluiceError, step: string): Promise<number> {
-    const row = toRow(message, error, step)
+  get counters(): DeadLetterCounters {
+    return this.#room.counters
+  }
+
+  /**
+   * Opens the file where there is one already, so that what is in it is counted and grows old.
+   * @throws SluiceError `storage_failed` when it is of no use: a newer version of Sluice has written it, say
+   */
+  async open(): Promise<void> {
+    if (existsSync(this.#file)) await this.#open()
+  }
+
+  async add(message: Message, error: SluiceError, step: string, passed = false): Promise<number> {
+    const retried = this.#retried.get(message.source)
+    const row = toRow({ message, error, step, passed }, retried?.letter)
+    // It takes the place of one that is still there.
+    const size = retried === undefined ? sizeOfRow(row) : 0
     const timing = this.#timing
     const backoff = createBackoff({ first: FIRST_WAIT, max: LONGEST_WAIT, random: timing.random })
     let giveUpAt = Number.POSITIVE_INFINITY
     for (;;) {
-      const result = await this.#insert(row)
-      if (typeof result === 'number') return result
+      const result = await this.#insert(row, size)
+      if (typeof result === 'number') {
+        retried?.kept.push(result)
+        return result
+      }
       giveUpAt = Math.min(giveUpAt, timing.now() + RETRY_FOR)
       const left = giveUpAt - timing.now()
       if (!result.retryable || left <= 0 || this.#signal.aborted) throw result
@@ -123,19 +117,63 @@ class DeadLetterStore implements DeadLetters {
     }
   }
 
+  /** @returns undefined when it is not there (any more). @throws SluiceError `storage_failed` */
+  async get(id: number): Promise<StoredDeadLetter | undefined> {
+    if (this.#opening === undefined && !existsSync(this.#file)) return undefined
+    const database = await this.#open()
+    const [row] = await database.all('SELECT * FROM dead_letters WHERE id = ?', [id])
+    return row && fromRow(row as unknown as StoredRow)
+  }
+
+  /**
+   * A dead letter is being retried: what is added meanwhile from its source takes its place, and finds room.
+   * @returns the numbers under which steps of the dataflow keep it again
+   */
+  begin(letter: StoredDeadLetter, source: Source): readonly number[] {
+    const kept: number[] = []
+    this.#retried.set(source, { letter, kept })
+    return kept
+  }
+
+  /**
+   * Ends a retry. What failed is stored before what was there goes, so that a crash in between can double a message but
+   * not lose it.
+   * @param failed what failed in the run; nothing when all of the message was dealt with
+   * @throws SluiceError `storage_failed`; the dead letter is then still there
+   */
+  async settle(letter: StoredDeadLetter, failed: readonly Failed[]): Promise<void> {
+    const database = await this.#open()
+    const [first, ...others] = failed
+    // A step may have made several messages of one.
+    for (const { message, error, step, passed } of others) await this.add(message, error, step, passed)
+    const [error] =
+      first === undefined
+        ? await database.write('DELETE FROM dead_letters WHERE id = ?', [[letter.id]])
+        : await database.write(REPLACE, [[...toRow(first, letter), letter.id]])
+    if (error !== undefined) throw error
+    await this.#refresh()
+  }
+
   async close(): Promise<void> {
     this.#closing.abort()
+    clearInterval(this.#refreshing)
     const opening = this.#opening
     this.#opening = undefined
     const database = await opening?.catch(() => undefined)
     await database?.close()
   }
 
-  async #insert(row: SqlRow): Promise<number | SluiceError> {
+  async #insert(row: SqlRow, size: number): Promise<number | SluiceError> {
+    let result: number | SluiceError | undefined
     try {
       const database = await this.#open()
-      const [result] = await database.insert(INSERT, [row])
-      return result!
+      if (size > 0) await this.#room.take(database, size)
+      try {
+        result = (await database.insert(INSERT, [row]))[0]!
+      } finally {
+        if (size > 0) this.#room.release(size, typeof result === 'number')
+      }
+      return result
     } catch (thrown) {
       return toSluiceError(thrown, 'storage_failed')
     }
@@ -143,7 +181,7 @@ class DeadLetterStore implements DeadLetters {
 
   #open(): Promise<Database> {
     if (this.#opening === undefined) {
-      const opening = openStore(this.#storage, this.#file)
+      const opening = this.#openStore()
       this.#opening = opening
       // The next message tries again.
       opening.catch(() => {
@@ -152,43 +190,50 @@ class DeadLetterStore implements DeadLetters {
     }
     return this.#opening
   }
-}
 
-async function openStore(storage: Storage, file: string): Promise<Database> {
-  const database = await storage.open(file)
-  try {
-    const [pragma] = await database.all('PRAGMA user_version')
-    const version = Number(pragma?.['user_version'])
-    if (version > DEAD_LETTERS_VERSION) throw newerVersion(file, version)
-    if (version < DEAD_LETTERS_VERSION) await database.exec(CREATE)
+  async #openStore(): Promise<Database> {
+    const database = await this.#storage.open(this.#file)
+    try {
+      await prepare(database, this.#file)
+      await this.#room.refresh(database)
+    } catch (error) {
+      await database.close()
+      throw error
+    }
+    if (!this.#closing.signal.aborted) {
+      this.#refreshing ??= setInterval(() => void this.#refresh(), REFRESH_MS).unref()
+    }
     return database
-  } catch (error) {
-    await database.close()
-    throw error
+  }
+
+  /** Numbers that are a little old harm nobody. */
+  async #refresh(): Promise<void> {
+    const database = await this.#opening?.catch(() => undefined)
+    if (database !== undefined) await this.#room.refresh(database).catch(() => {})
   }
 }
 
-function query(file: string, sql: string, parameters: readonly SQLInputValue[]): StoredDeadLetter[] {
-  if (!existsSync(file)) {
-    throw new SluiceError('storage_failed', `no dead letters yet: there is no file ${file}`, {
-      hint: 'If messages have failed, check that data.dir is the folder that the server uses.',
-    })
-  }
-  let database: DatabaseSync | undefined
+interface Retried {
+  readonly letter: StoredDeadLetter
+  readonly kept: number[]
+}
+
+/** Makes the table, or brings it to the layout of this version. All of it or nothing, also when two servers do it at once. */
+async function prepare(database: Database, file: string): Promise<void> {
+  const version = await versionOf(database)
+  if (version > DEAD_LETTERS_VERSION) throw newerVersion(file, version)
+  if (version === DEAD_LETTERS_VERSION) return
+  const columns = await database.all(`SELECT name FROM pragma_table_info('dead_letters')`)
+  const isOld = columns.length > 0 && !columns.some(({ name }) => name === 'packed')
   try {
-    database = new DatabaseSync(file, { readOnly: true, timeout: 5000 })
-    const version = Number(database.prepare('PRAGMA user_version').get()?.['user_version'])
-    if (version > DEAD_LETTERS_VERSION) throw newerVersion(file, version)
-    const rows = database.prepare(sql).all(...parameters) as unknown as StoredRow[]
-    return rows.map(({ raw, ...rest }) => ({ ...rest, raw: Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength) }))
+    await database.exec(`BEGIN IMMEDIATE; ${isOld ? UPGRADE : CREATE} ${COUNT_ROWS} COMMIT`)
   } catch (thrown) {
-    if (thrown instanceof SluiceError) throw thrown
-    const reason = thrown instanceof Error ? thrown.message : String(thrown)
-    throw new SluiceError('storage_failed', `the dead letters in ${file} cannot be read: ${reason}`, { cause: thrown })
-  } finally {
-    database?.close()
+    await database.exec('ROLLBACK').catch(() => {})
+    if ((await versionOf(database)) !== DEAD_LETTERS_VERSION) throw thrown
   }
 }
 
-/** A row as SQLite gives it. */
-type StoredRow = Omit<StoredDeadLetter, 'raw'> & { readonly raw: Uint8Array }
+async function versionOf(database: Database): Promise<number> {
+  const [pragma] = await database.all('PRAGMA user_version')
+  return Number(pragma?.['user_version'])
+}

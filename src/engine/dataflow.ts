@@ -31,9 +31,21 @@ export interface StageSpec {
  *
  * The whole run is synchronous until a stage returns a promise.
  */
-export function createDataflow(specs: readonly StageSpec[], hooks: DataflowHooks): Dataflow {
+export function createDataflow(specs: readonly StageSpec[], hooks: DataflowHooks): BoundDataflow {
   const stages = specs.map((spec) => createStage(spec, hooks))
-  return { run: (batch, failures) => runFrom(stages, 0, batch, failures) }
+  return {
+    run: (batch, failures) => runFrom(stages, 0, batch, failures),
+    part: (from, to) => {
+      const some = stages.slice(from, to)
+      return { run: (batch, failures) => runFrom(some, 0, batch, failures) }
+    },
+  }
+}
+
+/** A dataflow that can also be entered in the middle. */
+export interface BoundDataflow extends Dataflow {
+  /** Its steps from one index to before another; to the end when that is left out. */
+  part(from: number, to?: number): Dataflow
 }
 
 /** The same dataflow, but each message goes through all of it before the next begins. */

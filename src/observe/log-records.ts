@@ -4,7 +4,7 @@ import { type CloseReason, closeReasons, failures, type SluiceError } from '../c
 import type { EventMap, EventName, LogLevel, ReloadReport } from '../contracts/events.ts'
 import type { Message } from '../contracts/message.ts'
 import { formatBytes } from '../util/escapes.ts'
-import { formatDuration } from '../util/units.ts'
+import { formatDuration, formatSize } from '../util/units.ts'
 import { recognise } from './recognise.ts'
 
 /** One line of the log, before it is written. */
@@ -131,6 +131,24 @@ export const logRecords: {
     text: `a dead letter could not be stored: ${cause.message}`,
     fields: { ...originOf(message, context), ...reasonOf(error), detail: sentence(error, message.endpoint, context) },
   }),
+  'deadLetters.filled': ({ letters, bytes, maxSize }) =>
+    warn(
+      `the dead letters are full (${letters} of them, ${formatSize(bytes)}): what fails waits, and with it its sender`,
+      { letters, bytes, maxSize, hint: 'Remove some with sluice dead drop, or raise data.deadLetters.maxSize.' },
+      'deadLetters.filled',
+    ),
+  'deadLetters.emptied': () => ({
+    level: 'info',
+    text: 'the dead letters have room again',
+    fields: {},
+    kind: 'deadLetters.emptied',
+  }),
+  'deadLetters.expired': ({ count, maxAge }) =>
+    warn(
+      `${count} dead ${count === 1 ? 'letter' : 'letters'} older than ${formatDuration(maxAge)} removed`,
+      { count },
+      'deadLetters.expired',
+    ),
   'reply.lost': ({ client, count }) =>
     warn(
       `${count} ${count === 1 ? 'answer' : 'answers'} to ${client.id} lost: the connection had closed`,

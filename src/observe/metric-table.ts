@@ -22,6 +22,10 @@ export const metricTable = {
     ['endpoint', 'reason'],
     'Messages that could not even be kept as dead letters.',
   ),
+  sluice_dead_letter_store_messages: gauge([], 'Dead letters that are kept.'),
+  sluice_dead_letter_store_bytes: gauge([], 'Bytes of the dead letters that are kept.'),
+  sluice_dead_letter_store_oldest_seconds: gauge([], 'Age of the oldest dead letter that is kept.'),
+  sluice_dead_letter_store_expired_total: counter([], 'Dead letters removed because of their age.'),
   sluice_missing_values_total: counter(['endpoint'], 'Tests in conditions that were false because a key was missing.'),
   sluice_sends_skipped_total: counter(
     ['endpoint'],

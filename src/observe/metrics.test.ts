@@ -1,6 +1,12 @@
 import { existsSync } from 'node:fs'
 import { afterEach, expect, it } from 'vitest'
-import { type BufferCounters, countReason, EndpointCounters, type ObservedEndpoint } from '../contracts/counters.ts'
+import {
+  type BufferCounters,
+  countReason,
+  type DeadLetterCounters,
+  EndpointCounters,
+  type ObservedEndpoint,
+} from '../contracts/counters.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { createEvents } from '../contracts/events.ts'
 import { createMessages, testSource } from '../testing/part-context.ts'
@@ -86,11 +92,23 @@ it('two servers do not share their numbers', async () => {
   expect(await create([]).metrics.text()).not.toContain('endpoint="a"')
 })
 
-function create(endpoints: readonly ObservedEndpoint[], buffers: readonly BufferCounters[] = []) {
+it('shows what the store of dead letters holds', async () => {
+  const text = await create([], [], { letters: 3, bytes: 900, oldest: Date.now() - 60_000, expired: 2 }).metrics.text()
+  expect(text).toContain('sluice_dead_letter_store_messages 3\n')
+  expect(text).toContain('sluice_dead_letter_store_bytes 900\n')
+  expect(text).toMatch(/^sluice_dead_letter_store_oldest_seconds 6\d\.?\d*$/m)
+  expect(text).toContain('sluice_dead_letter_store_expired_total 2\n')
+})
+
+function create(
+  endpoints: readonly ObservedEndpoint[],
+  buffers: readonly BufferCounters[] = [],
+  deadLetters?: DeadLetterCounters,
+) {
   const events = createEvents((error) => {
     throw error
   })
-  const metrics = createMetrics({ endpoints, buffers }, events)
+  const metrics = createMetrics({ endpoints, buffers, deadLetters }, events)
   closers.push(metrics.close)
   return { metrics, events }
 }

@@ -1,6 +1,12 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, Gauge, Registry } from 'prom-client'
-import type { BufferCounters, EndpointCounters, Observed, ObservedEndpoint } from '../contracts/counters.ts'
+import type {
+  BufferCounters,
+  DeadLetterCounters,
+  EndpointCounters,
+  Observed,
+  ObservedEndpoint,
+} from '../contracts/counters.ts'
 import type { Events } from '../contracts/events.ts'
 import { type MetricName, metricTable } from './metric-table.ts'
 import { countOpenFiles, readOpenFilesLimit } from './open-files.ts'
@@ -26,6 +32,12 @@ export function createMetrics(source: Observed, events: Pick<Events, 'on'>): Met
   for (const [name, value] of Object.entries(FROM_BUFFERS) as [MetricName, (buffer: BufferCounters) => number][]) {
     const sample = (buffer: BufferCounters): Sample => [{ step: buffer.step, endpoint: buffer.endpoint }, value(buffer)]
     addFromCounters(registry, name, () => source.buffers.map(sample))
+  }
+  for (const [name, value] of Object.entries(FROM_DEAD_LETTERS) as [
+    MetricName,
+    (kept: DeadLetterCounters) => number,
+  ][]) {
+    addFromCounters(registry, name, () => (source.deadLetters === undefined ? [] : [[{}, value(source.deadLetters)]]))
   }
   const unsubscribe = addFromEvents(registry, events)
   const stopDelay = addProcess(registry)
@@ -69,12 +81,24 @@ const FROM_COUNTERS = {
 const FROM_BUFFERS = {
   sluice_buffer_messages: ({ messages }) => messages,
   sluice_buffer_bytes: ({ bytes }) => bytes,
-  sluice_buffer_oldest_seconds: ({ oldest }) => (oldest === 0 ? 0 : Math.max(0, Date.now() - oldest) / 1000),
+  sluice_buffer_oldest_seconds: ({ oldest }) => secondsSince(oldest),
   sluice_buffer_stored_total: ({ stored }) => stored,
   sluice_buffer_delivered_total: ({ delivered }) => delivered,
   sluice_buffer_failed_total: ({ failed }) => failed,
   sluice_buffer_dropped_total: ({ dropped }) => dropped,
 } as const satisfies Partial<Record<MetricName, (buffer: BufferCounters) => number>>
+
+const FROM_DEAD_LETTERS = {
+  sluice_dead_letter_store_messages: ({ letters }) => letters,
+  sluice_dead_letter_store_bytes: ({ bytes }) => bytes,
+  sluice_dead_letter_store_oldest_seconds: ({ oldest }) => secondsSince(oldest),
+  sluice_dead_letter_store_expired_total: ({ expired }) => expired,
+} as const satisfies Partial<Record<MetricName, (kept: DeadLetterCounters) => number>>
+
+/** @param time milliseconds since 1970; 0 for none */
+function secondsSince(time: number): number {
+  return time === 0 ? 0 : Math.max(0, Date.now() - time) / 1000
+}
 
 type Sample = readonly [labels: Record<string, string>, value: number]
 

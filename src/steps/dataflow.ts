@@ -24,5 +24,6 @@ export const dataflow = defineStep({
       gives: [1, 50],
     },
   ],
+  afterInner: () => 'next',
   create: (flow) => ({ runBatch: (batch, failures) => flow.run(batch, failures) }),
 })

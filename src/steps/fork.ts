@@ -42,11 +42,12 @@ export const fork = defineStep({
       replies: ['42'],
     },
   ],
+  afterInner: ({ finishedWhen }, [, name]) => (isAwaited(String(name), finishedWhen) ? 'whole' : 'end'),
   create({ branches, finishedWhen }, context) {
     const awaited: Dataflow[] = []
     const detached: DetachedBranch[] = []
     for (const [name, flow] of Object.entries(branches)) {
-      if (finishedWhen === undefined || finishedWhen.includes(name)) awaited.push(flow)
+      if (isAwaited(name, finishedWhen)) awaited.push(flow)
       else detached.push(new DetachedBranch(name, flow, context))
     }
     return {
@@ -70,6 +71,10 @@ export const fork = defineStep({
     }
   },
 })
+
+function isAwaited(branch: string, finishedWhen: readonly string[] | undefined): boolean {
+  return finishedWhen === undefined || finishedWhen.includes(branch)
+}
 
 /** Finds, for the messages that failed in branches, the originals that must not go on. */
 class FailedOriginals implements Failures {

@@ -55,6 +55,7 @@ export const route = defineStep({
       gives: [0, 5],
     },
   ],
+  afterInner: () => 'next',
   create(options) {
     const conditions: Expression<boolean>[] = []
     const flows: Dataflow[] = []

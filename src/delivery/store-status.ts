@@ -1,0 +1,78 @@
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
+import { DEAD_LETTERS_FILE } from './dead-letters.ts'
+import { readStore, STORES } from './store-file.ts'
+
+/** What a file of the data folder holds. */
+export interface StoreStatus {
+  readonly name: string
+  /** Version of its layout. */
+  readonly layout: number
+  /** The layout is newer than this version of Sluice, so what is in it is not known. */
+  readonly isNewer: boolean
+  /** Size on disk in bytes, with what SQLite has not yet moved into the file itself. */
+  readonly size: number
+  readonly contents: readonly StoreContent[]
+}
+
+export interface StoreContent {
+  /** Id of a step that has a buffer; of the dead letters, their endpoint and the step that failed. */
+  readonly of: string
+  readonly messages: number
+  /** Milliseconds since 1970. */
+  readonly oldest: number
+  /** Entries that could not be read and were put aside. */
+  readonly damaged: number
+}
+
+/**
+ * Looks what is in a data folder. It blocks, so it is for command lines.
+ * @throws SluiceError `storage_failed`
+ */
+export function statusOfStores(folder: string): StoreStatus[] {
+  return STORES.flatMap(({ name, version }) => {
+    const file = join(folder, name)
+    const status = readStore(file, (database, layout): StoreStatus => {
+      const isNewer = layout > version
+      const read = name === DEAD_LETTERS_FILE ? deadLetters : buffers
+      return { name, layout, isNewer, size: sizeOf(file), contents: isNewer || layout === 0 ? [] : read(database) }
+    })
+    return status ?? []
+  })
+}
+
+function buffers(database: DatabaseSync): StoreContent[] {
+  return rowsOf(
+    database,
+    `SELECT step AS "of", sum(messages) AS messages, min(oldest) AS oldest, sum(damaged) AS damaged FROM (
+       SELECT step, sum(messages) AS messages, min(time) AS oldest, 0 AS damaged FROM entries GROUP BY step
+       UNION ALL SELECT step, 0, min(time), count(*) FROM damaged GROUP BY step
+     ) GROUP BY step ORDER BY step`,
+    Number,
+  )
+}
+
+function deadLetters(database: DatabaseSync): StoreContent[] {
+  return rowsOf(
+    database,
+    `SELECT endpoint || ' ' || iif(step = '', 'framing or format', step) AS "of", count(*) AS messages,
+       min(time) AS oldest, 0 AS damaged
+     FROM dead_letters GROUP BY endpoint, step ORDER BY 2 DESC`,
+    (time) => Date.parse(String(time)),
+  )
+}
+
+function rowsOf(database: DatabaseSync, sql: string, timeOf: (value: unknown) => number): StoreContent[] {
+  const rows = database.prepare(sql).all()
+  return rows.map((row) => ({
+    of: String(row['of']),
+    messages: Number(row['messages']),
+    oldest: timeOf(row['oldest']),
+    damaged: Number(row['damaged']),
+  }))
+}
+
+function sizeOf(file: string): number {
+  return [file, `${file}-wal`].reduce((sum, one) => sum + (statSync(one, { throwIfNoEntry: false })?.size ?? 0), 0)
+}
