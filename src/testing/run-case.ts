@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import type { Plan, StepPlan } from '../config/plan.ts'
 import type { PlannedServer } from '../config/planned-server.ts'
@@ -94,7 +97,9 @@ async function play(plan: Plan, test: DataflowCase, chunks: readonly Buffer[]): 
   const transport = createMemoryTransport()
   const sinks = new Map<string, unknown[]>()
   const deadLetters: DeadLetter[] = []
-  const server = createServerFromPlan(plan, {
+  // What steps keep must neither come from the real data folder nor go there, nor from one run to the next.
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-case-'))
+  const server = createServerFromPlan({ ...plan, data: { dir: folder } }, {
     transport,
     clock: createTestClock(),
     deadLetters: {
@@ -106,13 +111,14 @@ async function play(plan: Plan, test: DataflowCase, chunks: readonly Buffer[]): 
   })
   const { kind } = plan.endpoints[0]!
   const device = kind === 'connect' ? await awaitDial(plan, transport) : undefined
-  await server.start()
   try {
+    await server.start()
     const socket = device === undefined ? await dial(plan, server, transport) : await device.socket
     return { replies: await talk(socket, chunks), sinks, deadLetters }
   } finally {
     await server.stop({ deadline: 1000 })
     await device?.close()
+    await rm(folder, { recursive: true })
   }
 }
 
