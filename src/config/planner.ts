@@ -167,7 +167,7 @@ export class Planner {
     if (options === undefined || around === undefined) return undefined
     const retry = definition.kind === 'sink' ? retryOf(around) : defaults.retry
     const resolved = this.resolve(options.output, optionsPath, inside)
-    if (given?.id === undefined) this.#requireId(definition, resolved as DeliveryOptions, optionsPath)
+    if (given?.id === undefined) this.#requireId(definition, resolved, optionsPath)
     if (this.#report.errors === errors) this.#check(definition, resolved, optionsPath)
     return {
       ...defaults,
@@ -184,9 +184,9 @@ export class Planner {
   }
 
   /** What outlives the server must have a name that outlives a change of the configuration. */
-  #requireId(definition: PartDefinition, { buffer }: DeliveryOptions, path: ConfigPath): void {
+  #requireId(definition: PartDefinition, options: unknown, path: ConfigPath): void {
     const hint = `write id: NAME beside ${path.at(-1)}, and keep it when you change the configuration`
-    if (definition.kind === 'sink' && buffer?.kind === 'disk') {
+    if (definition.kind === 'sink' && (options as DeliveryOptions).buffer?.kind === 'disk') {
       const message = 'a step with a disk buffer needs an id, under which its messages are found again after a restart'
       this.#report.add({ code: 'ID_MISSING', path: [...path, 'buffer'], at: 'key', message, hint })
     } else if (definition.kind === 'step' && definition.persists === true) {

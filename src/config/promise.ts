@@ -207,7 +207,11 @@ function isForEvents({ condition }: StepPlan): boolean {
   return /^event\s*==\s*["'](?!message["'])/.test(condition?.source ?? '')
 }
 
-function droppedLines({ name, options, definition }: StepPlan, otherwise: readonly StepPlan[] | undefined, place: Place): string[] {
+function droppedLines(
+  { name, options, definition }: StepPlan,
+  otherwise: readonly StepPlan[] | undefined,
+  place: Place,
+): string[] {
   const source = sourceOf(options)
   const what = `what ${name}${source === undefined ? '' : ` (${source})`} drops`
   if (otherwise === undefined && definition.kind === 'step' && definition.answers === true) return []

@@ -99,16 +99,19 @@ async function play(plan: Plan, test: DataflowCase, chunks: readonly Buffer[]): 
   const deadLetters: DeadLetter[] = []
   // What steps keep must neither come from the real data folder nor go there, nor from one run to the next.
   const folder = await mkdtemp(join(tmpdir(), 'sluice-case-'))
-  const server = createServerFromPlan({ ...plan, data: { dir: folder } }, {
-    transport,
-    clock: createTestClock(),
-    deadLetters: {
-      async add(message, error, step) {
-        return deadLetters.push({ code: error.code, raw: shown(message.raw), reason: error.message, step })
+  const server = createServerFromPlan(
+    { ...plan, data: { dir: folder } },
+    {
+      transport,
+      clock: createTestClock(),
+      deadLetters: {
+        async add(message, error, step) {
+          return deadLetters.push({ code: error.code, raw: shown(message.raw), reason: error.message, step })
+        },
       },
+      replaceSink: (step) => standIn(step, sinks, test.failing ?? {}),
     },
-    replaceSink: (step) => standIn(step, sinks, test.failing ?? {}),
-  })
+  )
   const { kind } = plan.endpoints[0]!
   const device = kind === 'connect' ? await awaitDial(plan, transport) : undefined
   try {

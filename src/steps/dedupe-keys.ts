@@ -1,0 +1,204 @@
+import { hash } from 'node:crypto'
+import { deserialize, serialize } from 'node:v8'
+import { SluiceError } from '../contracts/errors.ts'
+import type { Database, SqlRow, Storage } from '../contracts/storage.ts'
+
+/** Version of the file's layout, kept in `PRAGMA user_version`. */
+export const DEDUPE_VERSION = 1
+
+/** One answer: `text` is formatted and not framed, `raw` is neither to be. */
+export interface KeptAnswer {
+  readonly kind: 'text' | 'raw'
+  readonly content: Buffer
+}
+
+/** A message that has finished. */
+export interface KeyEntry {
+  readonly key: string
+  /** What it was answered, in order. */
+  readonly answers: readonly KeptAnswer[]
+}
+
+/** Keys that are known, with the answers of their messages. */
+export type KnownKeys = ReadonlyMap<string, readonly KeptAnswer[]>
+
+/** What is forgotten when keys are recorded. */
+export interface Limits {
+  /** Milliseconds after which a key is forgotten. */
+  readonly window: number
+  readonly maxKeys: number
+  /** Milliseconds since 1970. */
+  readonly now: number
+}
+
+/**
+ * The keys of messages that have finished, in a file, and those of messages that are under way, in memory.
+ *
+ * Keys are looked up for all connections together: while one question is with the storage thread, the next collects.
+ * What is recorded at the same time is committed together by that thread.
+ */
+export class KeyStore {
+  readonly #storage: Storage
+  readonly #file: string
+  #database: Promise<Database> | undefined = undefined
+  /** Keys that a run has in hand, with what settles when it gives them back. */
+  readonly #claims = new Map<string, PromiseWithResolvers<void>>()
+  #questions: Question[] = []
+  #asking = false
+  /** Keys that were recorded since old ones were last forgotten. */
+  #recorded = 0
+
+  constructor(storage: Storage, file: string) {
+    this.#storage = storage
+    this.#file = file
+  }
+
+  /** @throws SluiceError `storage_failed`, saying what to do */
+  async open(): Promise<void> {
+    this.#database ??= this.#open()
+    await this.#database
+  }
+
+  async close(): Promise<void> {
+    const database = await this.#database?.catch(() => undefined)
+    await database?.close()
+  }
+
+  /** A key as it is kept: of the same length however long it is written. */
+  identify(endpoint: string, key: string): string {
+    return hash('sha256', `${endpoint}\n${key}`, 'base64url').slice(0, KEY_LENGTH)
+  }
+
+  /** Takes a key in hand. @returns false when somebody else has it */
+  claim(key: string): boolean {
+    if (this.#claims.has(key)) return false
+    this.#claims.set(key, Promise.withResolvers())
+    return true
+  }
+
+  release(key: string): void {
+    this.#claims.get(key)?.resolve()
+    this.#claims.delete(key)
+  }
+
+  /** Resolves when nobody has the key in hand. */
+  async released(key: string): Promise<void> {
+    await this.#claims.get(key)?.promise
+  }
+
+  /**
+   * Looks up keys.
+   * @param since milliseconds since 1970: what was recorded earlier is not known any more
+   * @returns those that are known, with their answers
+   * @throws SluiceError `storage_failed`
+   */
+  find(keys: readonly string[], since: number): Promise<KnownKeys> {
+    if (keys.length === 0) return Promise.resolve(NONE)
+    const { promise, resolve, reject } = Promise.withResolvers<KnownKeys>()
+    this.#questions.push({ keys, since, resolve, reject })
+    if (!this.#asking) void this.#askAll()
+    return promise
+  }
+
+  /**
+   * Resolves when the keys are on disk.
+   * @throws SluiceError `storage_failed`: none of them is
+   */
+  async record(entries: readonly KeyEntry[], { window, maxKeys, now }: Limits): Promise<void> {
+    if (entries.length === 0) return
+    const database = await this.#database!
+    const rows = entries.map(({ key, answers }): SqlRow => [key, now, answers.length === 0 ? null : serialize(answers)])
+    const pending = [this.#write(database, INSERT, rows)]
+    this.#recorded += entries.length
+    if (this.#recorded >= Math.min(FORGET_EVERY, Math.ceil(maxKeys / 100))) {
+      this.#recorded = 0
+      pending.push(this.#write(database, FORGET_MANY, [[maxKeys]]), this.#write(database, FORGET_OLD, [[now - window]]))
+    }
+    await Promise.all(pending)
+  }
+
+  async #write(database: Database, sql: string, rows: readonly SqlRow[]): Promise<void> {
+    const failed = (await database.write(sql, rows)).find((error) => error !== undefined)
+    if (failed !== undefined) throw failed
+  }
+
+  async #askAll(): Promise<void> {
+    this.#asking = true
+    while (this.#questions.length > 0) {
+      const asked = this.#questions
+      this.#questions = []
+      await this.#ask(asked)
+    }
+    this.#asking = false
+  }
+
+  async #ask(asked: readonly Question[]): Promise<void> {
+    try {
+      const database = await this.#database!
+      const since = Math.min(...asked.map((question) => question.since))
+      const rows = await database.all(FIND, [since, JSON.stringify(asked.flatMap(({ keys }) => keys))])
+      for (const question of asked) {
+        const known = rows.filter(({ time }) => Number(time) >= question.since)
+        question.resolve(new Map(known.map(({ key, answers }) => [String(key), toAnswers(answers)])))
+      }
+    } catch (thrown) {
+      for (const { reject } of asked) reject(thrown)
+    }
+  }
+
+  async #open(): Promise<Database> {
+    const database = await this.#storage.open(this.#file)
+    try {
+      const [pragma] = await database.all('PRAGMA user_version')
+      const version = Number(pragma?.['user_version'])
+      if (version > DEDUPE_VERSION) {
+        const text = `the keys in ${this.#file} were written by a newer version of Sluice (layout ${version})`
+        throw new SluiceError('storage_failed', text, { hint: 'Use that version, or move the file away.' })
+      }
+      if (version < DEDUPE_VERSION) await database.exec(CREATE)
+      return database
+    } catch (thrown) {
+      await database.close()
+      throw thrown
+    }
+  }
+}
+
+interface Question {
+  readonly keys: readonly string[]
+  readonly since: number
+  resolve(known: KnownKeys): void
+  reject(thrown: unknown): void
+}
+
+/** 132 bits: two keys will not meet. */
+const KEY_LENGTH = 22
+
+/** Old keys are forgotten after so many new ones, or sooner where few are kept. */
+const FORGET_EVERY = 1000
+
+const NONE: KnownKeys = new Map()
+
+// The ids ascend with time, so the oldest are found without an index of their own.
+const CREATE = `
+  CREATE TABLE IF NOT EXISTS keys (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL UNIQUE,
+    time INTEGER NOT NULL,
+    answers BLOB
+  ) STRICT;
+  PRAGMA user_version = ${DEDUPE_VERSION}`
+
+const FIND = 'SELECT key, time, answers FROM keys WHERE time >= ? AND key IN (SELECT value FROM json_each(?))'
+const INSERT = 'INSERT OR REPLACE INTO keys (key, time, answers) VALUES (?, ?, ?)'
+const FORGET_MANY = 'DELETE FROM keys WHERE id <= (SELECT max(id) FROM keys) - ?'
+/** A bounded number at once: the storage thread has other work too. */
+const FORGET_OLD = `
+  DELETE FROM keys WHERE id < min(
+    coalesce((SELECT id FROM keys WHERE time >= ? ORDER BY id LIMIT 1), 9223372036854775807),
+    (SELECT min(id) FROM keys) + 5000)`
+
+function toAnswers(answers: unknown): readonly KeptAnswer[] {
+  if (!(answers instanceof Uint8Array)) return []
+  return (deserialize(answers) as KeptAnswer[]).map(({ kind, content }) => ({ kind, content: Buffer.from(content) }))
+}
