@@ -262,3 +262,29 @@ listen:
     expect(describeSteps([{ map: 'msg' }]).join()).not.toContain('warning')
   })
 })
+
+describe('a message that is sent again', () => {
+  const endpoint = { port: 9100, dataflow: [{ reply: 'OK' }] }
+
+  it('is a new message without a key', () => {
+    expect(describeValue({ listen: { a: endpoint } })).toContain('  a message that is sent again is a new message')
+  })
+
+  it('has the same key with one, and each endpoint says which', () => {
+    const lines = describeValue({ listen: { a: { ...endpoint, key: 'raw' }, b: { ...endpoint, port: 9101 } } })
+    expect(lines.filter((line) => line.includes('sent again'))).toEqual([
+      '  a message that is sent again has the same key (raw)',
+      '  a message that is sent again is a new message',
+    ])
+  })
+
+  it('ends at dedupe, which says for how long', () => {
+    const dataflow = [{ dedupe: { window: '7d', maxKeys: 500 }, id: 'once' }, { reply: 'OK' }]
+    const lines = describeValue({ listen: { a: { port: 9100, key: 'msg', dataflow } } })
+    expect(lines).toContain(
+      '  lets each key through once: a message whose key has finished within 7d, and is among the last 500, ends here ' +
+        'and gets the answers of the first; a key is on disk before its answers leave, and not if it failed',
+    )
+    expect(lines.filter((line) => line.includes('dedupe drops'))).toEqual([])
+  })
+})

@@ -169,7 +169,8 @@ class Dedupe implements Step {
   async #finish(recorded: readonly Recorded[], failures: Failures): Promise<void> {
     for (const { message, recorder } of recorded) recorder.end(message.sequence)
     // Of several messages that a step made of one, the first has the answers of all.
-    const firsts = new Map(recorded.toReversed().map((one) => [one.recording, one]))
+    const firsts = new Map<Recording, Recorded>()
+    for (const one of recorded) if (!firsts.has(one.recording)) firsts.set(one.recording, one)
     const entries = recorded
       .filter(({ recording }) => !recording.failed)
       .map((one) => ({ key: one.key, answers: firsts.get(one.recording) === one ? one.recording.answers : [] }))
