@@ -40,8 +40,8 @@ export class KeyStore {
   readonly #storage: Storage
   readonly #file: string
   #database: Promise<Database> | undefined = undefined
-  /** Keys that a run has in hand, with what settles when it gives them back. */
-  readonly #claims = new Map<string, PromiseWithResolvers<void>>()
+  /** Keys that a run has in hand; where somebody waits for one, with what settles when it is given back. */
+  readonly #claims = new Map<string, PromiseWithResolvers<void> | undefined>()
   #questions: Question[] = []
   #asking = false
   /** Keys that were recorded since old ones were last forgotten. */
@@ -77,7 +77,7 @@ export class KeyStore {
   /** Takes a key in hand. @returns false when somebody else has it */
   claim(key: string): boolean {
     if (this.#claims.has(key)) return false
-    this.#claims.set(key, Promise.withResolvers())
+    this.#claims.set(key, undefined)
     return true
   }
 
@@ -88,7 +88,10 @@ export class KeyStore {
 
   /** Resolves when nobody has the key in hand. */
   async released(key: string): Promise<void> {
-    await this.#claims.get(key)?.promise
+    if (!this.#claims.has(key)) return
+    const waiting = this.#claims.get(key) ?? Promise.withResolvers()
+    this.#claims.set(key, waiting)
+    await waiting.promise
   }
 
   /**
