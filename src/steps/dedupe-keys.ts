@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Database, SqlRow, Storage } from '../contracts/storage.ts'
+import { KeyIndex } from './dedupe-index.ts'
 
 /** Version of the file's layout, kept in `PRAGMA user_version`. */
 export const DEDUPE_VERSION = 1
@@ -33,8 +34,13 @@ export interface Limits {
 /**
  * The keys of messages that have finished, in a file, and those of messages that are under way, in memory.
  *
- * Keys are looked up for all connections together: while one question is with the storage thread, the next collects.
- * What is recorded at the same time is committed together by that thread.
+ * ```
+ *   find ─▶ index (in memory) ─┬─ no row can be it ─▶ new
+ *                              └─ these rows may be it ─▶ SELECT … WHERE id IN (…) ─▶ known, or new
+ *   record ─▶ INSERT, synced ─▶ index
+ * ```
+ * So a new key costs no look into the file, and rows are only ever added at its end and removed at its beginning. The
+ * index may name rows that are no more, or are those of another key: what counts is the row.
  */
 export class KeyStore {
   readonly #storage: Storage
@@ -42,6 +48,10 @@ export class KeyStore {
   #database: Promise<Database> | undefined = undefined
   /** Keys that a run has in hand; where somebody waits for one, with what settles when it is given back. */
   readonly #claims = new Map<string, PromiseWithResolvers<void> | undefined>()
+  readonly #index = new KeyIndex()
+  /** Id of the row that was added last. */
+  #last = 0
+  /** What waits until the question that is with the storage thread has been answered. */
   #questions: Question[] = []
   #asking = false
   /** Keys that were recorded since old ones were last forgotten. */
@@ -64,8 +74,8 @@ export class KeyStore {
   }
 
   /**
-   * A key as it is kept. As it is written where it can be, because the keys of a device are mostly alike and then lie side
-   * by side in the file, where several take one page. One that is long, or no text for SQLite, is kept as its hash.
+   * A key as it is kept: as it is written, so that it can be looked for in the file. One that is long, or no text for
+   * SQLite, is kept as its hash.
    */
   identify(endpoint: string, key: string): string {
     const text = `${endpoint} ${key}`
@@ -101,9 +111,10 @@ export class KeyStore {
    * @throws SluiceError `storage_failed`
    */
   find(keys: readonly string[], since: number): Promise<KnownKeys> {
-    if (keys.length === 0) return Promise.resolve(NONE)
+    const ids = keys.flatMap((key) => this.#index.get(key))
+    if (ids.length === 0) return Promise.resolve(NONE)
     const { promise, resolve, reject } = Promise.withResolvers<KnownKeys>()
-    this.#questions.push({ keys, since, resolve, reject })
+    this.#questions.push({ keys, ids, since, resolve, reject })
     if (!this.#asking) void this.#askAll()
     return promise
   }
@@ -116,18 +127,30 @@ export class KeyStore {
     if (entries.length === 0) return
     const database = await this.#database!
     const rows = entries.map(({ key, answers }): SqlRow => [key, now, pack(answers)])
-    const pending = [this.#write(database, INSERT, rows)]
-    this.#recorded += entries.length
-    if (this.#recorded >= Math.min(FORGET_EVERY, Math.ceil(maxKeys / 100))) {
-      this.#recorded = 0
-      pending.push(this.#write(database, FORGET_MANY, [[maxKeys]]), this.#write(database, FORGET_OLD, [[now - window]]))
+    const inserted = database.insert(INSERT, rows)
+    const forgotten = this.#forget(database, entries.length, { window, maxKeys, now })
+    const failed: SluiceError[] = []
+    for (const [i, id] of (await inserted).entries()) {
+      if (typeof id === 'number') this.#remember(entries[i]!.key, id)
+      else failed.push(id)
     }
-    await Promise.all(pending)
+    await forgotten
+    this.#index.forget(this.#last - maxKeys)
+    if (failed.length > 0) throw failed[0]!
   }
 
-  async #write(database: Database, sql: string, rows: readonly SqlRow[]): Promise<void> {
-    const failed = (await database.write(sql, rows)).find((error) => error !== undefined)
-    if (failed !== undefined) throw failed
+  /** Removes old rows now and then, in one commit with new ones. What cannot be removed now is removed with the next. */
+  async #forget(database: Database, recorded: number, { window, maxKeys, now }: Limits): Promise<void> {
+    this.#recorded += recorded
+    if (this.#recorded < Math.min(FORGET_EVERY, Math.ceil(maxKeys / 100))) return
+    this.#recorded = 0
+    const writes = [database.write(FORGET_MANY, [[maxKeys]]), database.write(FORGET_OLD, [[now - window]])]
+    await Promise.all(writes).catch(() => {})
+  }
+
+  #remember(key: string, id: number): void {
+    this.#index.add(key, id)
+    this.#last = Math.max(this.#last, id)
   }
 
   async #askAll(): Promise<void> {
@@ -143,8 +166,7 @@ export class KeyStore {
   async #ask(asked: readonly Question[]): Promise<void> {
     try {
       const database = await this.#database!
-      const since = Math.min(...asked.map((question) => question.since))
-      const rows = await database.all(FIND, [since, JSON.stringify(asked.flatMap(({ keys }) => keys))])
+      const rows = await database.all(FIND, [JSON.stringify(asked.flatMap(({ ids }) => ids))])
       const found = new Map(rows.map((row) => [String(row['key']), row]))
       for (const { keys, since: from, resolve } of asked) {
         const known = new Map<string, readonly KeptAnswer[]>()
@@ -169,16 +191,27 @@ export class KeyStore {
         throw new SluiceError('storage_failed', text, { hint: 'Use that version, or move the file away.' })
       }
       if (version < DEDUPE_VERSION) await database.exec(CREATE)
+      await this.#load(database)
       return database
     } catch (thrown) {
       await database.close()
       throw thrown
     }
   }
+
+  async #load(database: Database): Promise<void> {
+    for (;;) {
+      const rows = await database.all(LOAD, [this.#last])
+      for (const { key, id } of rows) this.#remember(String(key), Number(id))
+      if (rows.length === 0) return
+    }
+  }
 }
 
 interface Question {
   readonly keys: readonly string[]
+  /** Rows that may be theirs. */
+  readonly ids: readonly number[]
   readonly since: number
   resolve(known: KnownKeys): void
   reject(thrown: unknown): void
@@ -196,14 +229,16 @@ const NONE: KnownKeys = new Map()
 const CREATE = `
   CREATE TABLE IF NOT EXISTS keys (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    key TEXT NOT NULL UNIQUE,
+    key TEXT NOT NULL,
     time INTEGER NOT NULL,
     answers TEXT
   ) STRICT;
   PRAGMA user_version = ${DEDUPE_VERSION}`
 
-const FIND = 'SELECT key, time, answers FROM keys WHERE time >= ? AND key IN (SELECT value FROM json_each(?))'
-const INSERT = 'INSERT OR REPLACE INTO keys (key, time, answers) VALUES (?, ?, ?)'
+const LOAD = 'SELECT id, key FROM keys WHERE id > ? ORDER BY id LIMIT 20000'
+/** Of two rows with one key the later comes last, and counts. */
+const FIND = 'SELECT key, time, answers FROM keys WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id'
+const INSERT = 'INSERT INTO keys (key, time, answers) VALUES (?, ?, ?)'
 const FORGET_MANY = 'DELETE FROM keys WHERE id <= (SELECT max(id) FROM keys) - ?'
 /** A bounded number at once: the storage thread has other work too. */
 const FORGET_OLD = `

@@ -22,16 +22,19 @@ afterAll(async () => {
 let files = 0
 
 /** A dataflow that begins with dedupe, in a file of its own. */
-async function begin(rest: readonly StageSpec[], options: { window?: number; maxKeys?: number } = {}) {
+async function begin(
+  rest: readonly StageSpec[],
+  options: { window?: number; maxKeys?: number; reopens?: string } = {},
+) {
   const clock = createTestClock()
-  const id = `once-${++files}`
+  const id = options.reopens ?? `once-${++files}`
   const file = join(folder, `dedupe-${id}.db`)
   const context = createTestContext({ id, storage, clock, dataPath: (name) => join(folder, name) })
   const step = await dedupe.create({ window: 3_600_000, maxKeys: 1000, ...options }, context)
   const dropped: number[] = []
   const flow = createDataflow([{ id, step }, ...rest], { dropped: (count) => dropped.push(count), handled() {} })
   const run = async (messages: readonly Message[]) => runFlow(flow, messages)
-  return { run, clock, file, dropped, logs: context.logs, close: () => step.close!() }
+  return { id, run, clock, file, dropped, logs: context.logs, close: () => step.close!() }
 }
 
 async function runFlow(flow: Dataflow, messages: readonly Message[]) {
@@ -281,18 +284,37 @@ test('raw bytes are answered as they are, and other files go on with the source'
   await close()
 })
 
-test('where keys cannot be looked up, messages with a key fail and the others go on', async () => {
+test('where keys cannot be looked up, messages that may be repeats fail and the others go on', async () => {
   const { rows, spec } = store()
   const { run, file, close } = await begin([spec])
+  await run(keyed(['1:a']))
   using database = new DatabaseSync(file)
-  database.exec('DROP TABLE keys')
-  const [first] = createMessages(['a'])
-  expect(await run([first!, ...keyed(['1'])])).toMatchObject({
-    passed: ['a'],
-    failed: [['1', 'storage_failed', expect.stringContaining('once-')]],
+  database.exec('ALTER TABLE keys RENAME COLUMN answers TO hidden')
+  const [first] = createMessages(['b'])
+  expect(await run([first!, ...keyed(['1:c'])])).toMatchObject({
+    passed: ['b'],
+    failed: [['1:c', 'storage_failed', expect.stringContaining('once-')]],
   })
-  expect(rows).toEqual(['a'])
+  expect(rows).toEqual(['1:a', 'b'])
   await close()
+})
+
+test('a key is known again when the file is opened anew', async () => {
+  const { rows, spec } = store()
+  const first = await begin([spec, reply])
+  await first.run(keyed(['1:a', '2:b', `${'x'.repeat(300)}:c`, '\ud800:d']))
+  await first.close()
+  const second = await begin([spec, reply], { reopens: first.id })
+  const source = testSource()
+  await second.run(keyed(['1:e', `${'x'.repeat(300)}:f`, '\ud800:g', '3:h'], source))
+  expect(rows.slice(4)).toEqual(['3:h'])
+  expect(texts(source).sort()).toEqual([
+    '1 OK 1:a',
+    `2 OK ${'x'.repeat(300)}:c`,
+    `3 OK ${Buffer.from('\ud800')}:d`,
+    '4 OK 3:h',
+  ])
+  await second.close()
 })
 
 test('where keys cannot be recorded, what is delivered is answered all the same, and the log says it', async () => {

@@ -29,7 +29,7 @@ export const dedupe = defineStep({
     maxKeys: z
       .int()
       .min(1)
-      .max(100_000_000)
+      .max(10_000_000)
       .default(1_000_000)
       .describe('Most keys that are known; beyond it the oldest are forgotten. Default: 1000000.'),
   }),
