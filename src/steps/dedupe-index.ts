@@ -1,7 +1,7 @@
 import { hash, randomBytes } from 'node:crypto'
 
 /**
- * Says which rows of a file may be those of a key, in some 40 bytes for each row. It keeps hashes and not keys, so it may
+ * Says which rows of a file may be those of a key, in some 30 bytes for each row. It keeps hashes and not keys, so it may
  * name rows of other keys too.
  */
 export class KeyIndex {

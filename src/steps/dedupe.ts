@@ -21,7 +21,8 @@ export const dedupe = defineStep({
     'again is delivered again. A message that fails is not recorded, also where an `onError` takes it. One that is sent ' +
     'again while the first is under way waits for it, and is tried in its turn if the first fails.\n\n' +
     'The step needs an `id`, under which the keys are kept in the data folder. It stands in the dataflow of the endpoint ' +
-    'itself, usually first. What steps before it do is done for each repeat. A message without a key always goes on.',
+    'itself, usually first. What steps before it do is done for each repeat. A message without a key always goes on. ' +
+    'More in the [guide](../../guide/delivery-and-failures.md#when-a-device-sends-again).',
   options: z.strictObject({
     window: duration()
       .prefault('24h')
