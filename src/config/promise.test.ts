@@ -282,8 +282,8 @@ describe('a message that is sent again', () => {
     const dataflow = [{ dedupe: { window: '7d', maxKeys: 500 }, id: 'once' }, { reply: 'OK' }]
     const lines = describeValue({ listen: { a: { port: 9100, key: 'msg', dataflow } } })
     expect(lines).toContain(
-      '  lets each key through once: a message whose key has finished within 7d, and is among the last 500, ends here ' +
-        'and gets the answers of the first; a key is on disk before its answers leave, and not if it failed',
+      '  lets each key through once: a message with a key that has finished within 7d (of the last 500) ends here with ' +
+        'the answers of the first; answers leave when the key is on disk; what has failed is tried again',
     )
     expect(lines.filter((line) => line.includes('dedupe drops'))).toEqual([])
   })

@@ -4,7 +4,7 @@ import type { Database, SqlRow, Storage } from '../contracts/storage.ts'
 import { KeyIndex } from './dedupe-index.ts'
 
 /** Version of the file's layout, kept in `PRAGMA user_version`. */
-export const DEDUPE_VERSION = 1
+const DEDUPE_VERSION = 1
 
 /** One answer: `text` is formatted and not framed, `raw` is neither to be. */
 export interface KeptAnswer {

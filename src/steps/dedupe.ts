@@ -51,8 +51,8 @@ export const dedupe = defineStep({
   coversRest: true,
   needsKey: true,
   promise: ({ window, maxKeys }) =>
-    `lets each key through once: a message whose key has finished within ${formatDuration(window)}, and is among the ` +
-    `last ${maxKeys}, ends here and gets the answers of the first; a key is on disk before its answers leave, and not if it failed`,
+    `lets each key through once: a message with a key that has finished within ${formatDuration(window)} (of the last ` +
+    `${maxKeys}) ends here with the answers of the first; answers leave when the key is on disk; what has failed is tried again`,
   async create({ window, maxKeys }, context) {
     const file = context.dataPath(`dedupe-${context.id}.db`)
     // The same for all endpoints that use a shared dataflow, and for the dataflows before and after a reload.
