@@ -54,7 +54,7 @@ export async function build(plan: Plan, world: World): Promise<Built> {
   try {
     const endpoints: (ListenSpec | ConnectSpec)[] = []
     for (const endpoint of plan.endpoints) endpoints.push(await builder.endpoint(endpoint))
-    return { endpoints, buffers: builder.buffers, close: () => builder.close() }
+    return { endpoints, buffers: [...builder.buffers], close: () => builder.close() }
   } catch (thrown) {
     // Why it could not be built is what the user needs to know, whatever else the cleanup finds.
     await builder.close().catch(() => {})
@@ -63,7 +63,7 @@ export async function build(plan: Plan, world: World): Promise<Built> {
 }
 
 class Builder {
-  readonly buffers: BufferCounters[] = []
+  readonly buffers = new Set<BufferCounters>()
   readonly #plan: Plan
   readonly #world: World
   readonly #closers: (() => void | Promise<void>)[] = []
@@ -184,7 +184,7 @@ class Builder {
     scope: Scope,
     onError: Dataflow | undefined,
   ): Promise<Sink> {
-    const { clock, storage, data, events, deadLetters } = this.#world
+    const { clock, storage, data, events, deadLetters, share } = this.#world
     const { counters } = scope
     const hooks = createHooks(counters, events)
     const bury = createBurial(countDeadLetters(deadLetters, counters, events), counters, events)
@@ -195,6 +195,7 @@ class Builder {
         clock,
         storage,
         data,
+        share,
         events,
         retry,
         formatOf: (name) => (this.#plan.endpoints.find((one) => one.name === name) ?? scope.plan).formatIn,
@@ -203,7 +204,7 @@ class Builder {
           return settleFailures(failures, onError ?? scope.onError, hooks, bury)
         },
       })
-      this.buffers.push(buffered.counters)
+      this.buffers.add(buffered.counters)
       return buffered.sink
     } catch (thrown) {
       await sink.close()

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import type { BufferCounters } from '../contracts/counters.ts'
 import type { DeliveryOptions } from '../contracts/delivery.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { ReloadReport } from '../contracts/events.ts'
@@ -40,17 +41,30 @@ export function requireFreeAddresses(before: Plan, next: Plan): void {
 }
 
 /**
- * What is on disk belongs to one step. Were the old and the new one open side by side, both would deliver it.
- * @throws SluiceError when a step of either plan has a disk buffer
+ * What waits on disk belongs to the step of its id, so a configuration without that step would leave it behind.
+ * @param buffers of the running server
+ * @throws SluiceError naming the step and the choices
  */
-export function requireNoDiskBuffers(before: Plan, next: Plan): void {
-  const step = [...stepsOf(before), ...stepsOf(next)].find(
+export function requireBuffersKept(buffers: readonly BufferCounters[], next: Plan): void {
+  const kept = diskBuffersOf(next)
+  for (const { kind, step, messages } of buffers) {
+    if (kind === 'memory' || messages === 0 || kept.has(step)) continue
+    throw new SluiceError(
+      'storage_failed',
+      `${messages} messages wait in the buffer of ${step}, and no step has that id`,
+      {
+        hint: `Keep the step until they are delivered, or give its id, ${step}, to the step that shall deliver them.`,
+      },
+    )
+  }
+}
+
+/** The ids of the steps with a disk buffer. */
+export function diskBuffersOf(plan: Plan): ReadonlySet<string> {
+  const steps = stepsOf(plan).filter(
     ({ definition, options }) => definition.kind === 'sink' && (options as DeliveryOptions).buffer?.kind === 'disk',
   )
-  if (step === undefined) return
-  throw new SluiceError('storage_failed', `${step.id} has a buffer on disk, which a reload cannot hand over yet`, {
-    hint: 'Restart the server instead: what is in the buffer stays there and is delivered afterwards.',
-  })
+  return new Set(steps.map(({ id }) => id))
 }
 
 /** The plan that describes the server after a reload: the new one, but for what needs a restart. */

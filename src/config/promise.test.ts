@@ -64,6 +64,12 @@ describe('a buffer', () => {
     ])
   })
 
+  it('on disk says how often it is tried, where the configuration bounds that', () => {
+    const pager = { pager: { to: 'ann', token: 'x', buffer: 'disk' }, id: 'page', retry: { max: 3 } }
+    const [line] = describeSteps([pager])
+    expect(line).not.toContain('for as long as it takes')
+  })
+
   it('in memory says what a crash does', () => {
     const buffer = { memory: { maxSize: '1MiB', whenFull: 'drop' } }
     const [line] = describeSteps([{ pager: { to: 'ann', token: 'x', urgent: true, buffer } }])

@@ -13,10 +13,11 @@ import { createStorage } from '../storage/storage.ts'
 import { adoptSocket, type NetSocket } from '../transports/net-socket.ts'
 import { createTcp } from '../transports/tcp.ts'
 import { endedOrLate } from '../util/late.ts'
+import { findOrphans } from './buffers.ts'
 import { type Built, build, type World } from './build.ts'
 import { ConfigError } from './config-error.ts'
 import { DataFolder, requireDataFolder } from './data-folder.ts'
-import { afterReload, diffPlans, requireFreeAddresses, requireNoDiskBuffers } from './diff.ts'
+import { afterReload, diffPlans, diskBuffersOf, requireBuffersKept, requireFreeAddresses } from './diff.ts'
 import { importPackage } from './packages.ts'
 import type { Plan } from './plan.ts'
 import type { PlannedServer, Replan, Wiring } from './planned-server.ts'
@@ -115,6 +116,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
         ...(this.#wiring.replaceSink && { replaceSink: this.#wiring.replaceSink }),
       }
       this.#built = await build(this.#plan, this.#world)
+      await this.#tellOfOrphans()
       this.#late.signal.throwIfAborted()
       this.#engine = new Engine({ events, clock, boot: clock.uuid(), deadLetters }, clients)
       await this.#engine.start(this.#built.endpoints)
@@ -123,6 +125,12 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
       await this.#close()
       throw thrown
     }
+  }
+
+  /** Nothing delivers what waits for a step that is not there: somebody has to know. */
+  async #tellOfOrphans(): Promise<void> {
+    const orphans = await findOrphans(this.#storage, this.#data, diskBuffersOf(this.#plan))
+    for (const orphan of orphans) this.events.emit('buffer.orphaned', orphan)
   }
 
   reload(source: Source): Promise<ReloadReport> {
@@ -140,7 +148,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
       const next = await this.#replan(source, this.#counters)
       const report = diffPlans(this.#plan, next)
       requireFreeAddresses(this.#plan, next)
-      requireNoDiskBuffers(this.#plan, next)
+      requireBuffersKept(this.buffers, next)
       await this.#exchange(this.#engine, next)
       this.events.emit('server.reloaded', report)
       return report

@@ -73,6 +73,8 @@ export interface EventMap {
   'buffer.blocked': { readonly step: string; readonly error: SluiceError; readonly retryIn: number }
   /** An entry of a buffer cannot be read any more and was put aside. */
   'buffer.damaged': { readonly step: string; readonly detail: string }
+  /** Messages of an earlier run wait on disk for a step that the configuration does not have. */
+  'buffer.orphaned': { readonly step: string; readonly messages: number }
   /** A `log` step, or a part that has something to say. */
   'part.logged': {
     readonly level: LogLevel
@@ -122,6 +124,7 @@ export const eventDescriptions = {
   'buffer.emptied': 'A buffer that was full has room again.',
   'buffer.blocked': 'A buffer could not store what came; it tries again after `retryIn` and its senders wait.',
   'buffer.damaged': 'An entry of a buffer could not be read and was put aside; those behind it are delivered.',
+  'buffer.orphaned': 'Messages wait on disk for a step that the configuration does not have; nothing delivers them.',
   'part.logged': 'A `log` step wrote a line, or a part has something to say.',
 } as const satisfies Record<EventName, string>
 

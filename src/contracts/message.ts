@@ -281,6 +281,8 @@ export interface Failures {
   add(message: Message, error: SluiceError, step?: string): void
   /** Tells of a message that a batch step ends on purpose, so that it is counted and `else:` can have it. */
   drop?(message: Message): void
+  /** Aborted when the stage has had its time and nobody waits for it any more: what it has not begun, it must not begin. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** An array of steps, ready to run. Steps that branch hold some of these. */

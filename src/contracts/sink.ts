@@ -38,8 +38,10 @@ export interface Sink {
    * @throws when none was delivered; `retryable` on the error says whether trying again makes sense. One that is not is
    *   taken to be about a message in the batch: with `batching` the halves are then tried apart, so that the message
    *   fails alone
+   * @param signal aborted when nobody waits for the outcome any more. An attempt under way may go on; another one would
+   *   deliver what has been told as failed
    */
-  write(batch: Batch): void | Outcomes | Promise<void | Outcomes>
+  write(batch: Batch, signal?: AbortSignal): void | Outcomes | Promise<void | Outcomes>
   /** Delivers what is begun, then frees everything. Called once. */
   close(): void | Promise<void>
 }

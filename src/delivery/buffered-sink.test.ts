@@ -5,10 +5,12 @@ import { SluiceError } from '../contracts/errors.ts'
 import { createEvents, type EventName } from '../contracts/events.ts'
 import type { Batch } from '../contracts/message.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
+import { text } from '../formats/text.ts'
 import { createBatch, createTestClock } from '../testing/part-context.ts'
 import { BufferedSink } from './buffered-sink.ts'
 import { MemoryQueue } from './memory-queue.ts'
 
+const formatOf = () => text.create({ encoding: 'utf-8' })
 const down = new SluiceError('sink_unavailable', 'down', { retryable: true })
 const refused = new SluiceError('sink_failed', 'refused')
 
@@ -67,6 +69,7 @@ function setUp(
     counters,
     clock,
     events,
+    formatOf,
     retry: {
       forMs: 10_000,
       step: 'store',
@@ -223,6 +226,32 @@ describe('storing', () => {
     expect(all()).toEqual(['a', 'b'])
     await buffered.close()
   })
+})
+
+test('what cannot be read for a moment is delivered afterwards, whether more comes or not', async () => {
+  const { buffered, queue, told, counters, all, until } = setUp()
+  const take = queue.take.bind(queue)
+  let left = 3
+  queue.take = (...limits) => (left-- > 0 ? Promise.reject(new SluiceError('storage_failed', 'busy')) : take(...limits))
+  await buffered.write(createBatch(['a']))
+  await until(() => counters.delivered === 1)
+  expect(all()).toEqual(['a'])
+  expect(told.filter((name) => name === 'buffer.blocked')).toHaveLength(3)
+  await buffered.close()
+})
+
+test('a defect on the way to the sink is told and tried again, and ends nothing else', async () => {
+  const { buffered, queue, told, counters, until } = setUp()
+  const settle = queue.settle.bind(queue)
+  let left = 2
+  queue.settle = (entries) => {
+    if (left-- > 0) throw new TypeError('a defect')
+    settle(entries)
+  }
+  await buffered.write(createBatch(['a']))
+  await until(() => counters.delivered === 1)
+  expect(told.filter((name) => name === 'buffer.blocked')).toHaveLength(2)
+  await buffered.close()
 })
 
 describe('the end', () => {

@@ -7,7 +7,7 @@ import { Batch, type Message } from '../contracts/message.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import { createBackoff } from '../util/backoff.ts'
 import { formatDuration, formatSize } from '../util/units.ts'
-import { type Entry, type Queue, sizeOf } from './queue.ts'
+import { type Entry, type FormatOf, type Queue, sizeOf } from './queue.ts'
 import { type RetryOptions, realTiming, withRetry } from './retry.ts'
 
 export interface BufferedSinkOptions {
@@ -16,6 +16,7 @@ export interface BufferedSinkOptions {
   readonly counters: BufferCounters
   readonly clock: Clock
   readonly events: Events
+  readonly formatOf: FormatOf
   /** How the sink behind is tried again; a disk buffer tries without end unless `max` says otherwise. */
   readonly retry: RetryOptions
   /** Whether there is room on the disk beyond what `maxSize` says; asked at most once a second. */
@@ -64,12 +65,13 @@ export class BufferedSink implements Sink {
     this.#delivering = this.#deliverAll()
   }
 
-  async write(batch: Batch): Promise<void | Outcomes> {
+  async write(batch: Batch, over?: AbortSignal): Promise<void | Outcomes> {
     const { buffer, counters } = this.#options
     if (this.#finishing || this.#closing.signal.aborted) throw new SluiceError('sink_failed', 'the sink is closed')
     if (batch.length === 0) return
     const size = sizeOf(batch)
-    if (!(await this.#roomFor(size))) {
+    const signal = over === undefined ? this.#signal : AbortSignal.any([this.#signal, over])
+    if (!(await this.#roomFor(size, signal))) {
       if (buffer.whenFull === 'drop') {
         counters.dropped += batch.length
         return
@@ -77,7 +79,7 @@ export class BufferedSink implements Sink {
       throw new SluiceError('buffer_full', `the buffer of ${counters.step} is full`, { retryable: true })
     }
     try {
-      return await this.#add(batch)
+      return await this.#add(batch, signal)
     } finally {
       this.#reserved -= size
       this.#count()
@@ -99,7 +101,7 @@ export class BufferedSink implements Sink {
   }
 
   /** Stores a batch, for as long as it takes when the reason may pass. Its senders wait meanwhile. */
-  async #add(batch: Batch): Promise<void | Outcomes> {
+  async #add(batch: Batch, signal: AbortSignal): Promise<void | Outcomes> {
     const { events, counters, retry } = this.#options
     const backoff = createBackoff({ first: FIRST_WAIT, max: LONGEST_WAIT })
     for (;;) {
@@ -109,24 +111,25 @@ export class BufferedSink implements Sink {
         return
       } catch (thrown) {
         const error = toSluiceError(thrown, 'storage_failed')
-        if (!error.retryable) return batch.length === 1 ? [error] : this.#addApart(batch)
-        if (this.#signal.aborted) throw error
+        if (!error.retryable) return batch.length === 1 ? [error] : this.#addApart(batch, signal)
+        if (signal.aborted) throw error
         const retryIn = backoff.next()
         events.emit('buffer.blocked', { step: counters.step, error, retryIn })
-        await (retry.timing ?? realTiming).wait(retryIn, this.#signal)
+        await (retry.timing ?? realTiming).wait(retryIn, signal)
+        if (signal.aborted) throw error
       }
     }
   }
 
   /** One message that cannot be stored must not fail its neighbours. */
-  async #addApart(batch: Batch): Promise<Outcomes> {
+  async #addApart(batch: Batch, signal: AbortSignal): Promise<Outcomes> {
     const outcomes: (SluiceError | undefined)[] = []
-    for (const message of batch.messages) outcomes.push((await this.#add(Batch.of([message])))?.[0])
+    for (const message of batch.messages) outcomes.push((await this.#add(Batch.of([message]), signal))?.[0])
     return outcomes
   }
 
   /** Waits for room where the options say so, and takes it. @returns false when there is none */
-  async #roomFor(size: number): Promise<boolean> {
+  async #roomFor(size: number, signal: AbortSignal): Promise<boolean> {
     const { buffer, counters, events, retry } = this.#options
     await this.#lookAtDisk()
     while (!this.#isRoom()) {
@@ -136,8 +139,8 @@ export class BufferedSink implements Sink {
         events.emit('buffer.filled', { step: counters.step, whenFull: buffer.whenFull, reason })
       }
       if (buffer.whenFull !== 'wait') return false
-      if (this.#signal.aborted) throw new SluiceError('buffer_full', 'the server stopped while the buffer was full')
-      await Promise.race([this.#emptied.promise, (retry.timing ?? realTiming).wait(ROOM_MS, this.#signal)])
+      if (signal.aborted) throw new SluiceError('buffer_full', 'the buffer was full for too long')
+      await Promise.race([this.#emptied.promise, (retry.timing ?? realTiming).wait(ROOM_MS, signal)])
       await this.#lookAtDisk()
     }
     this.#reserved += size
@@ -166,16 +169,17 @@ export class BufferedSink implements Sink {
   }
 
   async #deliverAll(): Promise<void> {
-    const release = await this.#queue.read()
+    const release = await this.#queue.read(this.#options.formatOf)
     try {
       while (!this.#signal.aborted) {
         const added = this.#added
-        const entries = await this.#take()
-        if (entries.length === 0) {
-          if (this.#finishing) break
-          await this.#change(added)
-        } else if (!(await this.#deliver(entries))) {
-          break
+        try {
+          const entries = await this.#queue.take(MAX_MESSAGES, MAX_BYTES)
+          if (entries.length > 0 && !(await this.#deliver(entries))) break
+          if (entries.length === 0 && this.#finishing) break
+          if (entries.length === 0) await this.#change(added)
+        } catch (thrown) {
+          await this.#recover(thrown)
         }
       }
     } finally {
@@ -184,16 +188,13 @@ export class BufferedSink implements Sink {
     }
   }
 
-  async #take(): Promise<readonly Entry[]> {
+  /** The queue cannot be read now, or something is not as it should be: nothing was settled, and all of it is tried again. */
+  async #recover(thrown: unknown): Promise<void> {
     const { events, counters, retry } = this.#options
-    try {
-      return await this.#queue.take(MAX_MESSAGES, MAX_BYTES)
-    } catch (thrown) {
-      const error = toSluiceError(thrown, 'storage_failed')
-      events.emit('buffer.blocked', { step: counters.step, error, retryIn: LONGEST_WAIT })
-      await (retry.timing ?? realTiming).wait(LONGEST_WAIT, this.#signal)
-      return []
-    }
+    this.#queue.giveBack()
+    const error = toSluiceError(thrown, 'internal')
+    events.emit('buffer.blocked', { step: counters.step, error, retryIn: LONGEST_WAIT })
+    await (retry.timing ?? realTiming).wait(LONGEST_WAIT, this.#signal)
   }
 
   /** @returns false when the server stops before the entries were dealt with */

@@ -13,6 +13,7 @@ import type { Entry, Queue } from './queue.ts'
 
 const utf8 = text.create({ encoding: 'utf-8' })
 const clock = createTestClock()
+const formatOf = () => utf8
 
 let folder: string
 let file: string
@@ -31,8 +32,10 @@ afterEach(async () => {
 
 async function openDisk(step = 'store'): Promise<DiskQueue> {
   const onDamaged = (detail: string) => damaged.push(detail)
-  const queue = new DiskQueue(storage, { file, step, clock, formatOf: () => utf8, onDamaged })
+  const queue = new DiskQueue(storage, { file, step, clock, onDamaged })
   await queue.open()
+  // Whoever reads says how; it need not read on.
+  ;(await queue.read(formatOf))()
   return queue
 }
 
@@ -98,8 +101,8 @@ describe.each([
   test('one reads at a time', async () => {
     const queue: Queue = await open()
     const order: string[] = []
-    const end = await queue.read()
-    const second = queue.read().then((release) => {
+    const end = await queue.read(formatOf)
+    const second = queue.read(formatOf).then((release) => {
       order.push('second')
       release()
     })

@@ -1,11 +1,10 @@
 import { crc32 } from 'node:zlib'
 import type { Clock } from '../contracts/clock.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
-import type { Format } from '../contracts/format.ts'
-import { Batch } from '../contracts/message.ts'
+import type { Batch } from '../contracts/message.ts'
 import type { Database, SqlRow, SqlValue, Storage } from '../contracts/storage.ts'
 import { packBatch, unpackBatch } from './packed-batch.ts'
-import { type Entry, type Queue, Turns } from './queue.ts'
+import { type Entry, type FormatOf, type Queue, Turns } from './queue.ts'
 
 /** Name of the file in the data folder that holds the buffers of all steps. */
 export const BUFFERS_FILE = 'buffers.db'
@@ -18,8 +17,6 @@ export interface DiskQueueOptions {
   readonly file: string
   /** Id of the step: whose entries these are. */
   readonly step: string
-  /** What an endpoint reads with. */
-  formatOf(endpoint: string): Format
   readonly clock: Clock
   /** Called for an entry that cannot be read any more; it has been put aside. */
   onDamaged(detail: string): void
@@ -43,6 +40,8 @@ export class DiskQueue implements Queue {
   readonly #options: DiskQueueOptions
   readonly #turns = new Turns()
   #database: Promise<Database> | undefined = undefined
+  /** That of the reader. */
+  #formatOf: FormatOf | undefined = undefined
   /** Entries behind the cursor that are in memory too, oldest first. */
   #tail: StoredEntry[] = []
   #tailBytes = 0
@@ -102,21 +101,25 @@ export class DiskQueue implements Queue {
   }
 
   async take(maxMessages: number, maxBytes: number): Promise<readonly Entry[]> {
-    if (this.#tail.length === 0 && this.#spilled) await this.#load(maxBytes)
-    const taken: StoredEntry[] = []
+    const entries: Entry[] = []
     let messages = 0
     let bytes = 0
-    for (const entry of this.#tail) {
-      if (taken.length > 0 && (messages + entry.messages > maxMessages || bytes + entry.bytes > maxBytes)) break
-      taken.push(entry)
-      messages += entry.messages
-      bytes += entry.bytes
+    while (entries.length === 0 && (this.#tail.length > 0 || this.#spilled)) {
+      if (this.#tail.length === 0) await this.#load(maxBytes)
+      for (let next = this.#tail[0]; next !== undefined; next = this.#tail[0]) {
+        if (entries.length > 0 && (messages + next.messages > maxMessages || bytes + next.bytes > maxBytes)) break
+        const entry = await this.#unpack(next)
+        this.#tail.shift()
+        this.#tailBytes -= next.bytes
+        this.#cursor = next.id
+        if (entry === undefined) continue
+        entries.push(entry)
+        this.#taken.push(next)
+        messages += next.messages
+        bytes += next.bytes
+      }
     }
-    this.#tail.splice(0, taken.length)
-    this.#tailBytes -= bytes
-    this.#taken.push(...taken)
-    this.#cursor = taken.at(-1)?.id ?? this.#cursor
-    return taken.map((entry) => this.#unpack(entry))
+    return entries
   }
 
   settle(entries: readonly Entry[]): void {
@@ -139,8 +142,10 @@ export class DiskQueue implements Queue {
     this.#spilled = true
   }
 
-  read(): Promise<() => void> {
-    return this.#turns.next()
+  async read(formatOf: FormatOf): Promise<() => void> {
+    const release = await this.#turns.next()
+    this.#formatOf = formatOf
+    return release
   }
 
   async close(): Promise<void> {
@@ -182,37 +187,38 @@ export class DiskQueue implements Queue {
     for (const row of rows) {
       const entry = toEntry(row)
       if (crc32(entry.data) === row['crc']) this.#tail.push(entry)
-      else await this.#putAside(database, entry, 'its checksum is wrong')
+      else await this.#putAside(entry, 'its checksum is wrong')
     }
     this.#tailBytes = this.#tail.reduce((sum, { bytes }) => sum + bytes, 0)
     if (rows.length === 0) this.#spilled = this.#last > this.#cursor
-    else if (this.#tail.length === 0) await this.#load(maxBytes)
+  }
+
+  /**
+   * The messages of an entry. One that cannot be read, because another version of Sluice or of Node.js has written it
+   * say, is put aside.
+   */
+  async #unpack(stored: StoredEntry): Promise<Entry | undefined> {
+    const { data, messages, bytes, since } = stored
+    try {
+      return { ...unpackBatch(data, this.#formatOf!, this.#options.clock), messages, bytes, since }
+    } catch (thrown) {
+      await this.#putAside(stored, toSluiceError(thrown).message)
+      return undefined
+    }
   }
 
   /** An entry that cannot be read must not hold up those behind it, and is kept to be looked at. */
-  async #putAside(database: Database, { id, messages, bytes }: StoredEntry, why: string): Promise<void> {
-    const detail = `entry ${id} of ${this.#options.file} with ${messages} messages: ${why}`
+  async #putAside({ id, messages, bytes }: StoredEntry, why: string): Promise<void> {
+    const { file, onDamaged } = this.#options
+    const database = await this.#database!
+    const detail = `entry ${id} of ${file} with ${messages} messages: ${why}`
     await database.write(PUT_ASIDE, [[detail, id]])
     await database.write('DELETE FROM entries WHERE id = ?', [[id]])
     this.messages -= messages
     this.bytes -= bytes
     this.#entries--
     this.#cursor = Math.max(this.#cursor, id)
-    this.#options.onDamaged(detail)
-  }
-
-  #unpack({ data, messages, bytes, since, id }: StoredEntry): Entry {
-    const { formatOf, clock } = this.#options
-    try {
-      return { ...unpackBatch(data, formatOf, clock), messages, bytes, since }
-    } catch (thrown) {
-      // The checksum was right, so a version of Sluice or of Node.js has written what this one cannot read.
-      void this.#database!.then((database) => database.write(PUT_ASIDE, [[toSluiceError(thrown).message, id]])).catch(
-        () => {},
-      )
-      this.#options.onDamaged(`entry ${id} of ${this.#options.file}: ${toSluiceError(thrown).message}`)
-      return { batch: EMPTY, failed: [], messages, bytes, since }
-    }
+    onDamaged(detail)
   }
 }
 
@@ -230,8 +236,6 @@ const TAIL_BYTES = 4 * 1024 * 1024
 
 /** No more rows are read at once. */
 const MOST_ROWS = 512
-
-const EMPTY: Batch = Batch.of<unknown>([])
 
 const CREATE = `
   CREATE TABLE IF NOT EXISTS entries (

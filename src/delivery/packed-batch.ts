@@ -6,6 +6,7 @@ import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
 import { Frames } from '../contracts/framing.ts'
 import { Batch, type ErrorInfo, Message, type MessageEvent, type Source } from '../contracts/message.ts'
+import type { FormatOf } from './queue.ts'
 
 /**
  * A batch as bytes, for a buffer: all that a sink, an expression or a dead letter may ask of its messages, so that they
@@ -70,7 +71,7 @@ export interface Unpacked {
  * @param formatOf what an endpoint reads with
  * @throws when the bytes are something else
  */
-export function unpackBatch(bytes: Buffer, formatOf: (endpoint: string) => Format, clock: Clock): Unpacked {
+export function unpackBatch(bytes: Buffer, formatOf: FormatOf, clock: Clock): Unpacked {
   const failed: { message: Message; error: SluiceError }[] = []
   const batches = (deserialize(bytes) as PackedRun[]).flatMap((run) => {
     const source = detachedSource({ ...run, clock }, 'Put the reply before the step that has the buffer.')

@@ -1,5 +1,9 @@
 import type { SluiceError } from '../contracts/errors.ts'
+import type { Format } from '../contracts/format.ts'
 import type { Batch, Message } from '../contracts/message.ts'
+
+/** What an endpoint reads with. */
+export type FormatOf = (endpoint: string) => Format
 
 /** One write that waits in a queue. */
 export interface Entry {
@@ -32,8 +36,12 @@ export interface Queue {
   settle(entries: readonly Entry[]): void
   /** What was taken and not settled is given again, to the next reader. */
   giveBack(): void
-  /** Waits until no other reader is left, after a change of the configuration say. @returns what ends this reader */
-  read(): Promise<() => void>
+  /**
+   * Waits until no other reader is left, after a change of the configuration say.
+   * @param formatOf what an endpoint reads with: gives the values of frames that nobody has touched
+   * @returns what ends this reader
+   */
+  read(formatOf: FormatOf): Promise<() => void>
   close(): Promise<void>
 }
 

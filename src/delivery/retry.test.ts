@@ -212,3 +212,14 @@ describe('withRetry', () => {
     expect(closed()).toBe(1)
   })
 })
+
+test('nothing is tried again once nobody waits for it', async () => {
+  const over = new AbortController()
+  const { timing } = fakeTiming((total) => {
+    if (total === 2) over.abort()
+  })
+  const { sink, attempts } = scripted(...Array.from({ length: 3 }, () => () => [busy]))
+  const outcomes = await withRetry(sink, options({ timing })).write(createBatch(['a']), over.signal)
+  expect((outcomes as Outcomes)[0]).toMatchObject({ code: 'sink_unavailable' })
+  expect(attempts).toHaveLength(2)
+})

@@ -49,34 +49,32 @@ export interface RetryTiming {
  */
 export function withRetry(sink: Sink, options: RetryOptions): Sink {
   return {
-    write(batch) {
+    write(batch, over) {
+      const settle = (outcomes: void | Outcomes) =>
+        // The result of a first attempt as it is, unless something in it is worth another.
+        outcomes?.some((error) => error?.retryable) ? retry(sink, options, batch, outcomes, over) : outcomes
       try {
-        const written = sink.write(batch)
-        if (written === undefined || !('then' in written)) return settle(sink, options, batch, written)
-        return written.then(
-          (outcomes) => settle(sink, options, batch, outcomes),
-          (thrown) => settle(sink, options, batch, allFailed(batch, thrown)),
-        )
+        const written = sink.write(batch, over)
+        if (written === undefined || !('then' in written)) return settle(written)
+        return written.then(settle, (thrown) => settle(allFailed(batch, thrown)))
       } catch (thrown) {
-        return settle(sink, options, batch, allFailed(batch, thrown))
+        return settle(allFailed(batch, thrown))
       }
     },
     close: () => sink.close(),
   }
 }
 
-/** The result of a first attempt as it is, unless something in it is worth another. */
-function settle(
+/** @param over aborted when nobody waits any more: then no other attempt is made */
+async function retry(
   sink: Sink,
   options: RetryOptions,
   batch: Batch,
-  outcomes: void | Outcomes,
-): void | Outcomes | Promise<Outcomes> {
-  return outcomes?.some((error) => error?.retryable) ? retry(sink, options, batch, outcomes) : outcomes
-}
-
-async function retry(sink: Sink, options: RetryOptions, batch: Batch, first: Outcomes): Promise<Outcomes> {
-  const { forMs, max = Number.POSITIVE_INFINITY, signal, onRetry, timing = realTiming } = options
+  first: Outcomes,
+  over: AbortSignal | undefined,
+): Promise<Outcomes> {
+  const { forMs, max = Number.POSITIVE_INFINITY, onRetry, timing = realTiming } = options
+  const signal = over === undefined ? options.signal : AbortSignal.any([options.signal, over])
   const backoff = createBackoff({ first: FIRST_WAIT, max: LONGEST_WAIT, random: timing.random })
   const outcomes = [...first]
   const since = timing.now()
@@ -90,7 +88,7 @@ async function retry(sink: Sink, options: RetryOptions, batch: Batch, first: Out
     onRetry(attempts, outcomes[open[0]!]!, wait)
     await timing.wait(wait, signal)
     if (signal.aborted) break
-    const results = await attempt(sink, subset(batch, open))
+    const results = await attempt(sink, subset(batch, open), over)
     attempts++
     for (const [i, position] of open.entries()) outcomes[position] = results?.[i]
     open = retryable(outcomes)
@@ -100,9 +98,9 @@ async function retry(sink: Sink, options: RetryOptions, batch: Batch, first: Out
   return outcomes
 }
 
-async function attempt(sink: Sink, batch: Batch): Promise<void | Outcomes> {
+async function attempt(sink: Sink, batch: Batch, over: AbortSignal | undefined): Promise<void | Outcomes> {
   try {
-    return await sink.write(batch)
+    return await sink.write(batch, over)
   } catch (thrown) {
     return allFailed(batch, thrown)
   }

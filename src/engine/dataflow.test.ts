@@ -285,3 +285,53 @@ describe('a step around what is behind it', () => {
     expect(failed).toEqual([1])
   })
 })
+
+describe('what may not be lost', () => {
+  const parts = (message: Message) => [1, 2, 3].map((part) => message.with(part))
+
+  it('fails the other parts of a message too when one has failed and the step then takes too long', async () => {
+    const slow: Step = {
+      run(message) {
+        if (message.msg === 1) throw new Error('no')
+        return new Promise(() => {})
+      },
+    }
+    const { passed, failed } = await run(
+      [
+        { id: 'split', step: { run: parts } },
+        { id: 'slow', step: slow, timeout: 20 },
+      ],
+      ['a'],
+    )
+    expect(passed).toEqual([])
+    expect(failed.map(([msg]) => msg)).toEqual([1, 2, 3])
+  })
+
+  it('fails the other parts of a message too when a batch step has failed one and then throws', async () => {
+    const breaking: Step = {
+      runBatch(batch, failures) {
+        failures.add(batch.messages[0]!, new SluiceError('step_failed', 'no'))
+        throw new Error('broken')
+      },
+    }
+    const { failed } = await run(
+      [
+        { id: 'split', step: { run: parts } },
+        { id: 'breaking', step: breaking },
+      ],
+      ['a'],
+    )
+    expect(failed.map(([msg]) => msg)).toEqual([1, 2, 3])
+  })
+
+  it('fails a message once, however often its step says so', async () => {
+    const chatty: Step = {
+      runBatch(batch, failures) {
+        for (let i = 0; i < 2; i++) failures.add(batch.messages[0]!, new SluiceError('step_failed', 'no'))
+        throw new Error('broken')
+      },
+    }
+    const { failed } = await run([{ id: 'chatty', step: chatty }], ['a'])
+    expect(failed).toHaveLength(1)
+  })
+})

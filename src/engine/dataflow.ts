@@ -157,7 +157,7 @@ function asStep(sink: Sink): Step {
   return {
     runBatch(batch, failures) {
       const settle = (outcomes: Outcomes | void) => (outcomes ? delivered(batch, outcomes, failures) : batch)
-      const result = sink.write(batch)
+      const result = sink.write(batch, failures.signal)
       return result instanceof Promise ? result.then(settle) : settle(result)
     },
   }
@@ -175,7 +175,9 @@ function delivered(batch: Batch, outcomes: Outcomes, failures: Failures): Batch 
 /** After the deadline the batch has failed, whatever the stage still does; what it tells later is ignored. */
 function withTimeout(stage: Stage, milliseconds: number, id: string): Stage {
   return (batch, failures) => {
-    const told = new Told(failures, id)
+    const over = new AbortController()
+    const signal = failures.signal === undefined ? over.signal : AbortSignal.any([failures.signal, over.signal])
+    const told = new Told(failures, id, signal)
     const pending = stage(batch, told)
     if (!(pending instanceof Promise)) return pending
     return new Promise((resolve) => {
@@ -186,6 +188,7 @@ function withTimeout(stage: Stage, milliseconds: number, id: string): Stage {
       }
       const timer = setTimeout(() => {
         const error = new SluiceError('step_timeout', `${id} did not finish within ${milliseconds} ms`)
+        over.abort()
         settle(told.failRest(batch, error))
       }, milliseconds)
       void pending.then(settle)

@@ -44,9 +44,11 @@ class Drops implements Failures {
   readonly failures: Failures
   /** Undefined until something is dropped. */
   dropped: Message[] | undefined = undefined
+  readonly signal: AbortSignal | undefined
 
   constructor(failures: Failures) {
     this.failures = failures
+    this.signal = failures.signal
   }
 
   add(message: Message, error: SluiceError, step?: string): void {
@@ -63,13 +65,15 @@ class Drops implements Failures {
 export class Told implements Failures {
   /** What is told from now on is ignored. */
   over = false
+  readonly signal: AbortSignal | undefined
   readonly #failures: Failures
   readonly #id: string
   #sequences: Set<number> | undefined = undefined
 
-  constructor(failures: Failures, id: string) {
+  constructor(failures: Failures, id: string, signal = failures.signal) {
     this.#failures = failures
     this.#id = id
+    this.signal = signal
   }
 
   add(message: Message, error: SluiceError, step = this.#id): void {
@@ -114,6 +118,7 @@ export function withOnError(stage: Stage, onError: Dataflow, id: string, hooks: 
     const own = new FailureList()
     // A message that comes from an onError has had its chance: what fails now goes up, and from there to dead letters.
     const split: Failures = {
+      signal: failures.signal,
       add: (message, error, step = id) =>
         message.error === undefined ? own.add(message, error, step) : failures.add(message, error, step),
     }

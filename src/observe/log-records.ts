@@ -157,6 +157,12 @@ export const logRecords: {
     text: `the buffer of ${step} is damaged and goes on with what follows: ${detail}`,
     fields: { step },
   }),
+  'buffer.orphaned': ({ step, messages }) =>
+    warn(
+      `${messages} messages wait on disk for the step ${step}, which the configuration does not have: nothing delivers them`,
+      { step, messages, hint: `Give a sink with buffer: disk the id ${step}.` },
+      `buffer.orphaned ${step}`,
+    ),
   // The user asked for each of these lines.
   'part.logged': ({ level, step, text, client }) => ({
     level,

@@ -47,12 +47,14 @@ export class AppendFile {
   /**
    * Adds bytes at the end. They must not be changed before the promise settles.
    * @param sync wait until they are on the disk
+   * @param separator the byte that stands behind each record. A file that does not end with it, because the power failed
+   *   in the middle of one, gets it first, so that the next record is not a part of that one
    * @throws SluiceError `sink_unavailable`, retryable, where it may work later (a full disk, say), else `sink_failed`;
    * these bytes then are not in the file
    */
-  append(parts: readonly Buffer[], sync: boolean): Promise<void> {
+  append(parts: readonly Buffer[], sync: boolean, separator?: number): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
-    this.#waiting.push({ parts, sync, resolve, reject })
+    this.#waiting.push({ parts, sync, separator, resolve, reject })
     this.#working ??= this.#work()
     return promise
   }
@@ -82,11 +84,14 @@ export class AppendFile {
   }
 
   async #write(group: readonly Waiting[]): Promise<void> {
-    const buffers = group.flatMap(({ parts }) => parts)
+    const records = group.flatMap(({ parts }) => parts)
     const sync = group.some((waiting) => waiting.sync)
     for (;;) {
       this.#opened ??= await openForAppend(this.#path)
-      const { handle } = this.#opened
+      const { handle, last } = this.#opened
+      const { separator } = group[0]!
+      const isOpenEnded = last !== undefined && separator !== undefined && last !== separator
+      const buffers = isOpenEnded ? [Buffer.of(separator), ...records] : records
       await this.#repair(handle)
       const look = sync || Math.abs(this.#clock.now() - this.#lookedAt) >= LOOK_MS
       const place = look ? stat(this.#path).catch(nothing) : undefined
@@ -99,6 +104,7 @@ export class AppendFile {
         await this.#repair(handle).catch(nothing)
         throw error
       }
+      this.#opened.last = undefined
       if (place === undefined || (await this.#isKept(this.#opened, await place))) return
     }
   }
@@ -139,6 +145,7 @@ export class AppendFile {
 interface Waiting {
   readonly parts: readonly Buffer[]
   readonly sync: boolean
+  readonly separator: number | undefined
   readonly resolve: () => void
   readonly reject: (error: SluiceError) => void
 }
@@ -148,6 +155,8 @@ interface Opened {
   /** Device and number of the file: which one it is, whatever its name. */
   readonly dev: number
   readonly ino: number
+  /** Its last byte; undefined when it is empty, or once we have written to it. */
+  last: number | undefined
 }
 
 /**
@@ -180,11 +189,12 @@ async function openForAppend(path: string): Promise<Opened> {
   const created = makeFolder(folder)
   const handle = await open(path, 'a+')
   try {
-    const { dev, ino } = await handle.stat()
-    const last = created === undefined ? folder : dirname(created)
+    const { dev, ino, size } = await handle.stat()
+    const last = size === 0 ? undefined : (await handle.read(Buffer.alloc(1), 0, 1, size - 1)).buffer[0]
+    const top = created === undefined ? folder : dirname(created)
     for (let current = folder; ; current = dirname(current)) {
       await syncFolder(current)
-      if (current === last) return { handle, dev, ino }
+      if (current === top) return { handle, dev, ino, last }
     }
   } catch (error) {
     await handle.close()

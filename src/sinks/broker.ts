@@ -4,6 +4,7 @@ import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Batch, Message } from '../contracts/message.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import { networkProblem, tlsProblem } from './network-error.ts'
+import { OpenWrites } from './open-writes.ts'
 
 /** One connection to a broker, ready to be written to. It never comes back once it was lost. */
 export interface Link<T> {
@@ -84,8 +85,7 @@ export class BrokerSink<T> implements Sink {
   readonly #shared: Shared<Broker<Link<T>>>
   readonly #encode: (message: Message) => T
   readonly #timeout: number
-  readonly #running = new Set<Promise<unknown>>()
-  #closed: Promise<void> | undefined
+  readonly #writes = new OpenWrites()
 
   /**
    * @param encode throws for a message that cannot be published
@@ -97,20 +97,12 @@ export class BrokerSink<T> implements Sink {
     this.#timeout = timeout
   }
 
-  async write(batch: Batch): Promise<void | Outcomes> {
-    if (this.#closed !== undefined) throw new SluiceError('sink_failed', 'the sink is closed')
-    const running = this.#publish(batch.messages)
-    this.#running.add(running)
-    try {
-      return await running
-    } finally {
-      this.#running.delete(running)
-    }
+  write(batch: Batch): Promise<void | Outcomes> {
+    return this.#writes.run(() => this.#publish(batch.messages))
   }
 
   close(): Promise<void> {
-    this.#closed ??= Promise.allSettled(this.#running).then(() => this.#shared.release())
-    return this.#closed
+    return this.#writes.close(() => this.#shared.release())
   }
 
   async #publish(messages: readonly Message[]): Promise<void | Outcomes> {

@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtemp, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { PartContext } from '../contracts/context.ts'
 import { text } from '../formats/text.ts'
 import { line } from '../framings/line.ts'
+import { raw } from '../framings/raw.ts'
 import { definitionSuite } from '../testing/definition-suite.ts'
 import { createBatch, createFramesBatch, createTestClock, createTestContext } from '../testing/part-context.ts'
 import { sinkSuite } from '../testing/sink-suite.ts'
@@ -261,6 +262,25 @@ describe('a file that goes away', () => {
     await sink.close()
     expect(await readFile(`${path}.1`, 'utf8')).toBe('a\nb\n')
     expect(await content()).toBe('c\n')
+  })
+
+  test('that ends in half a line, because the power failed say, gets its line end before the next message', async () => {
+    await mkdir(dirname(path))
+    await writeFile(path, 'whole\nhal')
+    const sink = await create({}, createTestContext({ lineFraming: line.create({ ending: 'lf' }) }))
+    await sink.write(createBatch(['next']))
+    await sink.write(createBatch(['one more']))
+    await sink.close()
+    expect(await content()).toBe('whole\nhal\nnext\none more\n')
+  })
+
+  test('is left as it is where the framing has no byte between its frames', async () => {
+    await mkdir(dirname(path))
+    await writeFile(path, 'hal')
+    const sink = await create({}, createTestContext({ lineFraming: raw.create({}) }))
+    await sink.write(createBatch(['next']))
+    await sink.close()
+    expect(await content()).toBe('halnext')
   })
 
   test('emptied by log rotation: goes on at its begin', async () => {

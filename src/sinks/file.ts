@@ -11,7 +11,7 @@ export const file = defineSink({
     'The messages of many connections are written together, and with `fsync` they share one sync. When a write fails, ' +
       'because the disk is full say, the file is cut back to its last whole message.',
     'A file that is renamed (log rotation) or removed is noticed within 100 ms, with `fsync` at the next write, and a ' +
-      'new one is begun. Paths that are equal share one open file.',
+      'new one is begun. A file that ends in half a line gets a line end first. Paths that are equal share one open file.',
   ].join('\n\n'),
   options: z.strictObject({
     path: z
@@ -45,8 +45,9 @@ export const file = defineSink({
       await shared.release()
       throw error
     }
+    const { separator } = (options.framing ?? context.lineFraming).createDecoder(1)
     return new ByteSink(options, context, {
-      take: (out) => shared.value.append(out.takeParts(), options.fsync),
+      take: (out) => shared.value.append(out.takeParts(), options.fsync, separator),
       release: () => shared.release(),
     })
   },

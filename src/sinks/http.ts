@@ -1,6 +1,6 @@
 import type { PartContext, Shared } from '../contracts/context.ts'
 import { defineSink } from '../contracts/define.ts'
-import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
 import type { Batching, Outcomes, Sink } from '../contracts/sink.ts'
 import { readTls } from './client-tls.ts'
@@ -8,6 +8,7 @@ import { judge, type Success, type Verdict } from './http-answer.ts'
 import { HttpClient } from './http-client.ts'
 import { checkHttpOptions, type HttpOptions, httpOptions, isLiteral } from './http-options.ts'
 import { type Envelope, idempotencyKey, RequestMaker } from './http-requests.ts'
+import { OpenWrites } from './open-writes.ts'
 
 /** Sends messages to a web server. */
 export const http = defineSink({
@@ -66,9 +67,8 @@ class HttpSink implements Sink {
   readonly #requests: RequestMaker
   readonly #success: Success
   readonly #slots: Slots
-  readonly #begun = new Set<Promise<unknown>>()
+  readonly #writes = new OpenWrites()
   readonly #abort = (): void => this.#shared.value.close()
-  #closed: Promise<void> | undefined
 
   constructor(shared: Shared<HttpClient>, options: HttpOptions & Partial<Batching>, context: PartContext) {
     const { success, format = context.codec.format, maxInFlight = 1 } = options
@@ -82,23 +82,15 @@ class HttpSink implements Sink {
     context.signal.addEventListener('abort', this.#abort)
   }
 
-  async write(batch: Batch): Promise<void | Outcomes> {
-    if (this.#closed !== undefined) throw new SluiceError('sink_failed', 'the sink is closed')
-    const write = this.#write(batch)
-    this.#begun.add(write)
-    try {
-      return await write
-    } finally {
-      this.#begun.delete(write)
-    }
+  write(batch: Batch): Promise<void | Outcomes> {
+    return this.#writes.run(() => this.#write(batch))
   }
 
   close(): Promise<void> {
-    this.#closed ??= Promise.allSettled(this.#begun).then(() => {
+    return this.#writes.close(() => {
       this.#context.signal.removeEventListener('abort', this.#abort)
       return this.#shared.release()
     })
-    return this.#closed
   }
 
   async #write({ messages }: Batch): Promise<void | Outcomes> {

@@ -20,7 +20,7 @@ describe.skipIf(findPostgres() === undefined)('postgres, when something fails', 
   afterAll(() => server[Symbol.asyncDispose]())
   beforeEach(async () => {
     context = createTestContext()
-    await server.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE TABLE t (n serial, id text UNIQUE)')
+    await server.reset('CREATE TABLE t (n serial, id text UNIQUE)')
   })
   afterEach(async () => {
     for (const sink of opened.splice(0)) await sink.close()

@@ -1,11 +1,11 @@
 import type { Client } from 'pg'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
-import type { Expression } from '../contracts/schema.ts'
 import { type PostgresOptions, parseTableName, type TableName } from './postgres-options.ts'
 import { createStatement, type Statement, type TextRow } from './postgres-statement.ts'
 import { columnProblem, readTable, type Table } from './postgres-table.ts'
 import { toColumnText } from './postgres-values.ts'
+import { type TableRow, tableRowOf } from './table-row.ts'
 
 /** Neighbouring messages whose rows have the same columns: they go through one statement. */
 export interface RowRun {
@@ -13,17 +13,11 @@ export interface RowRun {
   readonly rows: TextRow[]
 }
 
-/** A row before it is known whether the table can hold it. */
-interface Row {
-  readonly columns: readonly string[]
-  readonly values: readonly unknown[]
-}
-
 /** Makes rows of messages, for one table as it is now. */
 export class TableWriter {
   readonly #options: PostgresOptions
   readonly #name: TableName
-  readonly #rowOf: (message: Message) => Row
+  readonly #rowOf: (message: Message) => TableRow
   #table: Table | undefined
   /** By their columns. */
   readonly #statements = new Map<string, Statement>()
@@ -31,7 +25,7 @@ export class TableWriter {
   constructor(options: PostgresOptions) {
     this.#options = options
     this.#name = parseTableName(options.table) as TableName
-    this.#rowOf = options.columns === undefined ? rowOfMessage : rowOfColumns(options.columns)
+    this.#rowOf = tableRowOf(options.columns)
   }
 
   /** False for a table that the server empties after a crash. */
@@ -142,33 +136,6 @@ const MAX_PREPARED = 50
 
 /** Characters of the values of one statement. The protocol ends at 1 GiB, and memory before it. */
 const MAX_STATEMENT = 16 * 1024 * 1024
-
-function rowOfColumns(columns: Readonly<Record<string, Expression>>): (message: Message) => Row {
-  const names = Object.keys(columns)
-  const values = Object.values(columns)
-  return (message) => ({ columns: names, values: values.map((value) => value(message)) })
-}
-
-function rowOfMessage(message: Message): Row {
-  const { msg } = message
-  if (!isRecord(msg)) return { columns: VALUE_COLUMNS, values: [message.received, message.client.id, msg] }
-  const columns = Object.keys(msg)
-  if (columns.length === 0) throw new SluiceError('sink_failed', 'a message without keys makes no row')
-  return { columns, values: Object.values(msg) }
-}
-
-/** Where a message that is no object goes. */
-const VALUE_COLUMNS = ['received', 'client', 'msg'] as const
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    !Array.isArray(value) &&
-    !(value instanceof Uint8Array) &&
-    !(value instanceof Date)
-  )
-}
 
 function sameNames(a: readonly string[], b: readonly string[]): boolean {
   return a === b || (a.length === b.length && a.every((name, i) => name === b[i]))

@@ -92,7 +92,7 @@ describe.skipIf(findPostgres() === undefined)('with a server', () => {
     server = await PostgresServer.start()
   }, 60_000)
   afterAll(() => server[Symbol.asyncDispose]())
-  beforeEach(() => server.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public'))
+  beforeEach(() => server.reset(''))
   afterEach(async () => {
     for (const sink of opened.splice(0)) await sink.close()
   })

@@ -5,6 +5,7 @@ import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Batch, Message } from '../contracts/message.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import { readTls } from './client-tls.ts'
+import { OpenWrites } from './open-writes.ts'
 import { isAboutTable } from './postgres-errors.ts'
 import { checkPostgresOptions, type PostgresOptions, postgresOptions, readTarget } from './postgres-options.ts'
 import { deliveryError, type PgPackage, PostgresPool, type ServerFacts } from './postgres-pool.ts'
@@ -104,10 +105,8 @@ class PostgresSink implements Sink {
   readonly #writer: TableWriter
   readonly #options: PostgresOptions
   readonly #context: PartContext
-  /** Writes that are under way. */
-  readonly #begun = new Set<Promise<unknown>>()
+  readonly #writes = new OpenWrites()
   readonly #abort = (): void => this.#shared.value.abort()
-  #closed: Promise<void> | undefined
 
   constructor(shared: Shared<PostgresPool>, options: PostgresOptions, context: PartContext) {
     this.#shared = shared
@@ -132,24 +131,15 @@ class PostgresSink implements Sink {
     }
   }
 
-  async write(batch: Batch): Promise<void | Outcomes> {
-    if (this.#closed !== undefined) throw new SluiceError('sink_failed', 'the sink is closed')
-    if (batch.length === 0) return
-    const write = this.#write(batch)
-    this.#begun.add(write)
-    try {
-      return await write
-    } finally {
-      this.#begun.delete(write)
-    }
+  write(batch: Batch): Promise<void | Outcomes> {
+    return this.#writes.run(async () => (batch.length === 0 ? undefined : this.#write(batch)))
   }
 
   close(): Promise<void> {
-    this.#closed ??= Promise.allSettled(this.#begun).then(() => {
+    return this.#writes.close(() => {
       this.#context.signal.removeEventListener('abort', this.#abort)
       return this.#shared.release()
     })
-    return this.#closed
   }
 
   async #write({ messages }: Batch): Promise<void | Outcomes> {

@@ -1,11 +1,12 @@
 import { defineSink } from '../contracts/define.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Batch, Message } from '../contracts/message.ts'
-import { type Expression, expr, withoutProto, z } from '../contracts/schema.ts'
+import { expr, withoutProto, z } from '../contracts/schema.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import type { Database, SqlRow, SqlValue } from '../contracts/storage.ts'
 import { identifierProblem } from '../util/sql-identifier.ts'
 import { MAX_COLUMNS, Table } from './sqlite-table.ts'
+import { type TableRow, tableRowOf } from './table-row.ts'
 
 const columns = withoutProto(
   z
@@ -66,20 +67,13 @@ export const sqlite = defineSink({
     try {
       const table = await Table.open(database, { file, name: given.table, create: given.create })
       if (given.columns !== undefined) await table.prepare(Object.keys(given.columns))
-      const shape = given.columns === undefined ? rowOfMessage : rowOfColumns(given.columns)
-      return new SqliteSink(database, table, shape)
+      return new SqliteSink(database, table, tableRowOf(given.columns))
     } catch (error) {
       await database.close()
       throw error
     }
   },
 })
-
-/** A row before it is known whether the table has all its columns. */
-interface Row {
-  readonly columns: readonly string[]
-  readonly values: SqlRow
-}
 
 /** Neighbouring messages of a batch whose rows have the same columns: they go through one statement. */
 interface Run {
@@ -92,9 +86,9 @@ interface Run {
 class SqliteSink implements Sink {
   readonly #database: Database
   readonly #table: Table
-  readonly #rowOf: (message: Message) => Row
+  readonly #rowOf: (message: Message) => TableRow
 
-  constructor(database: Database, table: Table, rowOf: (message: Message) => Row) {
+  constructor(database: Database, table: Table, rowOf: (message: Message) => TableRow) {
     this.#database = database
     this.#table = table
     this.#rowOf = rowOf
@@ -129,12 +123,13 @@ class SqliteSink implements Sink {
     for (const [position, message] of messages.entries()) {
       try {
         const { columns, values } = this.#rowOf(message)
+        const row = values.map(toSqlValue)
         if (run === undefined || !sameNames(run.columns, columns)) {
           run = { columns, positions: [], rows: [] }
           runs.push(run)
         }
         run.positions.push(position)
-        run.rows.push(values)
+        run.rows.push(row)
       } catch (thrown) {
         outcomes[position] = toSluiceError(thrown, 'sink_failed')
       }
@@ -159,38 +154,6 @@ function columnName(): z.ZodType<string, string> {
     const problem = identifierProblem(name)
     if (problem !== undefined) context.addIssue({ code: 'custom', message: `the name ${problem}` })
   })
-}
-
-function rowOfColumns(columns: Readonly<Record<string, Expression>>): (message: Message) => Row {
-  const names = Object.keys(columns)
-  const values = Object.values(columns)
-  return (message) => ({ columns: names, values: values.map((value) => toSqlValue(value(message))) })
-}
-
-function rowOfMessage(message: Message): Row {
-  const { msg } = message
-  if (!isRecord(msg)) {
-    return {
-      columns: VALUE_COLUMNS,
-      values: [message.received.toISOString(), message.client.id, toSqlValue(msg)],
-    }
-  }
-  const columns = Object.keys(msg)
-  if (columns.length === 0) throw new SluiceError('sink_failed', 'a message without keys makes no row')
-  return { columns, values: columns.map((name) => toSqlValue(msg[name])) }
-}
-
-/** Where a message that is no object goes. */
-const VALUE_COLUMNS = ['received', 'client', 'msg'] as const
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    !Array.isArray(value) &&
-    !(value instanceof Uint8Array) &&
-    !(value instanceof Date)
-  )
 }
 
 /** @throws SluiceError `sink_failed` when the value has no form that a database could hold */

@@ -151,6 +151,7 @@ class Dedupe implements Step {
       return message.from(recorder)
     })
     const watched: Failures = {
+      signal: failures.signal,
       add(message, error, step) {
         message.source.failed?.(message.sequence)
         failures.add(message, error, step)

@@ -1,9 +1,8 @@
-import { once } from 'node:events'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command, type Finished, sluice } from '../support/command.ts'
+import { freePort } from '../support/free-port.ts'
 import { temporaryFolder } from '../support/server.ts'
 import type { Setup } from './setup.ts'
 import { within } from './within.ts'
@@ -122,14 +121,4 @@ export class ServerProcess implements AsyncDisposable {
     if (this.#command === undefined) throw new Error('the server has not been started')
     return this.#command
   }
-}
-
-/** A port that nobody has at the moment. The kernel gives others to whoever asks for any. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }

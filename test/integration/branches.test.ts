@@ -127,6 +127,17 @@ describe('what stands beside a step', () => {
     expect(await converse({ dataflow }, 'x\n', {}, { registry })).toBe('ERR step_timeout\n')
   })
 
+  it('timeout tells the sink that nobody waits any more, so that it does not deliver what has failed', async () => {
+    let over: AbortSignal | undefined
+    const registry = registryWith('held', (_batch, signal) => {
+      over = signal
+      return new Promise(() => {})
+    })
+    const dataflow = [{ held: {}, timeout: '50ms', onError: [{ reply: 'ERR ${error.code}' }] }] as never
+    expect(await converse({ dataflow }, 'x\n', {}, { registry })).toBe('ERR step_timeout\n')
+    expect(over!.aborted).toBe(true)
+  })
+
   it('retry tries a sink again whose error may pass, and gives up with sink_unavailable', async () => {
     let attempts = 0
     const registry = registryWith('moody', ({ messages }) => {

@@ -37,6 +37,48 @@ describe('a disk buffer', () => {
     expect(gate.batches[0]!.messages[0]!.client.ip).toBe('127.0.0.1')
   })
 
+  it('goes on after a reload where the old configuration has stopped, and loses nothing', async () => {
+    const seen: string[] = []
+    const { resolve: open, promise: opened } = Promise.withResolvers<void>()
+    const registry = registryWith('held', async (batch) => {
+      await opened
+      seen.push(...batch.messages.map(({ msg }) => String(msg)))
+    })
+    await using running = await start(config('disk'), { registry })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('1\n2\n').hear('OK 1\nOK 2\n')
+    await running.server.reload(config({ disk: { maxSize: '1GiB' } }))
+    await peer.send('3\n').hear('OK 3\n')
+    await running.server.reload(config('disk'))
+    await peer.send('4\n').hear('OK 4\n')
+    open()
+    await eventually(() => running.server.buffers[0]!.messages === 0)
+    expect(seen).toEqual(['1', '2', '3', '4'])
+    expect(running.server.buffers).toMatchObject([{ step: 'store', stored: 4, delivered: 4 }])
+  })
+
+  it('with messages in it cannot be taken away by a reload, and is told of when it is not there at the start', async () => {
+    using folder = temporaryFolder()
+    const failing = registryWith('held', () => {
+      throw down
+    })
+    const options = { baseDir: folder.path, registry: failing }
+    const server = createServer(config('disk'), options)
+    await server.start()
+    const port = server.address('lines')!.port
+    await using peer = await Peer.connect(port)
+    await peer.send('1\n').hear('OK 1\n')
+    const without = { listen: { lines: { port: 0, dataflow: [{ reply: 'new' }] } } }
+    await expect(server.reload(without)).rejects.toThrow('1 messages wait in the buffer of store')
+    await peer.send('2\n').hear('OK 2\n')
+    await server.stop()
+
+    await using second = createServer(without, options)
+    const told = new Promise((resolve) => second.events.on('buffer.orphaned', resolve))
+    await second.start()
+    expect(await told).toEqual({ step: 'store', messages: 2 })
+  })
+
   it('keeps the folder to itself', async () => {
     using folder = temporaryFolder()
     const options = { baseDir: folder.path, registry: registryWith('held', () => {}) }

@@ -2,6 +2,7 @@ import dns, { type LookupAddress } from 'node:dns'
 import { once } from 'node:events'
 import { createServer, isIP, type Server, type Socket } from 'node:net'
 import { describe, expect, it, vi } from 'vitest'
+import { freePort } from '../support/free-port.ts'
 import { eventually } from '../support/parts.ts'
 import { start } from '../support/server.ts'
 
@@ -31,11 +32,6 @@ async function device(port: number, onSocket: (socket: Socket) => void): Promise
 
 function portOf(server: Server): number {
   return (server.address() as { port: number }).port
-}
-
-async function freePort(): Promise<number> {
-  await using server = await device(0, () => undefined)
-  return portOf(server)
 }
 
 describe('a connect endpoint', () => {

@@ -4,16 +4,17 @@ import { join } from 'node:path'
 import { connect, type IPublishPacket } from 'mqtt'
 import { Command } from './command.ts'
 import { freePort } from './free-port.ts'
+import { RealServer } from './real-server.ts'
 import { temporaryFolder } from './server.ts'
 
 /** A real mosquitto on a port and in a folder of its own. It can be killed, stopped and started again. */
-export class Mosquitto implements AsyncDisposable {
+export class Mosquitto extends RealServer implements AsyncDisposable {
   readonly port: number
   readonly #folder = temporaryFolder()
   readonly #config: string
-  #command: Command | undefined
 
   private constructor(port: number, config: string) {
+    super()
     this.port = port
     this.#config = config
   }
@@ -32,7 +33,7 @@ export class Mosquitto implements AsyncDisposable {
 
   /** What it has logged. */
   get log(): string {
-    return this.#command!.stderr
+    return this.command!.stderr
   }
 
   /** Starts it, on the same port and with the same data. Resolves when it takes connections. */
@@ -51,38 +52,22 @@ export class Mosquitto implements AsyncDisposable {
       this.#config,
     ]
     await writeFile(file, lines.join('\n'))
-    this.#command = new Command('mosquitto', ['-c', file])
-    await this.#command.until(({ stderr }) => /mosquitto version \S+ running/.test(stderr))
+    this.command = new Command('mosquitto', ['-c', file])
+    await this.command.until(({ stderr }) => /mosquitto version \S+ running/.test(stderr))
   }
 
   /** Waits until it has logged something. */
   async logged(text: string): Promise<void> {
-    await this.#command!.until(({ stderr }) => stderr.includes(text))
+    await this.command!.until(({ stderr }) => stderr.includes(text))
   }
 
   /** Writes its sessions to disk, which it does otherwise twice an hour. Resolves when they are there. */
   async save(): Promise<void> {
     const file = join(this.#folder.path, 'mosquitto.db')
     rmSync(file, { force: true })
-    this.#command!.signal('SIGUSR1')
+    this.command!.signal('SIGUSR1')
     // It says when it begins; the file gets its name when it is complete.
     while (!existsSync(file)) await new Promise(setImmediate)
-  }
-
-  /** Makes it hang: it keeps its connections and does nothing. Resolves when it has stopped. */
-  stop(): Promise<void> {
-    return this.#command!.suspend()
-  }
-
-  /** Lets it go on after `stop`. */
-  goOn(): void {
-    this.#command!.signal('SIGCONT')
-  }
-
-  /** Ends it without a warning. Resolves when it is gone. */
-  async kill(): Promise<void> {
-    this.#command!.signal('SIGKILL')
-    await this.#command!.finished
   }
 
   /** Subscribes to everything. */
@@ -91,7 +76,7 @@ export class Mosquitto implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#command?.[Symbol.asyncDispose]()
+    await this.command?.[Symbol.asyncDispose]()
     this.#folder[Symbol.dispose]()
   }
 }

@@ -4,6 +4,7 @@ import { jetstream, jetstreamManager, type StreamConfig } from '@nats-io/jetstre
 import { connect, type NatsConnection, type NodeConnectionOptions } from '@nats-io/transport-node'
 import { Command } from './command.ts'
 import { freePort } from './free-port.ts'
+import { RealServer } from './real-server.ts'
 import { temporaryFolder } from './server.ts'
 
 export interface NatsServerOptions {
@@ -22,13 +23,13 @@ export interface Stored {
 }
 
 /** A real nats-server on a port and in a folder of its own. It can be killed, stopped and started again. */
-export class NatsServer implements AsyncDisposable {
+export class NatsServer extends RealServer implements AsyncDisposable {
   readonly port: number
   readonly #folder = temporaryFolder()
   readonly #options: NatsServerOptions
-  #command: Command | undefined
 
   private constructor(port: number, options: NatsServerOptions) {
+    super()
     this.port = port
     this.#options = options
   }
@@ -55,24 +56,8 @@ export class NatsServer implements AsyncDisposable {
     const lines = [`listen: "${this.url}"`, this.#options.config ?? '']
     if (this.#options.jetstream !== false) lines.push(`jetstream { store_dir: "${store}" }`)
     await writeFile(file, lines.join('\n'))
-    this.#command = new Command('nats-server', ['-c', file])
-    await this.#command.until(({ stderr }) => stderr.includes('Server is ready'))
-  }
-
-  /** Makes it hang: it keeps its connections and does nothing. Resolves when none of its threads runs any more. */
-  stop(): Promise<void> {
-    return this.#command!.suspend()
-  }
-
-  /** Lets it go on after `stop`. */
-  goOn(): void {
-    this.#command!.signal('SIGCONT')
-  }
-
-  /** Ends it without a warning. Resolves when it is gone. */
-  async kill(): Promise<void> {
-    this.#command!.signal('SIGKILL')
-    await this.#command!.finished
+    this.command = new Command('nats-server', ['-c', file])
+    await this.command.until(({ stderr }) => stderr.includes('Server is ready'))
   }
 
   /** A connection of the test's own. */
@@ -109,7 +94,7 @@ export class NatsServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#command?.[Symbol.asyncDispose]()
+    await this.command?.[Symbol.asyncDispose]()
     this.#folder[Symbol.dispose]()
   }
 

@@ -1,10 +1,10 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client, type QueryResultRow } from 'pg'
+import { freePort } from './free-port.ts'
 
 /** The folder of the server's programs, newest version first; undefined where the package is not installed. */
 export function findPostgres(): string | undefined {
@@ -100,6 +100,20 @@ export class PostgresServer implements AsyncDisposable {
     return (result as { rows?: Row[] }).rows ?? []
   }
 
+  /** Leaves nothing of an earlier test, whose last sessions may still be about to end, and makes tables. */
+  async reset(tables: string): Promise<void> {
+    for (;;) {
+      try {
+        await this.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sluice'`)
+        await this.query(`DROP SCHEMA public CASCADE; CREATE SCHEMA public; ${tables}`)
+        return
+      } catch (error) {
+        // A session that ends holds its locks until it has.
+        if ((error as { code?: string }).code !== DEADLOCK) throw error
+      }
+    }
+  }
+
   /** A session that a test keeps open, to hold a lock for example. */
   async session(): Promise<{ readonly client: Client } & AsyncDisposable> {
     const client = new Client(this.url)
@@ -177,11 +191,5 @@ function unprivileged(): { uid: number; gid: number } | undefined {
   return { uid: id('-u'), gid: id('-g') }
 }
 
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as { port: number }
-  probe.close()
-  await once(probe, 'close')
-  return port
-}
+/** `deadlock_detected`: https://www.postgresql.org/docs/15/errcodes-appendix.html */
+const DEADLOCK = '40P01'

@@ -7,6 +7,7 @@ import { type ChannelModel, connect } from 'amqplib'
 import { generate } from 'selfsigned'
 import { Command, run } from './command.ts'
 import { freePort } from './free-port.ts'
+import { RealServer } from './real-server.ts'
 import { temporaryFolder } from './server.ts'
 
 /** Debian's own scripts change the user to `rabbitmq`, who may not write to our folder; these do not. */
@@ -23,7 +24,7 @@ export interface Queued {
  * A real RabbitMQ on ports and in a folder of its own, with the epmd that Erlang needs: a start takes 6 s, so tests share
  * one. It can be killed, stopped and started again.
  */
-export class RabbitMq implements AsyncDisposable {
+export class RabbitMq extends RealServer implements AsyncDisposable {
   readonly port: number
   /** The port for TLS. */
   readonly tlsPort: number
@@ -32,7 +33,6 @@ export class RabbitMq implements AsyncDisposable {
   readonly #env: Readonly<Record<string, string>>
   readonly #folder: ReturnType<typeof temporaryFolder>
   readonly #names: Command
-  #command: Command | undefined
 
   private constructor(
     port: number,
@@ -41,6 +41,7 @@ export class RabbitMq implements AsyncDisposable {
     folder: ReturnType<typeof temporaryFolder>,
     names: Command,
   ) {
+    super()
     this.port = port
     this.tlsPort = tlsPort
     this.certificate = join(folder.path, 'cert.pem')
@@ -99,30 +100,14 @@ export class RabbitMq implements AsyncDisposable {
 
   /** Starts it, on the same port and with the same data. Resolves when it takes connections. */
   async restart(): Promise<void> {
-    this.#command = new Command(`${PROGRAMS}/rabbitmq-server`, [], { env: this.#env })
-    await this.#command.hear('Server startup complete')
+    this.command = new Command(`${PROGRAMS}/rabbitmq-server`, [], { env: this.#env })
+    await this.command.hear('Server startup complete')
   }
 
   /** Runs `rabbitmqctl`. */
   async control(...args: string[]): Promise<void> {
     const { code, stderr } = await run(`${PROGRAMS}/rabbitmqctl`, args, { env: this.#env })
     if (code !== 0) throw new Error(stderr)
-  }
-
-  /** Makes it hang: it keeps its connections and does nothing. Resolves when it has stopped. */
-  stop(): Promise<void> {
-    return this.#command!.suspend()
-  }
-
-  /** Lets it go on after `stop`. */
-  goOn(): void {
-    this.#command!.signal('SIGCONT')
-  }
-
-  /** Ends it without a warning. Resolves when it is gone. */
-  async kill(): Promise<void> {
-    this.#command!.signal('SIGKILL')
-    await this.#command!.finished
   }
 
   /** Does something with a connection of the test's own. */
@@ -169,7 +154,7 @@ export class RabbitMq implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#command?.[Symbol.asyncDispose]()
+    await this.command?.[Symbol.asyncDispose]()
     await this.#names[Symbol.asyncDispose]()
     this.#folder[Symbol.dispose]()
   }

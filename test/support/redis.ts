@@ -1,16 +1,17 @@
 import { createClient } from 'redis'
 import { Command } from './command.ts'
 import { freePort } from './free-port.ts'
+import { RealServer } from './real-server.ts'
 import { temporaryFolder } from './server.ts'
 
 /** A real redis-server on a port and in a folder of its own. It can be killed, stopped and started again. */
-export class RedisServer implements AsyncDisposable {
+export class RedisServer extends RealServer implements AsyncDisposable {
   readonly port: number
   readonly #folder = temporaryFolder()
   readonly #args: readonly string[]
-  #command: Command | undefined
 
   private constructor(port: number, args: readonly string[]) {
+    super()
     this.port = port
     this.#args = args
   }
@@ -33,28 +34,12 @@ export class RedisServer implements AsyncDisposable {
   /** Starts it, on the same port and with the same data. Resolves when it takes connections. */
   async restart(): Promise<void> {
     const place = ['--bind', '127.0.0.1', '--port', String(this.port), '--dir', this.#folder.path]
-    this.#command = new Command('redis-server', [...place, '--save', '', '--unixsocket', this.socket, ...this.#args])
-    await this.#command.hear('Ready to accept connections')
+    this.command = new Command('redis-server', [...place, '--save', '', '--unixsocket', this.socket, ...this.#args])
+    await this.command.hear('Ready to accept connections')
   }
 
   get socket(): string {
     return `${this.#folder.path}/redis.sock`
-  }
-
-  /** Makes it hang: it keeps its connections and does nothing. Resolves when none of its threads runs any more. */
-  stop(): Promise<void> {
-    return this.#command!.suspend()
-  }
-
-  /** Lets it go on after `stop`. */
-  goOn(): void {
-    this.#command!.signal('SIGCONT')
-  }
-
-  /** Ends it without a warning. Resolves when it is gone. */
-  async kill(): Promise<void> {
-    this.#command!.signal('SIGKILL')
-    await this.#command!.finished
   }
 
   /** Executes one command, as the user `default`. */
@@ -75,7 +60,7 @@ export class RedisServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#command?.[Symbol.asyncDispose]()
+    await this.command?.[Symbol.asyncDispose]()
     this.#folder[Symbol.dispose]()
   }
 }

@@ -33,6 +33,7 @@ const NAMES: readonly EventName[] = [
   'buffer.damaged',
   'buffer.emptied',
   'buffer.filled',
+  'buffer.orphaned',
   'connection.closed',
   'connection.opened',
   'connection.refused',

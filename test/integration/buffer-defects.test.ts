@@ -1,0 +1,319 @@
+import { existsSync, mkdirSync } from 'node:fs'
+import { createServer as createNetServer } from 'node:net'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { describe, expect, it } from 'vitest'
+import { type Batch, type Config, createServer, SluiceError } from '../../src/index.ts'
+import { mountTmpfs, tmpfsObstacle } from '../faults/mounts.ts'
+import { addStep, eventually, Gate, registryWith } from '../support/parts.ts'
+import { Peer } from '../support/peer.ts'
+import { start, temporaryFolder } from '../support/server.ts'
+
+const down = new SluiceError('sink_unavailable', 'down', { retryable: true })
+const refused = new SluiceError('sink_failed', 'refused')
+
+const lines = (buffer: unknown, more: object = {}) => ({
+  port: 0,
+  dataflow: [{ held: { buffer }, id: 'store', ...more }, { reply: 'OK ${msg}' }],
+})
+const config = (buffer: unknown, more: object = {}) => ({ listen: { lines: lines(buffer, more) } }) as unknown as Config
+
+/** What a promise came to, or `late` when it takes longer than it may. */
+function within<T>(milliseconds: number, promise: Promise<T>): Promise<T | 'late'> {
+  return Promise.race([promise, new Promise<'late'>((resolve) => setTimeout(resolve, milliseconds, 'late'))])
+}
+
+/** Whether something comes to hold in so many milliseconds. */
+async function soon(milliseconds: number, holds: () => boolean): Promise<boolean> {
+  const end = performance.now() + milliseconds
+  while (!holds() && performance.now() < end) await new Promise(setImmediate)
+  return holds()
+}
+
+const textsOf = ({ messages }: Batch) => messages.map(({ msg }) => String(msg))
+
+async function turns(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await new Promise(setImmediate)
+}
+
+function count(file: string, table: string): number {
+  if (!existsSync(file)) return 0
+  const database = new DatabaseSync(file, { readOnly: true, timeout: 2000 })
+  const row = database.prepare(`SELECT count(*) AS n FROM ${table}`).get()
+  database.close()
+  return Number(row!['n'])
+}
+
+describe('a reload with a disk buffer', () => {
+  it('that fails because another part cannot be built comes to its end, and changes nothing', async () => {
+    await using running = await start(config('disk'), { registry: registryWith('held', () => {}) })
+    const broken = {
+      listen: { lines: lines('disk'), other: { port: 0, dataflow: [{ file: '/proc/nowhere/out.txt' }] } },
+    } as unknown as Config
+    const reloaded = running.server.reload(broken).catch(() => 'refused')
+    expect(await within(3000, reloaded)).toBe('refused')
+  })
+
+  it('cures a full buffer whose destination was wrong', async () => {
+    const received: string[] = []
+    const destination = createNetServer((socket) => socket.on('data', (chunk) => received.push(chunk.toString())))
+    await new Promise<void>((resolve) => destination.listen(0, '127.0.0.1', resolve))
+    const { port } = destination.address() as { port: number }
+    const to = (target: number) =>
+      ({
+        listen: {
+          lines: {
+            port: 0,
+            dataflow: [
+              { tcp: { host: '127.0.0.1', port: target, buffer: { disk: { maxSize: '1KiB' } } }, id: 'store' },
+              { reply: 'OK' },
+            ],
+          },
+        },
+      }) as unknown as Config
+    await using running = await start(to(1))
+    await using peer = await Peer.connect(running.port())
+    await peer.send(`${'a'.repeat(2000)}\n`).hear('OK\n')
+    peer.send('b\n')
+    await running.event('buffer.filled')
+    await running.server.reload(to(port))
+    expect(await soon(4000, () => received.join('').length === 2003)).toBe(true)
+    destination.close()
+  }, 15_000)
+
+  it('leaves no message behind that a run in flight stores in a buffer which the new configuration does not have', async () => {
+    const opened = Promise.withResolvers<void>()
+    const registry = addStep(
+      registryWith('held', () => {
+        throw down
+      }),
+      'gate',
+      { run: (message) => opened.promise.then(() => message) },
+    )
+    const gated = {
+      listen: {
+        lines: { port: 0, dataflow: [{ gate: {} }, { held: { buffer: 'disk' }, id: 'store' }, { reply: 'OK' }] },
+      },
+    } as unknown as Config
+    await using running = await start(gated, { registry })
+    await using peer = await Peer.connect(running.port())
+    peer.send('1\n')
+    await eventually(() => running.server.endpoints[0]!.counters.messagesIn === 1)
+    const reloaded = await running.server.reload({ listen: { lines: { port: 0, dataflow: [{ reply: 'new' }] } } }).then(
+      () => 'reloaded',
+      () => 'refused',
+    )
+    opened.resolve()
+    await peer.hear('OK\n')
+    await turns(200)
+    const waits = count(join(running.folder, 'sluice-data/buffers.db'), 'entries')
+    const isKnown =
+      running.server.buffers.some(({ messages }) => messages > 0) || running.all('buffer.orphaned').length > 0
+    expect({ reloaded, waits, isKnown }).not.toEqual({ reloaded: 'reloaded', waits: 1, isKnown: false })
+  })
+})
+
+describe('a dataflow with a disk buffer that two endpoints share', () => {
+  const shared = (word: string) =>
+    ({
+      dataflows: { store: [{ held: { buffer: 'disk' }, id: 'store' }, { reply: word }] },
+      listen: { a: { port: 0, dataflow: 'store' }, b: { port: 0, dataflow: 'store' } },
+    }) as unknown as Config
+
+  it('delivers what came through either of them', async () => {
+    const seen: string[] = []
+    const registry = registryWith('held', (batch) => void seen.push(...textsOf(batch)))
+    await using running = await start(shared('OK'), { registry })
+    for (const name of ['a', 'b']) {
+      await using peer = await Peer.connect(running.port(name))
+      await peer.send(`${name}\n`).hear('OK\n')
+      expect([name, await soon(1500, () => seen.includes(name))]).toEqual([name, true])
+    }
+  })
+
+  it('says at a start that fails why it does', async () => {
+    using folder = temporaryFolder()
+    const { dataflows, listen } = shared('OK')
+    const broken = { port: 0, dataflow: [{ file: '/proc/nowhere/out.txt' }] }
+    const given = { dataflows, listen: { ...listen, broken } } as unknown as Config
+    await using server = createServer(given, { baseDir: folder.path, registry: registryWith('held', () => {}) })
+    const started = server.start().catch(() => 'refused')
+    expect(await within(1500, started)).toBe('refused')
+  })
+
+  it('stops at once when nothing is left to do', async () => {
+    const running = await start(shared('OK'), { registry: registryWith('held', () => {}) })
+    const stopped = running.server.stop({ deadline: 3000 })
+    expect(await within(1500, stopped)).toBeUndefined()
+    await stopped
+  })
+
+  it('goes on after a reload', async () => {
+    const seen: string[] = []
+    const registry = registryWith('held', (batch) => void seen.push(...textsOf(batch)))
+    await using running = await start(shared('OK'), { registry })
+    await running.server.reload(shared('NEW'))
+    await using peer = await Peer.connect(running.port('a'))
+    await peer.send('1\n').hear('NEW\n')
+    expect(await soon(1500, () => seen.includes('1'))).toBe(true)
+  })
+})
+
+describe('a disk buffer', () => {
+  it('gives up a delivery that hangs when a reload brings another destination', async () => {
+    const seen: string[] = []
+    let hangs = true
+    const registry = registryWith('held', (batch) => {
+      if (hangs) return new Promise(() => {})
+      seen.push(...textsOf(batch))
+    })
+    await using running = await start(config('disk', { timeout: '1s' }), { registry })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('1\n').hear('OK 1\n')
+    await turns(20)
+    hangs = false
+    await running.server.reload(config('disk', { timeout: '2s' }))
+    expect(await soon(4000, () => seen.includes('1'))).toBe(true)
+  }, 15_000)
+
+  it('keeps what the destination refuses as long as it cannot become a dead letter', async () => {
+    using folder = temporaryFolder()
+    const registry = registryWith('held', () => {
+      throw refused
+    })
+    const server = createServer(config('disk'), { baseDir: folder.path, registry })
+    const failed = new Promise((resolve) => server.events.on('message.failed', resolve))
+    await server.start()
+    const data = join(folder.path, 'sluice-data')
+    mkdirSync(join(data, 'dead-letters.db'))
+    await using peer = await Peer.connect(server.address('lines')!.port)
+    await peer.send('precious\n').hear('OK precious\n')
+    await failed
+    await turns(200)
+    await server.stop({ deadline: 1000 })
+    expect(count(join(data, 'buffers.db'), 'entries')).toBe(1)
+  })
+
+  it('takes messages again when it has filled the disk and is then emptied', async ({ skip }) => {
+    const obstacle = await tmpfsObstacle()
+    if (obstacle !== undefined) skip(obstacle)
+    await using disk = await mountTmpfs(24 << 20)
+    const gate = new Gate()
+    const given = { ...config('disk'), data: { dir: disk.path } } as Config
+    const running = await start(given, { registry: registryWith('held', gate.write) })
+    await using peer = await Peer.connect(running.port())
+    const line = `${'x'.repeat(9999)}\n`
+    peer.send(line.repeat(3000))
+    await running.event('buffer.filled')
+    gate.open()
+    const done = await soon(8000, () => running.server.buffers[0]!.delivered === 3000)
+    const { delivered, messages } = running.server.buffers[0]!
+    await running[Symbol.asyncDispose]()
+    expect({ done, delivered, messages }).toEqual({ done: true, delivered: 3000, messages: 0 })
+  }, 40_000)
+
+  it('gives each message its own client in a branch of onError that is not waited for', async () => {
+    const opened = Promise.withResolvers<void>()
+    const seen: string[] = []
+    const registry = addStep(
+      registryWith('held', async () => {
+        await opened.promise
+        throw refused
+      }),
+      'note',
+      {
+        run(message) {
+          seen.push(`${message.msg} of ${message.client.id}`)
+          return message
+        },
+      },
+    )
+    const onError = [{ fork: { branches: { aside: [{ note: {} }] }, finishedWhen: [] } }]
+    await using running = await start(config('disk', { onError }), { registry })
+    const peers = [
+      await Peer.connect(running.port()),
+      await Peer.connect(running.port()),
+      await Peer.connect(running.port()),
+    ]
+    for (const [i, peer] of peers.entries()) await peer.send(`m${i + 1}\n`).hear(`OK m${i + 1}\n`)
+    opened.resolve()
+    await eventually(() => seen.length === 3)
+    for (const peer of peers) await peer[Symbol.asyncDispose]()
+    expect(seen).toEqual(['m1 of lines-1', 'm2 of lines-2', 'm3 of lines-3'])
+  })
+})
+
+describe('a memory buffer', () => {
+  it('delivers in order across a reload', async () => {
+    const opened = Promise.withResolvers<void>()
+    const seen: string[] = []
+    const registry = registryWith('held', async (batch) => {
+      if (textsOf(batch).includes('1')) await opened.promise
+      seen.push(...textsOf(batch))
+    })
+    await using running = await start(config('memory'), { registry })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('1\n').hear('OK 1\n')
+    await running.server.reload(config({ memory: { maxSize: '1MiB' } }))
+    await peer.send('2\n').hear('OK 2\n')
+    await turns(100)
+    opened.resolve()
+    await eventually(() => seen.length === 2)
+    expect(seen).toEqual(['1', '2'])
+  })
+
+  it('shows what waits in it also after a reload, and its counts only grow', async () => {
+    const gate = new Gate()
+    await using running = await start(config('memory'), { registry: registryWith('held', gate.write) })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('1\n').hear('OK 1\n')
+    await running.server.reload(config({ memory: { maxSize: '1MiB' } }))
+    const sum = (name: 'messages' | 'stored') => running.server.buffers.reduce((all, one) => all + one[name], 0)
+    expect([sum('messages'), sum('stored')]).toEqual([1, 1])
+    gate.open()
+  })
+
+  it('does not lose in silence what it could not deliver before the deadline of a stop', async () => {
+    const running = await start(config('memory'), {
+      registry: registryWith('held', () => {
+        throw down
+      }),
+    })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('precious\n').hear('OK precious\n')
+    await running.server.stop({ deadline: 300 })
+    const told = [
+      ...running.all('deadLetter.stored'),
+      ...running.all('deadLetter.lost'),
+      ...running.all('message.failed'),
+    ]
+    expect(told.length).toBeGreaterThan(0)
+  })
+
+  it('delivers a message with the state that it had when it was queued', async () => {
+    const opened = Promise.withResolvers<void>()
+    const seen: string[] = []
+    const registry = registryWith('held', async ({ messages }) => {
+      await opened.promise
+      seen.push(...messages.map(({ msg, state }) => `${msg} ${state['n']}`))
+    })
+    const given = {
+      listen: {
+        lines: {
+          port: 0,
+          dataflow: [
+            { set: { 'state.n': 'msg' } },
+            { held: { buffer: 'memory' }, id: 'store' },
+            { reply: 'OK ${msg}' },
+          ],
+        },
+      },
+    } as unknown as Config
+    await using running = await start(given, { registry })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('1\n2\n').hear('OK 1\nOK 2\n')
+    opened.resolve()
+    await eventually(() => seen.length === 2)
+    expect(seen).toEqual(['1 1', '2 2'])
+  })
+})
