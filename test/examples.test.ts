@@ -89,6 +89,8 @@ const conversations: Record<string, () => Promise<void>> = {
     send(4711)
     await lab.hear('MSA|AA|4711\x1c\r')
     expect(lab.text.startsWith('\x0bMSH|^~\\&|SLUICE||||')).toBe(true)
+    send(4711)
+    await lab.until(({ text }) => text.split('MSA|AA|4711\x1c\r').length === 3)
     expect(rows(running, 'hl7.db', 'SELECT control_id, type FROM messages')).toEqual([
       { control_id: '4711', type: 'ORU^R01' },
     ])

@@ -1,4 +1,4 @@
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Codec } from '../contracts/codec.ts'
 import type { DeadLetters, PartContext } from '../contracts/context.ts'
 import type { BufferCounters, EndpointCounters } from '../contracts/counters.ts'
@@ -8,6 +8,7 @@ import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
 import type { Framing } from '../contracts/framing.ts'
 import type { Dataflow } from '../contracts/message.ts'
+import type { Expression } from '../contracts/schema.ts'
 import type { Batching, Sink } from '../contracts/sink.ts'
 import { withMerging } from '../delivery/merging.ts'
 import { type RetryOptions, withRetry } from '../delivery/retry.ts'
@@ -20,12 +21,13 @@ import { bindDataflows } from './bind-dataflows.ts'
 import { createBuffered, createSettle } from './buffers.ts'
 import type { DataFolder } from './data-folder.ts'
 import { type Behind, EntryPoints, Level, type Place } from './entry-points.ts'
+import { withKeys } from './keys.ts'
 import type { EndpointPlan, Plan, StepPlan } from './plan.ts'
 import { formatPath } from './problems.ts'
 import { nestedIn } from './step-words.ts'
 
 /** What parts share beyond their endpoint; made once for a server. */
-export interface World extends Omit<PartContext, 'id' | 'endpoint' | 'codec' | 'resolvePath' | 'log'> {
+export interface World extends Omit<PartContext, 'id' | 'endpoint' | 'codec' | 'resolvePath' | 'dataPath' | 'log'> {
   readonly events: Events
   readonly data: DataFolder
   /** Stands in for a sink, in dataflow tests. Undefined means: create the real one. */
@@ -111,12 +113,14 @@ class Builder {
   async endpoint(plan: EndpointPlan): Promise<ListenSpec | ConnectSpec> {
     const { counters } = plan
     const codec: Codec = { framing: plan.framingOut, format: plan.formatOut }
-    const entryPoints = new EntryPoints(plan.formatIn, counters)
+    const keyStep = formatPath([...plan.path, 'key'])
+    const entryPoints = new EntryPoints(plan.formatIn, counters, keyStep)
     this.entryPoints.set(plan.name, entryPoints)
     const scope: Scope = { plan, codec, counters, entryPoints, onError: undefined }
-    const dataflow = async (steps: readonly StepPlan[] | undefined) => {
+    const dataflow = async (steps: readonly StepPlan[] | undefined, key?: Expression) => {
       if (steps === undefined) return undefined
-      const whole = await this.#dataflow(steps, scope)
+      const bound = await this.#dataflow(steps, scope)
+      const whole = key === undefined ? bound : withKeys(bound, key, keyStep, counters)
       return steps.some(isOneByOne) ? oneByOne(whole) : whole
     }
     // First, because what cannot be delivered from a buffer ends there.
@@ -126,7 +130,7 @@ class Builder {
       framing: plan.framingIn,
       format: plan.formatIn,
       codec,
-      dataflow: await dataflow(plan.dataflow),
+      dataflow: await dataflow(plan.dataflow, plan.key),
       onConnect: await dataflow(plan.onConnect),
       onDisconnect: await dataflow(plan.onDisconnect),
       onError: scope.onError,
@@ -238,7 +242,8 @@ class Builder {
   }
 
   #context({ id }: StepPlan, { plan, codec, counters }: Scope): PartContext {
-    const { clock, clients, storage, deadLetters, tcp, signal, lineFraming, importPackage, share, events } = this.#world
+    const { clock, clients, storage, data, deadLetters, tcp, signal, lineFraming, importPackage, share, events } =
+      this.#world
     return {
       id,
       endpoint: plan.name,
@@ -252,6 +257,10 @@ class Builder {
       signal,
       importPackage,
       resolvePath: (path) => resolve(this.#plan.baseDir, path),
+      dataPath(name) {
+        data.lock()
+        return join(data.path, name)
+      },
       share,
       log: (level, text, message) => events.emit('part.logged', { level, step: id, text, client: message?.client }),
     }

@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Framing } from '../contracts/framing.ts'
+import type { Expression } from '../contracts/schema.ts'
 import type { DialOptions, SocketOptions } from '../contracts/transport.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
 import { addressesOf } from './addresses.ts'
@@ -84,11 +85,16 @@ const DATAFLOWS = ['dataflow', 'onConnect', 'onDisconnect', 'onError'] as const
 
 function planCommon(name: string, entry: Entry, path: ConfigPath, planner: Planner, report: Report) {
   const place: Place = { answers: true, within: [], counters: planner.countersOf(name) }
+  const key = planner.resolve(entry.key, [...path, 'key'], place) as Expression | undefined
   const steps: Partial<Record<(typeof DATAFLOWS)[number], readonly StepPlan[]>> = {}
-  for (const key of DATAFLOWS) {
-    const here = key === 'onDisconnect' ? { ...place, answers: false } : place
-    const planned = planner.resolve(entry[key], [...path, key], here) as { steps: readonly StepPlan[] } | undefined
-    if (planned !== undefined) steps[key] = planned.steps
+  for (const name of DATAFLOWS) {
+    const here: Place = {
+      ...place,
+      answers: name !== 'onDisconnect',
+      ...(name === 'dataflow' && { whole: { hasKey: entry.key !== undefined } }),
+    }
+    const planned = planner.resolve(entry[name], [...path, name], here) as { steps: readonly StepPlan[] } | undefined
+    if (planned !== undefined) steps[name] = planned.steps
   }
   if (steps.dataflow === undefined && !isWrong(path, ['dataflow'], report)) {
     const message = `${name} does nothing with its messages`
@@ -109,6 +115,7 @@ function planCommon(name: string, entry: Entry, path: ConfigPath, planner: Plann
     framingWords: { in: framing.in.words, out: framing.out.words },
     formatWords: { in: format.in.words, out: format.out.words },
     runOnConnect: entry.runOnConnect,
+    key,
     dataflow: steps.dataflow,
     onConnect: steps.onConnect,
     onDisconnect: steps.onDisconnect,

@@ -3,7 +3,7 @@ import { EndpointCounters } from '../contracts/counters.ts'
 import { createTestContext } from '../testing/part-context.ts'
 import { type Behind, EntryPoints, Level } from './entry-points.ts'
 
-const points = () => new EntryPoints(createTestContext().codec.format, new EndpointCounters())
+const points = () => new EntryPoints(createTestContext().codec.format, new EndpointCounters(), 'listen.a.key')
 
 test('a step that is not there, or there twice, is no way in', () => {
   const entries = points()

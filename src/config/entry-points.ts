@@ -17,11 +17,14 @@ export class EntryPoints {
   readonly counters: EndpointCounters
   /** The whole dataflow, for frames that are parsed again; undefined when the endpoint has none. */
   dataflow: Dataflow | undefined = undefined
+  readonly #keyStep: string
   readonly #places = new Map<string, Place[]>()
 
-  constructor(format: Format, counters: EndpointCounters) {
+  /** @param keyStep what is named as the step that failed when the endpoint's `key` did */
+  constructor(format: Format, counters: EndpointCounters, keyStep: string) {
     this.format = format
     this.counters = counters
+    this.#keyStep = keyStep
   }
 
   add(step: string, place: Place): void {
@@ -34,6 +37,7 @@ export class EntryPoints {
    * @returns why there is none: a clause
    */
   at(step: string, passed: boolean): Dataflow | string {
+    if (step === this.#keyStep && this.dataflow !== undefined) return this.dataflow
     const [place, another] = this.#places.get(step) ?? []
     if (place === undefined) return `there is no step ${step} in the configuration any more`
     if (another !== undefined)

@@ -400,3 +400,45 @@ describe('a disk buffer', () => {
     expect(problem).toMatchObject({ code: 'VALUE_INVALID', path: ['listen', 'a', 'dataflow', 0, 'file', 'buffer'] })
   })
 })
+
+describe('dedupe', () => {
+  const listen = (key: string, steps: string) =>
+    `listen:\n  a:\n    port: 9100\n${key}    dataflow:\n${steps
+      .split('\n')
+      .map((line) => `      ${line}\n`)
+      .join('')}`
+  const key = '    key: msg\n'
+
+  test('needs an id, and a key of the endpoint', () => {
+    expect(told(listen(key, '- { dedupe: {}, id: once }'))).toEqual([])
+    expect(told(listen(key, '- dedupe: {}'))).toEqual(['ID_MISSING listen.a.dataflow[0].dedupe 6:9'])
+    expect(told(listen('', '- { dedupe: {}, id: once }'))).toEqual(['KEY_MISSING listen.a.dataflow[0].dedupe 5:11'])
+  })
+
+  test('stands in the dataflow of the endpoint itself, by whatever name that has', () => {
+    const inside = '- route:\n    - if: msg == "x"\n      dataflow:\n        - { dedupe: {}, id: once }'
+    expect(told(listen(key, inside))).toEqual(['STEP_MISPLACED listen.a.dataflow[0].route[0].dataflow[0].dedupe 9:19'])
+    const shared = `dataflows:\n  once:\n    - { dedupe: {}, id: once }\n`
+    expect(told(`${shared}listen:\n  a: { port: 9100, key: msg, dataflow: once }\n`)).toEqual([])
+    expect(told(`${shared}listen:\n  a: { port: 9100, dataflow: once }\n`)).toEqual([
+      'KEY_MISSING dataflows.once[0].dedupe 3:9',
+    ])
+    expect(told(`${shared}listen:\n  a: { port: 9100, key: msg, dataflow: [ { dataflow: once } ] }\n`)).toEqual([
+      'STEP_MISPLACED dataflows.once[0].dedupe 3:9',
+    ])
+    const events = `${listen(key, '- reply: OK')}    onConnect:\n      - { dedupe: {}, id: once }\n`
+    expect(told(events)).toEqual(['STEP_MISPLACED listen.a.onConnect[0].dedupe 8:11'])
+  })
+
+  test('takes nothing beside it that would apply to the steps behind it', () => {
+    expect(told(listen(key, '- { dedupe: {}, id: once, timeout: 5s, else: [ log: again ] }'))).toEqual([
+      'KEY_UNKNOWN listen.a.dataflow[0].timeout 6:33',
+    ])
+  })
+})
+
+test('the key of an endpoint is compiled, and a mistake in it has its place', () => {
+  expect(told('listen:\n  a: { port: 9100, key: msgg.id, dataflow: [ reply: OK ] }\n')).toEqual([
+    'EXPRESSION_INVALID listen.a.key 2:25',
+  ])
+})

@@ -44,6 +44,8 @@ interface EndpointBase {
   readonly formatWords: DirectionWords
   readonly limits: Limits
   readonly runOnConnect: boolean
+  /** What a message is known by when it is sent again; undefined when it is then a new one. */
+  readonly key: Expression | undefined
   readonly dataflow: readonly StepPlan[] | undefined
   readonly onConnect: readonly StepPlan[] | undefined
   readonly onDisconnect: readonly StepPlan[] | undefined

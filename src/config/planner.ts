@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { EndpointCounters } from '../contracts/counters.ts'
-import type { PartDefinition } from '../contracts/define.ts'
+import type { PartDefinition, StepDefinition } from '../contracts/define.ts'
 import type { DeliveryOptions } from '../contracts/delivery.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
@@ -28,6 +28,8 @@ export type CountersByName = ReadonlyMap<string, EndpointCounters>
 export interface Place {
   /** There is a connection to answer. */
   readonly answers: boolean
+  /** Given for the `dataflow:` of an endpoint itself, not for what stands inside a step. */
+  readonly whole?: { readonly hasKey: boolean } | undefined
   /** Names of the shared dataflows that it stands in. */
   readonly within: readonly string[]
   /** Those of the endpoint. */
@@ -86,7 +88,8 @@ export class Planner {
     for (const [name, steps] of Object.entries(this.#dataflows)) {
       if (this.#used.has(name)) continue
       const path = ['dataflows', name]
-      this.dataflow(steps, path, { answers: true, within: [name], counters: new EndpointCounters() })
+      const whole = { hasKey: true }
+      this.dataflow(steps, path, { answers: true, whole, within: [name], counters: new EndpointCounters() })
       const message = `nothing uses the dataflow ${name}`
       this.#report.add({ code: 'DATAFLOW_UNUSED', severity: 'warning', path, at: 'key', message })
     }
@@ -153,7 +156,8 @@ export class Planner {
     const { step, siblings, findings } = readStep(element, path, this.#registry)
     for (const finding of findings) this.#report.add(finding)
     const given = this.#validated(siblingsSchema, siblings, path)?.output
-    const around = given === undefined ? undefined : (this.resolve(given, path, place) as Siblings)
+    const inside = { ...place, whole: undefined }
+    const around = given === undefined ? undefined : (this.resolve(given, path, inside) as Siblings)
     const definition = step && this.#registry.find(step.name)
     if (step === undefined || definition === undefined) return undefined
     this.#checkPlace(definition, siblings, path, place)
@@ -162,8 +166,8 @@ export class Planner {
     const options = this.#options(definition, step, optionsPath)
     if (options === undefined || around === undefined) return undefined
     const retry = definition.kind === 'sink' ? retryOf(around) : defaults.retry
-    const resolved = this.resolve(options.output, optionsPath, place)
-    if (definition.kind === 'sink' && given?.id === undefined) this.#requireId(resolved as DeliveryOptions, optionsPath)
+    const resolved = this.resolve(options.output, optionsPath, inside)
+    if (given?.id === undefined) this.#requireId(definition, resolved, optionsPath)
     if (this.#report.errors === errors) this.#check(definition, resolved, optionsPath)
     return {
       ...defaults,
@@ -180,11 +184,15 @@ export class Planner {
   }
 
   /** What outlives the server must have a name that outlives a change of the configuration. */
-  #requireId({ buffer }: DeliveryOptions, path: ConfigPath): void {
-    if (buffer?.kind !== 'disk') return
-    const message = 'a step with a disk buffer needs an id, under which its messages are found again after a restart'
+  #requireId(definition: PartDefinition, options: unknown, path: ConfigPath): void {
     const hint = `write id: NAME beside ${path.at(-1)}, and keep it when you change the configuration`
-    this.#report.add({ code: 'ID_MISSING', path: [...path, 'buffer'], at: 'key', message, hint })
+    if (definition.kind === 'sink' && (options as DeliveryOptions).buffer?.kind === 'disk') {
+      const message = 'a step with a disk buffer needs an id, under which its messages are found again after a restart'
+      this.#report.add({ code: 'ID_MISSING', path: [...path, 'buffer'], at: 'key', message, hint })
+    } else if (definition.kind === 'step' && definition.persists === true) {
+      const message = `${definition.name} needs an id, under which what it keeps is found again after a restart`
+      this.#report.add({ code: 'ID_MISSING', path, at: 'key', message, hint })
+    }
   }
 
   /** Reports what the part itself has against its options. */
@@ -203,6 +211,7 @@ export class Planner {
     place: Place,
   ): void {
     const { kind, name } = definition
+    if (kind === 'step') this.#checkWhole(definition, siblings, path, place)
     if (kind === 'step' && definition.answers === true && !place.answers) {
       const message = `${name} needs a connection, and after a disconnect there is none`
       const hint = 'take it away, or use send, which writes to other clients'
@@ -216,6 +225,30 @@ export class Planner {
     if ('retry' in siblings && kind === 'step') {
       const message = `${name} is no sink, so retry has no meaning beside it`
       this.#report.add({ code: 'KEY_UNKNOWN', path: [...path, 'retry'], at: 'key', message })
+    }
+  }
+
+  /** What a step asks of the endpoint whose messages it follows to their end. */
+  #checkWhole(
+    { name, coversRest = false, needsKey = false }: StepDefinition,
+    siblings: Readonly<Record<string, unknown>>,
+    path: ConfigPath,
+    { whole }: Place,
+  ): void {
+    if (coversRest && whole === undefined) {
+      const message = `${name} follows messages to the end of the dataflow, and here it cannot see that end`
+      const hint = `move ${name} to the dataflow of the endpoint itself, out of any other step`
+      this.#report.add({ code: 'STEP_MISPLACED', path: [...path, name], at: 'key', message, hint })
+    } else if (needsKey && whole?.hasKey === false) {
+      const message = `${name} knows a message by its key, and the endpoint has no key`
+      const hint =
+        'write key: beside the dataflow, an expression that gives the same when a message is sent again, such as msg.id'
+      this.#report.add({ code: 'KEY_MISSING', path: [...path, name], at: 'key', message, hint })
+    }
+    for (const sibling of coversRest ? ['if', 'timeout', 'onError'] : []) {
+      if (!(sibling in siblings)) continue
+      const message = `${sibling} has no meaning beside ${name}, because it would apply to all steps behind it too`
+      this.#report.add({ code: 'KEY_UNKNOWN', path: [...path, sibling], at: 'key', message })
     }
   }
 

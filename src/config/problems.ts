@@ -47,6 +47,7 @@ export const mistakes = {
   NAME_TAKEN: 'Two endpoints have the same name.',
   ID_MISSING: 'A step keeps messages on disk and has no id to find them by.',
   ID_TAKEN: 'Two steps have the same id.',
+  STEP_MISPLACED: 'A step stands where it cannot do its work.',
   NO_CONNECTION: 'A step answers where there is nobody to answer.',
   NO_ENDPOINT: 'The configuration has neither listen nor connect.',
 } as const satisfies Record<string, string>

@@ -268,3 +268,29 @@ listen:
     expect(describeSteps([{ map: 'msg' }]).join()).not.toContain('warning')
   })
 })
+
+describe('a message that is sent again', () => {
+  const endpoint = { port: 9100, dataflow: [{ reply: 'OK' }] }
+
+  it('is a new message without a key', () => {
+    expect(describeValue({ listen: { a: endpoint } })).toContain('  a message that is sent again is a new message')
+  })
+
+  it('has the same key with one, and each endpoint says which', () => {
+    const lines = describeValue({ listen: { a: { ...endpoint, key: 'raw' }, b: { ...endpoint, port: 9101 } } })
+    expect(lines.filter((line) => line.includes('sent again'))).toEqual([
+      '  a message that is sent again has the same key (raw)',
+      '  a message that is sent again is a new message',
+    ])
+  })
+
+  it('ends at dedupe, which says for how long', () => {
+    const dataflow = [{ dedupe: { window: '7d', maxKeys: 500 }, id: 'once' }, { reply: 'OK' }]
+    const lines = describeValue({ listen: { a: { port: 9100, key: 'msg', dataflow } } })
+    expect(lines).toContain(
+      '  lets each key through once: a message with a key that has finished within 7d (of the last 500) ends here with ' +
+        'the answers of the first; answers leave when the key is on disk; what has failed is tried again',
+    )
+    expect(lines.filter((line) => line.includes('dedupe drops'))).toEqual([])
+  })
+})

@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { formatAddress } from '../contracts/client.ts'
 import type { SinkDefinition, StepDefinition } from '../contracts/define.ts'
 import type { BufferOptions, DeliveryOptions } from '../contracts/delivery.ts'
+import type { Expression } from '../contracts/schema.ts'
 import { confirmations } from '../contracts/sink.ts'
 import type { ListenOptions } from '../contracts/transport.ts'
 import { formatDuration, formatSize } from '../util/units.ts'
@@ -16,8 +17,14 @@ import { contentOf, isFunctionIn, type NestedSteps, nestedIn, sourceOf, targetOf
  */
 export function describePlan(plan: Plan): string[] {
   const { endpoints } = plan
-  const common = endpoints.length > 1 ? ['each of them:', ...indent(COMMON)] : indent(COMMON)
-  const lines = [...endpoints.flatMap(describeEndpoint), ...common, ...describeServer(plan)]
+  const keyed = endpoints.some(({ key }) => key !== undefined)
+  const all = keyed ? COMMON : [...COMMON, repeatLine(undefined)]
+  const common = endpoints.length > 1 ? ['each of them:', ...indent(all)] : indent(all)
+  const described = endpoints.flatMap((endpoint) => [
+    ...describeEndpoint(endpoint),
+    ...(keyed ? indent([repeatLine(endpoint)]) : []),
+  ])
+  const lines = [...described, ...common, ...describeServer(plan)]
   return lines.map((line) => {
     let shown = line
     for (const secret of plan.secrets) shown = shown.replaceAll(secret, '…')
@@ -41,8 +48,17 @@ const ASIDE: Place = { ...MAIN, isAside: true }
 /** What holds for every endpoint. */
 const COMMON = [
   'messages of a connection are worked on in the order received, one run at a time, and answered in that order',
-  'a message that is sent again is a new message',
 ]
+
+function repeatLine(endpoint: EndpointPlan | undefined): string {
+  if (endpoint?.key === undefined) return 'a message that is sent again is a new message'
+  return `a message that is sent again has the same key (${shownKey(endpoint.key)})`
+}
+
+/** The key as it is written; where it is a function of the user, that there is one. */
+function shownKey({ source, isFunction }: Expression): string {
+  return isFunction === true ? 'what your function gives' : source
+}
 
 function describeServer({ admin, data, baseDir }: Plan): string[] {
   return [
@@ -116,7 +132,7 @@ function stepLines(step: StepPlan, place: Place): string[] {
   return [
     ...(definition.kind === 'sink' ? [only + sinkLine(step, definition)] : []),
     ...(definition.kind === 'step' && definition.promise !== undefined
-      ? [only + promiseLine(step, definition, definition.promise, place)]
+      ? [only + promiseLine(step, definition, inWords(definition.promise, options), place)]
       : []),
     ...nested.flatMap((one) => nestedLines(step, one, only, place)),
     ...(definition.kind === 'step' && definition.drops ? droppedLines(step, otherwise, ended) : []),
@@ -172,6 +188,10 @@ const WHEN_FULL = {
   error: 'messages fail',
 } as const
 
+function inWords(promise: NonNullable<StepDefinition['promise']>, options: unknown): string {
+  return typeof promise === 'string' ? promise : promise(options)
+}
+
 function promiseLine(
   step: StepPlan,
   definition: StepDefinition,
@@ -193,9 +213,14 @@ function isForEvents({ condition }: StepPlan): boolean {
   return /^event\s*==\s*["'](?!message["'])/.test(condition?.source ?? '')
 }
 
-function droppedLines({ name, options }: StepPlan, otherwise: readonly StepPlan[] | undefined, place: Place): string[] {
+function droppedLines(
+  { name, options, definition }: StepPlan,
+  otherwise: readonly StepPlan[] | undefined,
+  place: Place,
+): string[] {
   const source = sourceOf(options)
   const what = `what ${name}${source === undefined ? '' : ` (${source})`} drops`
+  if (otherwise === undefined && definition.kind === 'step' && definition.answers === true) return []
   return otherwise === undefined
     ? [`${what} ends there without an answer`]
     : pathLines(`${what}, and ends there`, otherwise, place)

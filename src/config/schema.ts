@@ -3,6 +3,7 @@ import {
   condition,
   dataflow,
   duration,
+  expr,
   formatOption,
   framingOption,
   secret,
@@ -63,6 +64,12 @@ const endpoint = {
   format: directions(formatOption, 'Format')
     .prefault('text')
     .describe('How a frame becomes a value: a format, or { in, out }.'),
+  key: expr()
+    .optional()
+    .describe(
+      'What a message is known by when it is sent again, such as msg.id: an expression, evaluated once for each message ' +
+        'before the first step. Without it, or where it gives nothing, a message that is sent again is a new one.',
+    ),
   dataflow: dataflow()
     .optional()
     .describe('Steps that each message goes through, or the name of an entry of dataflows.'),

@@ -39,6 +39,12 @@ export interface PartContext {
   /** A path of the configuration, made absolute: relative ones start at the configuration file's folder. */
   resolvePath(path: string): string
   /**
+   * A path in the data folder, for a file in which a part keeps what must outlive a restart. The folder belongs to this
+   * server alone from then on. A part that uses it says `persists` in its definition and names the file by its `id`.
+   * @throws SluiceError `storage_failed` when another server has the folder
+   */
+  dataPath(name: string): string
+  /**
    * One value for all parts that give the same key, for example one client for equal connection options. The parts of a
    * reload are created before the old ones are closed, so what both ask for stays open.
    * @param open called for the first user

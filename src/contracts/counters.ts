@@ -25,6 +25,8 @@ export class EndpointCounters {
   dropped = 0
   /** Tests in conditions that were false because a key was missing. */
   missingValues = 0
+  /** Messages for which the endpoint's `key:` gave nothing. */
+  missingKeys = 0
   /** Sends that a client did not get because too much waited for it. */
   sendsSkipped = 0
   /** How often a sender was held back because limits.maxQueued was reached. */

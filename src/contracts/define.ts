@@ -104,6 +104,8 @@ export interface StepExample {
   readonly gives: readonly unknown[]
   /** The texts of the answers, without framing. */
   readonly replies?: readonly string[]
+  /** What stands beside the dataflow in the endpoint, such as `key`. */
+  readonly endpoint?: Readonly<Record<string, unknown>>
   /** Files that lie beside the configuration: name and content. */
   readonly files?: Readonly<Record<string, string>>
   /** Entries of `dataflows:` that the step names. */
@@ -127,7 +129,7 @@ export interface StepDefinition<
   /** Needs the connection that the message came from. */
   readonly answers?: boolean
   /** What it means to the sender, for `sluice check`: "answers", "closes the connection". */
-  readonly promise?: string
+  readonly promise?: string | ((options: z.output<Options>) => string)
   /** Stores the message, so that it is not lost when a path ends behind this step. */
   readonly keeps?: boolean
   /**
@@ -136,6 +138,15 @@ export interface StepDefinition<
    * @param path of the dataflow in the options: its keys and indexes
    */
   afterInner?(options: z.output<Options>, path: readonly (string | number)[]): AfterInner
+  /** Keeps something in the data folder under its `id`, which the step must then have. */
+  readonly persists?: boolean
+  /**
+   * Its `runAround` is right only if it sees the whole way of a message to its end, so it stands in the `dataflow:` of an
+   * endpoint itself and not inside another step.
+   */
+  readonly coversRest?: boolean
+  /** Tells messages apart by the endpoint's `key:`, which must then be there. */
+  readonly needsKey?: boolean
   /** Whether, with these options, code of the user runs on the server's own thread, where nothing protects the server. */
   runsUserCode?(options: z.output<Options>): boolean
   create(options: z.output<Options>, context: PartContext): Step | Promise<Step>

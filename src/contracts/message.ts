@@ -37,6 +37,11 @@ export interface Source {
    * @returns false when that is not possible; the caller then replies one by one
    */
   echo(frames: readonly Frames[]): boolean
+  /**
+   * Told, where a source has it, that a message with this sequence has failed in a step whose `onError` takes it: nothing
+   * else tells of that, because the message has then been handled.
+   */
+  failed?(sequence: number): void
   /** Closes the connection once everything already queued has been sent. */
   close(): void
 }

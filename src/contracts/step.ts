@@ -1,10 +1,10 @@
-import type { Batch, Failures, Message } from './message.ts'
+import type { Batch, Dataflow, Failures, Message } from './message.ts'
 
 /** What a step gives for one message: it goes on, it ends here (undefined), or several go on. */
 export type StepResult<Out = unknown> = Message<Out> | readonly Message<Out>[] | undefined
 
 /**
- * A step takes messages and gives messages. It has exactly one of the two methods.
+ * A step takes messages and gives messages. It has exactly one of the three `run` methods.
  *
  * The dataflow calls it for one run of a connection at a time; runs of different connections may overlap wherever a
  * promise is awaited. A step is created once for each place where it stands in the configuration.
@@ -20,6 +20,14 @@ export interface Step<In = unknown, Out = unknown> {
    * on purpose. What it throws fails every message of the batch.
    */
   runBatch?(batch: Batch<In>, failures: Failures): Batch<Out> | Promise<Batch<Out>>
+  /**
+   * A batch together with all that stands behind the step in its dataflow, for steps that must know how that ends: which
+   * messages came out of it, and which failed. Where its answers and failures are of interest too, the step gives its
+   * messages a source of its own ({@link Message.from}), which is told of both.
+   * @param rest runs what is behind; for any part of the batch, as often as needed, or not at all
+   * @returns what came out at the end of `rest`
+   */
+  runAround?(batch: Batch<In>, rest: Dataflow, failures: Failures): Batch | Promise<Batch>
   /** Frees what `create` opened. Called once, after the last run. */
   close?(): void | Promise<void>
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { SluiceError } from '../contracts/errors.ts'
-import type { Batch, Dataflow, Failures, Message } from '../contracts/message.ts'
+import { Batch, type Dataflow, type Failures, type Message } from '../contracts/message.ts'
 import type { Step } from '../contracts/step.ts'
 import { createExpression } from '../testing/expressions.ts'
 import { createBatch } from '../testing/part-context.ts'
@@ -208,6 +208,81 @@ describe('oneByOne', () => {
     const dataflow = oneByOne(createDataflow(specs, createHooks().hooks))
     expect(valuesOf(await dataflow.run(createBatch([1, 2, 3]), new FailureList()))).toEqual([1, 2, 3])
     expect(order).toEqual(['a1', 'b1', 'a2', 'b2', 'a3', 'b3'])
+  })
+})
+
+describe('a step around what is behind it', () => {
+  it('is given the rest of the dataflow, and learns what came of it', async () => {
+    const seen: unknown[] = []
+    const around: Step = {
+      async runAround(batch, rest, failures) {
+        const passed = await rest.run(batch, {
+          add(message, error, step) {
+            seen.push([message.msg, step])
+            failures.add(message, error, step)
+          },
+        })
+        seen.push(valuesOf(passed))
+        return passed
+      },
+    }
+    const failing = each((msg) => {
+      if (msg === 2) throw new SluiceError('step_failed', 'no')
+      return Number(msg) * 10
+    })
+    const specs = [
+      { id: 'before', step: each((msg) => Number(msg) + 1) },
+      { id: 'around', step: around },
+      { id: 'failing', step: failing },
+    ]
+    expect(await run(specs, [0, 1, 2])).toEqual({ passed: [10, 30], failed: [[2, 'step_failed', 'failing']] })
+    expect(seen).toEqual([
+      [2, 'failing'],
+      [10, 30],
+    ])
+  })
+
+  it('may let messages end before the rest, and fails them when it throws', async () => {
+    const { told, hooks } = createHooks()
+    const specs = (around: NonNullable<Step['runAround']>) => [
+      { id: 'around', step: { runAround: around } },
+      { id: 'log', step: each((msg) => told.push(String(msg))) },
+    ]
+    const ending = specs((batch, _rest, failures) => {
+      for (const message of batch.messages) failures.drop?.(message)
+      return createBatch([])
+    })
+    expect(await run(ending, [1, 2], hooks)).toEqual({ passed: [], failed: [] })
+    const throwing = specs(() => {
+      throw new Error('no')
+    })
+    expect(await run(throwing, [1], hooks)).toEqual({ passed: [], failed: [[1, 'step_failed', 'around']] })
+    expect(told).toEqual(['dropped 2'])
+  })
+
+  it('is told through the source of its messages what an onError took', async () => {
+    const failed: number[] = []
+    const around: Step = {
+      runAround: (batch, rest, failures) =>
+        rest.run(
+          Batch.of(
+            batch.messages.map((message) =>
+              message.from({ ...message.source, failed: (sequence) => void failed.push(sequence) }),
+            ),
+          ),
+          failures,
+        ),
+    }
+    const failing = each(() => {
+      throw new SluiceError('step_failed', 'no')
+    })
+    const onError = createDataflow([], createHooks().hooks)
+    const specs = [
+      { id: 'around', step: around },
+      { id: 'failing', step: failing, onError },
+    ]
+    expect(await run(specs, ['a'])).toEqual({ passed: [], failed: [] })
+    expect(failed).toEqual([1])
   })
 })
 

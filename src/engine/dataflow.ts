@@ -29,16 +29,25 @@ export interface StageSpec {
  *                └─▶ failures (those without an onError of their step)
  * ```
  *
+ * A step with `runAround` is the last stage: it is given the stages behind it as a dataflow of their own.
+ *
  * The whole run is synchronous until a stage returns a promise.
  */
 export function createDataflow(specs: readonly StageSpec[], hooks: DataflowHooks): BoundDataflow {
-  const stages = specs.map((spec) => createStage(spec, hooks))
+  const stages: Stage[] = []
+  for (const [i, spec] of specs.entries()) {
+    const { step } = spec
+    if (step?.runAround !== undefined) {
+      const rest = createDataflow(specs.slice(i + 1), hooks)
+      const runBatch: Step['runBatch'] = (batch, failures) => step.runAround!(batch, rest, failures)
+      stages.push(createStage({ ...spec, step: { runBatch } }, hooks))
+      break
+    }
+    stages.push(createStage(spec, hooks))
+  }
   return {
     run: (batch, failures) => runFrom(stages, 0, batch, failures),
-    part: (from, to) => {
-      const some = stages.slice(from, to)
-      return { run: (batch, failures) => runFrom(some, 0, batch, failures) }
-    },
+    part: (from, to) => createDataflow(specs.slice(from, to), hooks),
   }
 }
 

@@ -149,6 +149,7 @@ function runOnError(
 ): Batch | Promise<Batch> {
   const messages = failed.map(({ message, error, step }) => {
     hooks.handled(message, error, step)
+    message.source.failed?.(message.sequence)
     return message.withError(errorInfo(error, step))
   })
   return onError.run(Batch.of(messages), failures)

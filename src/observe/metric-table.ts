@@ -27,6 +27,10 @@ export const metricTable = {
   sluice_dead_letter_store_oldest_seconds: gauge([], 'Age of the oldest dead letter that is kept.'),
   sluice_dead_letter_store_expired_total: counter([], 'Dead letters removed because of their age.'),
   sluice_missing_values_total: counter(['endpoint'], 'Tests in conditions that were false because a key was missing.'),
+  sluice_missing_keys_total: counter(
+    ['endpoint'],
+    "Messages for which the endpoint's key: gave nothing, so that they are new whenever they are sent.",
+  ),
   sluice_sends_skipped_total: counter(
     ['endpoint'],
     'Sends that a client did not get because more than limits.maxQueued waited for it.',

@@ -72,6 +72,7 @@ const FROM_COUNTERS = {
   sluice_frames_rejected_total: count('rejected'),
   sluice_dead_letters_total: count('deadLetters'),
   sluice_missing_values_total: count('missingValues'),
+  sluice_missing_keys_total: count('missingKeys'),
   sluice_sends_skipped_total: count('sendsSkipped'),
   sluice_reads_paused_total: count('readsPaused'),
   sluice_replies_lost_total: count('repliesLost'),

@@ -23,6 +23,7 @@ import { tcp } from '../sinks/tcp.ts'
 import { close } from '../steps/close.ts'
 import { dataflow } from '../steps/dataflow.ts'
 import { deadLetter } from '../steps/dead-letter.ts'
+import { dedupe } from '../steps/dedupe.ts'
 import { filter } from '../steps/filter.ts'
 import { fork } from '../steps/fork.ts'
 import { log } from '../steps/log.ts'
@@ -57,6 +58,7 @@ export const formats = [
 ] as const
 export const steps = [
   // One a line.
+  dedupe,
   filter,
   map,
   set,

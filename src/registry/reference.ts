@@ -205,7 +205,7 @@ function formatExample({ name }: FormatDefinition, example: ExampleOf<FormatDefi
   ]
 }
 
-function stepExample({ title, config, given, gives, replies, files, dataflows }: ExampleOf<StepDefinition>) {
+function stepExample({ title, endpoint, config, given, gives, replies, files, dataflows }: ExampleOf<StepDefinition>) {
   const values = (list: readonly unknown[]) => (list.length === 0 ? 'nothing' : list.map(inlineValue).join(', '))
   const beside = Object.entries(files ?? {}).flatMap(([name, content]) => [
     `${code(name)}:`,
@@ -213,7 +213,7 @@ function stepExample({ title, config, given, gives, replies, files, dataflows }:
   ])
   return [
     `### ${title}`,
-    yamlBlock({ dataflow: [config], ...(dataflows && { dataflows }) }),
+    yamlBlock({ ...endpoint, dataflow: [config], ...(dataflows && { dataflows }) }),
     ...beside,
     [
       `- given: ${values(given)}`,

@@ -55,6 +55,7 @@ export function createTestContext(overrides: Partial<PartContext> = {}): TestCon
     signal: new AbortController().signal,
     importPackage: (name) => import(name),
     resolvePath: (path) => resolve(tmpdir(), path),
+    dataPath: (name) => resolve(tmpdir(), 'sluice-data', name),
     share: createShare(),
     log: (level, text, message) => logs.push({ level, text, message }),
     ...overrides,

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import type { Plan, StepPlan } from '../config/plan.ts'
 import type { PlannedServer } from '../config/planned-server.ts'
@@ -94,25 +97,31 @@ async function play(plan: Plan, test: DataflowCase, chunks: readonly Buffer[]): 
   const transport = createMemoryTransport()
   const sinks = new Map<string, unknown[]>()
   const deadLetters: DeadLetter[] = []
-  const server = createServerFromPlan(plan, {
-    transport,
-    clock: createTestClock(),
-    deadLetters: {
-      async add(message, error, step) {
-        return deadLetters.push({ code: error.code, raw: shown(message.raw), reason: error.message, step })
+  // What steps keep must neither come from the real data folder nor go there, nor from one run to the next.
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-case-'))
+  const server = createServerFromPlan(
+    { ...plan, data: { ...plan.data, dir: folder } },
+    {
+      transport,
+      clock: createTestClock(),
+      deadLetters: {
+        async add(message, error, step) {
+          return deadLetters.push({ code: error.code, raw: shown(message.raw), reason: error.message, step })
+        },
       },
+      replaceSink: (step) => standIn(step, sinks, test.failing ?? {}),
     },
-    replaceSink: (step) => standIn(step, sinks, test.failing ?? {}),
-  })
+  )
   const { kind } = plan.endpoints[0]!
   const device = kind === 'connect' ? await awaitDial(plan, transport) : undefined
-  await server.start()
   try {
+    await server.start()
     const socket = device === undefined ? await dial(plan, server, transport) : await device.socket
     return { replies: await talk(socket, chunks), sinks, deadLetters }
   } finally {
     await server.stop({ deadline: 1000 })
     await device?.close()
+    await rm(folder, { recursive: true })
   }
 }
 

@@ -34,10 +34,10 @@ export async function runExample(example: ExampleRun, registry: Registry = creat
   }
 }
 
-function configOf({ config, dataflows }: StepExample): unknown {
+function configOf({ config, endpoint, dataflows }: StepExample): unknown {
   const dataflow = [config, { file: { path: 'gives' } }]
   return {
-    listen: { example: { port: PORT, framing: 'line', format: 'json', dataflow } },
+    listen: { example: { port: PORT, framing: 'line', format: 'json', ...endpoint, dataflow } },
     ...(dataflows && { dataflows }),
   }
 }
