@@ -74,9 +74,11 @@ export const answerFirstSetup: Setup = {
 /** Those that must lose nothing, for the long form. */
 export const setups: readonly Setup[] = [sqliteSetup, fileSetup({ fsync: true }), bufferSetup, bufferAloneSetup]
 
-const REPLY = `reply: "OK \${before(msg, ' ')}"`
+/** The answer that the ledger client waits for. */
+export const REPLY = `reply: "OK \${before(msg, ' ')}"`
 
-function configOf(port: number, store: string, steps: readonly string[]): string {
+/** A configuration with one endpoint, whose dataflow is these steps, each as it stands in YAML behind its dash. */
+export function configOf(port: number, store: string, steps: readonly string[]): string {
   return `listen:
   ledger:
     host: 127.0.0.1
@@ -87,12 +89,12 @@ ${steps.map((step) => `      - ${step}\n`).join('')}data: { dir: ${join(store, '
 }
 
 /** Messages that were given up are kept all the same, so they are not lost. */
-function deadLetters(store: string): Place {
+export function deadLetters(store: string): Place {
   return { ...rowsOf('dead letters', join(store, 'data', 'dead-letters.db'), 'dead_letters', 'raw'), ordered: false }
 }
 
 /** The messages of a disk buffer, entry by entry. */
-function bufferOf(store: string): Place {
+export function bufferOf(store: string): Place {
   const file = join(store, 'data', BUFFERS_FILE)
   const utf8 = text.create({ encoding: 'utf-8' })
   function* lines(): Generator<string> {
@@ -105,7 +107,7 @@ function bufferOf(store: string): Place {
 }
 
 /** A column of a table, text or bytes, in the order in which the rows were written. */
-function rowsOf(name: string, file: string, table: string, column: string): Place {
+export function rowsOf(name: string, file: string, table: string, column: string): Place {
   const sql = `SELECT ${column} AS line FROM ${table} ORDER BY rowid`
   return {
     name,
@@ -137,7 +139,7 @@ function* untilError(lines: Generator<string>): Generator<string> {
 }
 
 /** The lines of a text file. One without its end counts too: it was cut short. */
-function linesOf(name: string, file: string): Place {
+export function linesOf(name: string, file: string): Place {
   return { name, ordered: true, lines: () => readLines(file), salvage: () => readLines(file) }
 }
 

@@ -6,9 +6,9 @@ import { availableParallelism, release } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { installClients } from '../../scripts/debian-clients.ts'
-import { type Scenario, scenarios } from './catalogue.ts'
-import type { ScenarioResult } from './scenario.ts'
-import { type Setup, setups } from './setup.ts'
+import { type AnyScenario, ownScenarios, scenarios } from './catalogue.ts'
+import type { OwnOptions, ScenarioResult } from './scenario.ts'
+import { setups } from './setup.ts'
 
 /** Faults shown in the table for each scenario; all of them are in the JSON. */
 const SHOWN = 5
@@ -45,35 +45,49 @@ const about = {
   commit: git('rev-parse', 'HEAD'),
   changed: git('status', '--porcelain') !== '',
   node: process.version,
+  sqlite: process.versions.sqlite,
   kernel: release(),
   cores: availableParallelism(),
 }
 const runs: Run[] = []
 const chosenSetups = choose('setup', setups, options.setup ?? 'sqlite')
-const chosenScenarios = choose('scenario', scenarios, options.only)
+const chosenScenarios = choose('scenario', [...scenarios, ...ownScenarios], options.only)
 installClients()
 console.log(`seed ${seed}\n`)
 for (const setup of chosenSetups) {
-  for (const scenario of chosenScenarios) {
-    const run = await runOne(scenario, setup)
-    runs.push(run)
-    console.log(lineOf(run))
-    write()
-  }
+  for (const scenario of scenarios.filter((one) => chosenScenarios.includes(one)))
+    await runOne(scenario, setup.name, (extent) => scenario.run({ setup, ...extent }))
 }
+for (const scenario of ownScenarios.filter((one) => chosenScenarios.includes(one)))
+  await runOne(scenario, scenario.setup, (extent) => scenario.run(extent))
 console.log(`\n${table()}\n\nwritten to ${resolve(options.json)}`)
 if (runs.some(({ error, result }) => error !== undefined || (result?.faults.length ?? 0) > 0)) process.exitCode = 1
 
-async function runOne(scenario: Scenario, setup: Setup): Promise<Run> {
+async function runOne(
+  scenario: AnyScenario,
+  setup: string,
+  start: (extent: OwnOptions) => Promise<ScenarioResult>,
+): Promise<void> {
+  const run = await resultOf(scenario, setup, start)
+  runs.push(run)
+  console.log(lineOf(run))
+  write()
+}
+
+async function resultOf(
+  scenario: AnyScenario,
+  setup: string,
+  start: (extent: OwnOptions) => Promise<ScenarioResult>,
+): Promise<Run> {
   const rounds = count('rounds', options.rounds ?? String(scenario.long.rounds))
   const acknowledged = count('acknowledged', options.acknowledged ?? String(scenario.long.acknowledged))
-  const about = { scenario: scenario.name, setup: setup.name, rounds }
+  const about = { scenario: scenario.name, setup, rounds }
   const skipped = await scenario.obstacle()
   if (skipped !== undefined) return { ...about, rounds: 0, seconds: 0, skipped }
   const before = performance.now()
   const spent = () => Math.round((performance.now() - before) / 100) / 10
   try {
-    const result = await scenario.run({ setup, seed, rounds, acknowledged })
+    const result = await start({ seed, rounds, acknowledged, measured: true })
     return { ...about, seconds: spent(), result }
   } catch (error) {
     return { ...about, seconds: spent(), error: (error as Error).message }
