@@ -1,7 +1,7 @@
 // Starts servers on one core and the load on the other, and reads what they cost from /proc (Linux).
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -65,6 +65,14 @@ export async function runLoad(program, port, args) {
 export function cpuSeconds(pid) {
   const [user, system] = cpuTicks(pid)
   return (user + system) / TICKS
+}
+
+/** CPU time of each thread of a process since its start, in seconds. */
+export function threadSeconds(pid) {
+  return readdirSync(`/proc/${pid}/task`).map((id) => {
+    const [user, system] = cpuTicks(`${pid}/task/${id}`)
+    return { id, isMain: id === String(pid), cpu: (user + system) / TICKS }
+  })
 }
 
 /** CPU time of this process and of all its children that have ended, in seconds. */

@@ -14,6 +14,7 @@ import { readOnly } from './scenarios/read-only.ts'
 import { reload } from './scenarios/reload.ts'
 import { secondProcess } from './scenarios/second-process.ts'
 import { sinkDown } from './scenarios/sink-down.ts'
+import { DELIVERY } from './setup.ts'
 
 /** How much of a scenario is run. */
 export type Extent = Pick<ScenarioOptions, 'rounds' | 'acknowledged'>
@@ -39,6 +40,8 @@ export interface Scenario extends AnyScenario {
 export interface OwnScenario extends AnyScenario {
   /** What messages go through, in a few words. */
   readonly setup: string
+  /** Messages that may be there twice after one fault. */
+  readonly window: number
   run(options: OwnOptions): Promise<ScenarioResult>
 }
 
@@ -109,6 +112,7 @@ export const ownScenarios: readonly OwnScenario[] = [
   {
     name: 'second-process',
     setup: 'buffer',
+    window: DELIVERY,
     proves: 'a second server on the same data folder refuses, and the first goes on',
     run: secondProcess,
     obstacle: none,
@@ -118,6 +122,7 @@ export const ownScenarios: readonly OwnScenario[] = [
   {
     name: 'poison',
     setup: 'script-sqlite',
+    window: 0,
     proves: 'a message that throws, loops for ever or is refused becomes a dead letter and holds up nobody',
     run: poison,
     obstacle: none,
@@ -127,6 +132,7 @@ export const ownScenarios: readonly OwnScenario[] = [
   {
     name: 'reload',
     setup: 'sqlite',
+    window: 0,
     proves: 'reloads under load refuse and drop nobody, and a wrong configuration changes nothing',
     run: reload,
     obstacle: none,
@@ -136,6 +142,7 @@ export const ownScenarios: readonly OwnScenario[] = [
   {
     name: 'destination-killed',
     setup: 'jetstream-buffer',
+    window: DELIVERY,
     proves: 'kill -9 of the destination loses nothing that waits for it',
     run: destinationKilled,
     obstacle: async () => (hasClient('nats-server') ? undefined : 'nats-server is not installed'),
@@ -145,6 +152,7 @@ export const ownScenarios: readonly OwnScenario[] = [
   {
     name: 'sink-down',
     setup: 'http-buffer',
+    window: DELIVERY,
     proves: 'a destination that refuses, swallows or resets for a while gets everything afterwards, in order',
     run: sinkDown,
     obstacle: none,

@@ -13,6 +13,8 @@ import type { Place } from './ledger-check.ts'
  */
 export interface Setup {
   readonly name: string
+  /** Messages that may be there twice after one fault: as many as a delivery that was cut short. 0 without a buffer. */
+  readonly window: number
   /**
    * The text of a `sluice.yaml`: one endpoint on this port of 127.0.0.1 that reads lines and answers `OK <id>`, the id
    * being all before the first blank.
@@ -26,9 +28,13 @@ export interface Setup {
   places(store: string): Place[]
 }
 
+/** Messages that a buffer delivers at once, at most. */
+export const DELIVERY = 1024
+
 /** A table, with the answer behind it: the row is committed when the answer is sent. */
 export const sqliteSetup: Setup = {
   name: 'sqlite',
+  window: 0,
   config: ({ port, store }) =>
     configOf(port, store, [`sqlite: { file: ${join(store, 'rows.db')}, table: rows, columns: { line: msg } }`, REPLY]),
   places: (store) => [rowsOf('sqlite', join(store, 'rows.db'), 'rows', 'line'), deadLetters(store)],
@@ -38,6 +44,7 @@ export const sqliteSetup: Setup = {
 export function fileSetup({ fsync }: { readonly fsync: boolean }): Setup {
   return {
     name: fsync ? 'file-fsync' : 'file',
+    window: 0,
     config: ({ port, store }) =>
       configOf(port, store, [`file: { path: ${join(store, 'lines.txt')}, fsync: ${fsync} }`, REPLY]),
     places: (store) => [linesOf('file', join(store, 'lines.txt')), deadLetters(store)],
@@ -47,6 +54,7 @@ export function fileSetup({ fsync }: { readonly fsync: boolean }): Setup {
 /** A disk buffer that delivers to a table: the answer is sent when the buffer has the message. */
 export const bufferSetup: Setup = {
   name: 'buffer',
+  window: DELIVERY,
   config: ({ port, store }) =>
     configOf(port, store, [
       `{ sqlite: { file: ${join(store, 'rows.db')}, table: rows, columns: { line: msg }, buffer: disk }, id: store }`,
@@ -58,6 +66,7 @@ export const bufferSetup: Setup = {
 /** A disk buffer whose destination is down for good, so that all must be found in the buffer. */
 export const bufferAloneSetup: Setup = {
   name: 'buffer-alone',
+  window: 0,
   config: ({ port, store }) =>
     configOf(port, store, ['{ tcp: { host: 127.0.0.1, port: 1, buffer: disk }, id: send }', REPLY]),
   places: (store) => [bufferOf(store), deadLetters(store)],

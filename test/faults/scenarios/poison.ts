@@ -74,6 +74,7 @@ export async function poison({ rounds, acknowledged, measured }: OwnOptions): Pr
 
 const setup: Setup = {
   name: 'script-sqlite',
+  window: 0,
   config: ({ port, store }) =>
     configOf(port, store, [
       `script: { file: ${join(store, 'script.mjs')}, timeout: ${TIMEOUT}ms }`,

@@ -5,7 +5,7 @@ import { LedgerClient } from '../ledger-client.ts'
 import { MEMORY_SPAN, ResidentMemory } from '../resident-memory.ts'
 import { Findings, type OwnOptions, type ScenarioResult } from '../scenario.ts'
 import { ServerProcess } from '../server-process.ts'
-import { bufferOf, configOf, deadLetters, linesOf, REPLY, type Setup } from '../setup.ts'
+import { bufferOf, configOf, DELIVERY, deadLetters, linesOf, REPLY, type Setup } from '../setup.ts'
 import { within } from '../within.ts'
 
 /** In which ways a destination is away; the rounds take turns. Each gives what makes it well again. */
@@ -107,6 +107,7 @@ function setupOf(port: number, file: string): Setup {
   const options = `url: "http://127.0.0.1:${port}/", batch: lines, maxBatch: 1024, maxInFlight: 1, timeout: 2s, buffer: disk`
   return {
     name: 'http-buffer',
+    window: DELIVERY,
     config: ({ port, store }) => configOf(port, store, [`{ http: { ${options} }, id: send }`, REPLY]),
     places: (store) => [bufferOf(store), linesOf('destination', file), deadLetters(store)],
   }
@@ -122,11 +123,8 @@ async function capacityOf(client: LedgerClient): Promise<number> {
 
 /** Resolves when everything acknowledged has been delivered but for what comes anew all the time. */
 function caughtUp(client: LedgerClient, destination: Destination): Promise<void> {
-  return destination.until(() => destination.received >= client.answers - BEHIND)
+  return destination.until(() => destination.received >= client.answers - DELIVERY)
 }
-
-/** Messages that may be behind: one delivery has as many. */
-const BEHIND = 1024
 
 function rateSince(at: number, count: number): number {
   return (count * 1000) / (performance.now() - at)
