@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { measurePeers } from './peers.mjs'
-import { residentBytes, runLoad, startServer, threadSeconds } from './processes.mjs'
+import { ALL_CPUS, residentBytes, runLoad, startServer, threadSeconds } from './processes.mjs'
 
 const HERE = dirname(fileURLToPath(import.meta.url))
 /** The load: connections, lines of each that are on their way, bytes of a line with its end. */
@@ -81,14 +81,17 @@ async function ask({ quick, sluice, disk, load, sync }) {
     const began = performance.now()
     const full = await send()
     const threads = shares(cpu, threadSeconds(server.pid), (performance.now() - began) / 1000)
+    const out = join(disk, 'out.txt')
+    const behind = await grown(out, full.total * 200)
     const half = await send('--pace', Math.round(full.answers_s / 2))
-    await grown(join(disk, 'out.txt'), (full.answers + half.answers) * 200)
+    await grown(out, (full.total + half.total) * 200)
     return {
       syncMs: (before + fdatasync(sync, disk)) / 2,
       answers: full.answers_s,
       p50Full: full.p50_us / 1000,
       p50: half.p50_us / 1000,
       p99: half.p99_us / 1000,
+      behind,
       threads,
     }
   } finally {
@@ -166,7 +169,7 @@ async function backlog({ quick, sluice, disk, load, data }) {
 }
 
 function startSluice(sluice, config, env) {
-  return startServer([process.execPath, sluice, 'run', join(HERE, config)], env)
+  return startServer([process.execPath, sluice, 'run', join(HERE, config)], env, { cores: ALL_CPUS })
 }
 
 /** @returns median in milliseconds */
@@ -181,10 +184,12 @@ function fresh(disk) {
   mkdirSync(disk, { recursive: true })
 }
 
-/** Waits until everything answered has been delivered. */
+/** Waits until everything answered has been delivered. @returns how long that took, in seconds */
 async function grown(file, size) {
-  for (const deadline = Date.now() + DRAIN_MS; statSync(file).size < size; await sleep(20))
-    if (Date.now() > deadline) throw new Error(`${file} has ${statSync(file).size} of ${size} bytes`)
+  const began = performance.now()
+  for (; statSync(file).size < size; await sleep(20))
+    if (performance.now() > began + DRAIN_MS) throw new Error(`${file} has ${statSync(file).size} of ${size} bytes`)
+  return (performance.now() - began) / 1000
 }
 
 /** The busiest threads of a time. The first of a process is the main thread; ours for SQLite is the busiest other one. */

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
-import { hasProgram, runLoad, startServer } from './processes.mjs'
+import { ALL_CPUS, hasProgram, runLoad, startServer } from './processes.mjs'
 
 const HERE = join(dirname(fileURLToPath(import.meta.url)), 'peers')
 const SUBJECT = 'bench'
@@ -12,16 +12,23 @@ const SUBJECT = 'bench'
 /** @returns a name and a value for each, and the number behind it where there is one */
 export async function measurePeers(tools) {
   const peers = []
-  for (const sync of ['always', '2m']) peers.push(await jetstream(sync, tools))
+  peers.push(await jetstream('JetStream, synced', 'jetstream-synced.conf', tools))
+  peers.push(await jetstream('JetStream, its default', 'jetstream.conf', tools))
   peers.push(await rsyslog(tools))
   return peers
 }
 
-async function jetstream(sync, { quick, disk, load, sends }) {
-  const measure = `JetStream, sync_interval ${sync}: acknowledgements/s`
+async function jetstream(name, config, { quick, disk, load, sends }) {
+  const measure = `${name}: acknowledgements/s`
   if (!hasProgram('nats-server')) return { measure, value: 'skipped: nats-server is not installed' }
   process.stderr.write(`${measure}\n`)
-  const server = await startPeer(disk, ['nats-server', '-c', join(HERE, 'jetstream.conf')], { BENCH_SYNC: sync })
+  let server
+  try {
+    server = await startPeer(disk, ['nats-server', '-c', join(HERE, config)])
+  } catch (error) {
+    if (!error.message.includes('unknown field "sync_interval"')) throw error
+    return { measure, value: 'skipped: this nats-server is older than 2.10' }
+  }
   try {
     const connection = await connect({ servers: `127.0.0.1:${server.port}` })
     const manager = await jetstreamManager(connection)
@@ -42,7 +49,7 @@ async function rsyslog({ quick, disk, load, data }) {
   if (!hasProgram('rsyslogd')) return { ...common, value: 'skipped: rsyslogd is not installed' }
   process.stderr.write(`${measure}\n`)
   const command = ['rsyslogd', '-n', '-f', join(HERE, 'rsyslog.conf'), '-i', join(disk, 'rsyslog.pid')]
-  const server = await startPeer(disk, command, {})
+  const server = await startPeer(disk, command)
   try {
     const began = performance.now()
     const seconds = quick ? 5 : 10
@@ -57,10 +64,10 @@ async function rsyslog({ quick, disk, load, data }) {
   }
 }
 
-function startPeer(disk, command, env) {
+function startPeer(disk, command) {
   rmSync(disk, { recursive: true, force: true })
   mkdirSync(disk, { recursive: true })
-  return startServer(command, { ...env, BENCH_DISK: disk })
+  return startServer(command, { BENCH_DISK: disk }, { cores: ALL_CPUS })
 }
 
 function linesOf(file) {
