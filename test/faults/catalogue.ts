@@ -146,7 +146,7 @@ export const ownScenarios: readonly OwnScenario[] = [
     proves: 'kill -9 of the destination loses nothing that waits for it',
     run: destinationKilled,
     obstacle: async () => (hasClient('nats-server') ? undefined : 'nats-server is not installed'),
-    short: { rounds: 2, acknowledged: 2000 },
+    short: { rounds: 1, acknowledged: 2000 },
     long: { rounds: 20, acknowledged: 200_000 },
   },
   {

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 const EVERY = 200
 
 /** Memory goes up and down as garbage is made and collected; so a figure is the median of so many milliseconds. */
-export const MEMORY_SPAN = 5000
+const SPAN = 5000
 
 /** Watches the resident memory of a process, as the system counts it (`VmRSS` of proc_pid_status(5)). */
 export class ResidentMemory implements Disposable {
@@ -43,7 +43,7 @@ export class ResidentMemory implements Disposable {
   }
 }
 
-const SAMPLES = MEMORY_SPAN / EVERY
+const SAMPLES = SPAN / EVERY
 
 function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0

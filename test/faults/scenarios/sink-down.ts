@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Destination } from '../destination.ts'
 import { type FaultProxy, startFaultProxy } from '../fault-proxy.ts'
 import { LedgerClient } from '../ledger-client.ts'
-import { MEMORY_SPAN, ResidentMemory } from '../resident-memory.ts'
+import { ResidentMemory } from '../resident-memory.ts'
 import { Findings, type OwnOptions, type ScenarioResult } from '../scenario.ts'
 import { ServerProcess } from '../server-process.ts'
 import { bufferOf, configOf, DELIVERY, deadLetters, linesOf, REPLY, type Setup } from '../setup.ts'
@@ -38,9 +38,12 @@ const SHORT = 1000
 const SHARE = 0.35
 const SHORT_PACE = 2000
 
-/** For how long the load runs before anything is measured, and then to measure, in milliseconds. */
+/** For how long the load runs before its capacity is measured, and then to measure it, in milliseconds. */
 const WARM_UP = 5000
 const MEASURE = 10_000
+
+/** For how long the usual load runs before the first fault: what a young process grows by is no fault's doing. */
+const SETTLING = 60_000
 
 /** What memory may grow by, and how much faster than it filled a buffer must be delivered. */
 const MAX_GROWTH = 0.1
@@ -68,7 +71,7 @@ export async function sinkDown({ rounds, acknowledged, measured }: OwnOptions): 
   using memory = new ResidentMemory(server.pid)
   if (measured) {
     findings.noteMost('load in messages/s', pace)
-    await sleep(MEASURE + MEMORY_SPAN)
+    await sleep(SETTLING)
   }
   const usual = memory.latest
   for (let round = 1; round <= rounds; round++) {
