@@ -1,11 +1,13 @@
 // Starts servers on one core and the load on the other, and reads what they cost from /proc (Linux).
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const SERVER_CPU = '0'
+/** For a server with a thread that does nothing but wait for the disk: one core would make its threads wait for each other. */
+export const ALL_CPUS = '0,1'
 const LOAD_CPU = '1'
 const START_MS = 20_000
 const STOP_MS = 20_000
@@ -18,9 +20,10 @@ const TICKS = 100
  * @param command program and arguments; it finds its port in the environment
  * @param env added to our environment
  * @param options.files how many files it may open, sockets included
+ * @param options.cores on which it may run
  */
-export async function startServer(command, env, { files } = {}) {
-  const pinned = ['taskset', '-c', SERVER_CPU, ...command]
+export async function startServer(command, env, { files, cores = SERVER_CPU } = {}) {
+  const pinned = ['taskset', '-c', cores, ...command]
   const limited = files === undefined ? pinned : ['sh', '-c', `ulimit -n ${files} && exec "$@"`, 'sh', ...pinned]
   const port = await freePort()
   const child = spawn(limited[0], limited.slice(1), {
@@ -65,6 +68,14 @@ export async function runLoad(program, port, args) {
 export function cpuSeconds(pid) {
   const [user, system] = cpuTicks(pid)
   return (user + system) / TICKS
+}
+
+/** CPU time of each thread of a process since its start, in seconds. */
+export function threadSeconds(pid) {
+  return readdirSync(`/proc/${pid}/task`).map((id) => {
+    const [user, system] = cpuTicks(`${pid}/task/${id}`)
+    return { id, isMain: id === String(pid), cpu: (user + system) / TICKS }
+  })
 }
 
 /** CPU time of this process and of all its children that have ended, in seconds. */

@@ -1,5 +1,5 @@
 // Compares Sluice with small servers written by hand on node:net, on this machine, and prints one table.
-// Usage: npm run bench -- [--quick] [--only lines,json] [--pairs 5] [--sluice FILE] [--profile]. See README.md.
+// Usage: npm run bench -- [--quick] [--only lines,json] [--pairs 5] [--sluice FILE] [--disk DIR] [--profile]. See README.md.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, rmSync } from 'node:fs'
 import { availableParallelism, cpus } from 'node:os'
@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { createBenchmarks } from './benchmarks.mjs'
+import { createDiskBenchmarks } from './durable.mjs'
 import { makeData } from './make-data.mjs'
 import { hasProgram, machineSeconds, ownCpuSeconds, startServer } from './processes.mjs'
 
@@ -21,6 +22,7 @@ const { values: options } = parseArgs({
     only: { type: 'string' },
     pairs: { type: 'string' },
     sluice: { type: 'string', default: join(HERE, '../bin/sluice.js') },
+    disk: { type: 'string', default: join(WORK, 'disk') },
     profile: { type: 'boolean', default: false },
   },
 })
@@ -36,14 +38,20 @@ try {
 
 async function main() {
   requireMachine()
-  const benchmarks = choose(createBenchmarks(options))
+  const compared = createBenchmarks(options)
+  const onDisk = createDiskBenchmarks(options)
+  const chosen = choose([...compared, ...onDisk])
   const pairs = Number(options.pairs ?? (options.quick ? 3 : 5))
   if (!(pairs > 0)) throw new Error('--pairs takes a number')
   mkdirSync(WORK, { recursive: true })
-  const tools = { load: compile('tcpload'), lineSum: compile('linesum'), ...makeData(WORK), out: OUT }
+  const programs = { load: compile('tcpload'), lineSum: compile('linesum'), sync: compile('fdatasync') }
+  const tools = { ...programs, ...makeData(WORK), out: OUT }
   const rows = []
-  for (const benchmark of benchmarks) rows.push(await runPairs(benchmark, pairs, tools))
-  printTable(rows, pairs)
+  for (const benchmark of compared.filter((one) => chosen.includes(one)))
+    rows.push(await runPairs(benchmark, pairs, tools))
+  if (rows.length > 0) printPairs(rows, pairs)
+  for (const benchmark of onDisk.filter((one) => chosen.includes(one)))
+    printDisk(benchmark.name, await benchmark.run(tools))
 }
 
 /** Ours, baseline, ours, baseline …: what else the machine does then hits both alike. */
@@ -111,7 +119,7 @@ function compile(name) {
   return program
 }
 
-function printTable(rows, pairs) {
+function printPairs(rows, pairs) {
   const cells = rows.map(({ benchmark, ours, baseline, result, range, passed }) => {
     const ratio = benchmark.compare === 'ratio'
     return {
@@ -126,22 +134,34 @@ function printTable(rows, pairs) {
       '': passed ? 'pass' : 'FAIL',
     }
   })
-  const columns = Object.keys(cells[0])
-  const lines = [Object.fromEntries(columns.map((column) => [column, column])), ...cells]
-  const widths = columns.map((column) => Math.max(...lines.map((line) => line[column].length)))
-  for (const line of lines) {
-    process.stdout.write(
-      `${columns
-        .map((column, i) => line[column].padEnd(widths[i]))
-        .join('  ')
-        .trimEnd()}\n`,
-    )
-  }
+  printTable(cells)
   const foreign = Math.max(...rows.map((row) => row.foreign))
   process.stdout.write(
     `\nNode ${process.version}, ${cpus()[0].model}; server on core 0, load on core 1; medians of ${pairs} interleaved pairs; ` +
       `other programs took up to ${Math.round(foreign * 100)} % of a core.\n`,
   )
+}
+
+function printDisk(name, rows) {
+  const where = spawnSync('findmnt', ['-no', 'SOURCE,FSTYPE', '-T', options.disk], { encoding: 'utf8' }).stdout ?? ''
+  process.stdout.write(`\n${name}, in ${options.disk} on ${where.trim().replace(/ +/, ', ')}\n`)
+  printTable(
+    rows.map(({ measure, value, target = '', passed }) => {
+      const verdict = passed === undefined ? '' : passed ? 'pass' : 'FAIL'
+      return { measure, value, target, '': verdict }
+    }),
+  )
+}
+
+/** @param cells objects with equal keys, which are the heads of the columns */
+function printTable(cells) {
+  const columns = Object.keys(cells[0])
+  const lines = [Object.fromEntries(columns.map((column) => [column, column])), ...cells]
+  const widths = columns.map((column) => Math.max(...lines.map((line) => line[column].length)))
+  for (const line of lines) {
+    const padded = columns.map((column, i) => line[column].padEnd(widths[i]))
+    process.stdout.write(`${padded.join('  ').trimEnd()}\n`)
+  }
 }
 
 function median(values) {

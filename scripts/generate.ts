@@ -42,6 +42,9 @@ export interface Difference {
 
 const REFERENCE = 'docs/reference'
 
+/** Written by `npm run soak -- --report` from what was measured, and linked from the index. */
+export const measuredPage: Page = { path: 'reliability.md', text: '' }
+
 const wabt = await loadWabt()
 
 /** Everything that is generated. */
@@ -55,7 +58,8 @@ export function generateFiles(): GeneratedFile[] {
     { page: metricsPage(), about: 'what /metrics counts' },
     { page: cliPage(createProgram()), about: 'every command with its options' },
   ]
-  const pages = [indexPage(registry, others), ...others.map(({ page }) => page), ...partPages(registry)]
+  const measured = { page: measuredPage, about: 'what was measured under kill -9, power loss, full disks and more' }
+  const pages = [indexPage(registry, [...others, measured]), ...others.map(({ page }) => page), ...partPages(registry)]
   return [
     ...pages.map(({ path, text }) => ({ path: `${REFERENCE}/${path}`, text })),
     schemaFile('sluice.schema.json', createEditorSchema()),
@@ -88,7 +92,7 @@ export function findDifferences(root: string, files: readonly GeneratedFile[]): 
     if (!existsSync(file)) return [{ path, state: 'missing' }]
     return readFileSync(file, 'utf8') === text ? [] : [{ path, state: 'changed' }]
   })
-  const known = new Set(files.map(({ path }) => path))
+  const known = new Set([...files.map(({ path }) => path), `${REFERENCE}/${measuredPage.path}`])
   const stale = generatedPaths(root).filter((path) => !known.has(path))
   return [...differing, ...stale.map((path): Difference => ({ path, state: 'stale' }))]
 }

@@ -1,22 +1,28 @@
+import { hasClient } from '../../scripts/debian-clients.ts'
 import { injectionObstacle } from './injection.ts'
 import { failingDiskObstacle, tmpfsObstacle } from './mounts.ts'
-import type { ScenarioOptions, ScenarioResult } from './scenario.ts'
+import type { OwnOptions, ScenarioOptions, ScenarioResult } from './scenario.ts'
 import { damagedFiles } from './scenarios/damaged-files.ts'
+import { destinationKilled } from './scenarios/destination-killed.ts'
 import { diskFull } from './scenarios/disk-full.ts'
 import { drain } from './scenarios/drain.ts'
 import { ioError } from './scenarios/io-error.ts'
 import { kill } from './scenarios/kill.ts'
+import { poison } from './scenarios/poison.ts'
 import { powerLoss } from './scenarios/power-loss.ts'
 import { readOnly } from './scenarios/read-only.ts'
+import { reload } from './scenarios/reload.ts'
+import { secondProcess } from './scenarios/second-process.ts'
+import { sinkDown } from './scenarios/sink-down.ts'
+import { DELIVERY } from './setup.ts'
 
 /** How much of a scenario is run. */
 export type Extent = Pick<ScenarioOptions, 'rounds' | 'acknowledged'>
 
-export interface Scenario {
+export interface AnyScenario {
   readonly name: string
   /** What it proves, in a few words. */
   readonly proves: string
-  run(options: ScenarioOptions): Promise<ScenarioResult>
   /** Why it cannot be run on this machine; undefined when it can. */
   obstacle(): Promise<string | undefined>
   /** In `npm test`. */
@@ -25,9 +31,23 @@ export interface Scenario {
   readonly long: Extent
 }
 
+/** A scenario that holds for whatever makes a message durable. */
+export interface Scenario extends AnyScenario {
+  run(options: ScenarioOptions): Promise<ScenarioResult>
+}
+
+/** A scenario that needs a configuration of its own. */
+export interface OwnScenario extends AnyScenario {
+  /** What messages go through, in a few words. */
+  readonly setup: string
+  /** Messages that may be there twice after one fault. */
+  readonly window: number
+  run(options: OwnOptions): Promise<ScenarioResult>
+}
+
 const none = () => Promise.resolve(undefined)
 
-/** Every scenario, cheapest first. */
+/** The scenarios that are run with each setup, cheapest first. */
 export const scenarios: readonly Scenario[] = [
   {
     name: 'drain',
@@ -84,5 +104,59 @@ export const scenarios: readonly Scenario[] = [
     obstacle: none,
     short: { rounds: 3, acknowledged: 2000 },
     long: { rounds: 300, acknowledged: 2000 },
+  },
+]
+
+/** The scenarios that bring their own setup. */
+export const ownScenarios: readonly OwnScenario[] = [
+  {
+    name: 'second-process',
+    setup: 'buffer',
+    window: DELIVERY,
+    proves: 'a second server on the same data folder refuses, and the first goes on',
+    run: secondProcess,
+    obstacle: none,
+    short: { rounds: 1, acknowledged: 1000 },
+    long: { rounds: 20, acknowledged: 40_000 },
+  },
+  {
+    name: 'poison',
+    setup: 'script-sqlite',
+    window: 0,
+    proves: 'a message that throws, loops for ever or is refused becomes a dead letter and holds up nobody',
+    run: poison,
+    obstacle: none,
+    short: { rounds: 2, acknowledged: 2000 },
+    long: { rounds: 5, acknowledged: 100_000 },
+  },
+  {
+    name: 'reload',
+    setup: 'sqlite',
+    window: 0,
+    proves: 'reloads under load refuse and drop nobody, and a wrong configuration changes nothing',
+    run: reload,
+    obstacle: none,
+    short: { rounds: 5, acknowledged: 500 },
+    long: { rounds: 100, acknowledged: 50_000 },
+  },
+  {
+    name: 'destination-killed',
+    setup: 'jetstream-buffer',
+    window: DELIVERY,
+    proves: 'kill -9 of the destination loses nothing that waits for it',
+    run: destinationKilled,
+    obstacle: async () => (hasClient('nats-server') ? undefined : 'nats-server is not installed'),
+    short: { rounds: 1, acknowledged: 2000 },
+    long: { rounds: 20, acknowledged: 200_000 },
+  },
+  {
+    name: 'sink-down',
+    setup: 'http-buffer',
+    window: DELIVERY,
+    proves: 'a destination that refuses, swallows or resets for a while gets everything afterwards, in order',
+    run: sinkDown,
+    obstacle: none,
+    short: { rounds: 3, acknowledged: 4000 },
+    long: { rounds: 3, acknowledged: 400_000 },
   },
 ]

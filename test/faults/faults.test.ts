@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { type Scenario, scenarios } from './catalogue.ts'
+import { type OwnScenario, ownScenarios, type Scenario, scenarios } from './catalogue.ts'
 import { inject } from './injection.ts'
 import { compare, faultsOf } from './ledger-check.ts'
 import { LedgerClient } from './ledger-client.ts'
@@ -16,7 +16,9 @@ const SEED = 1
 const TIMEOUT = 120_000
 
 const obstacles = new Map(
-  await Promise.all(scenarios.map(async (scenario) => [scenario.name, await scenario.obstacle()] as const)),
+  await Promise.all(
+    [...scenarios, ...ownScenarios].map(async (scenario) => [scenario.name, await scenario.obstacle()] as const),
+  ),
 )
 for (const [name, why] of obstacles) if (why !== undefined) console.log(`the fault scenario ${name} is skipped: ${why}`)
 
@@ -24,7 +26,19 @@ describe.each<Setup>([sqliteSetup, bufferSetup])('a server whose messages are sa
   it.each<Scenario>(scenarios.filter(({ name }) => obstacles.get(name) === undefined))(
     '$name: $proves',
     async ({ run, short }) => {
-      const { faults, comparison } = await run({ setup, seed: SEED, ...short })
+      const { faults, comparison } = await run({ setup, seed: SEED, measured: false, ...short })
+      expect(faults).toEqual([])
+      expect(comparison.acknowledged).toBeGreaterThanOrEqual(short.acknowledged)
+    },
+    TIMEOUT,
+  )
+})
+
+describe('a server with a configuration of its own', () => {
+  it.each<OwnScenario>(ownScenarios.filter(({ name }) => obstacles.get(name) === undefined))(
+    '$name: $proves',
+    async ({ run, short }) => {
+      const { faults, comparison } = await run({ seed: SEED, measured: false, ...short })
       expect(faults).toEqual([])
       expect(comparison.acknowledged).toBeGreaterThanOrEqual(short.acknowledged)
     },
@@ -36,7 +50,7 @@ describe('the harness finds', () => {
   it.skipIf(obstacles.get('power-loss') !== undefined)(
     'what a power cut takes from a file without fsync',
     async () => {
-      const options = { setup: fileSetup({ fsync: false }), seed: SEED, rounds: 1, acknowledged: 2000 }
+      const options = { setup: fileSetup({ fsync: false }), seed: SEED, rounds: 1, acknowledged: 2000, measured: false }
       const { faults, comparison } = await powerLoss(options)
       expect(comparison.missing).toBeGreaterThan(0)
       expect(faults).toEqual([expect.stringContaining('acknowledged messages are missing')])

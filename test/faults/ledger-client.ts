@@ -14,6 +14,9 @@ export interface LedgerClientOptions {
   readonly lineLength?: number
 }
 
+/** At a limited pace this is how often messages become due, in milliseconds. */
+const PACE_TICK = 5
+
 /** With neither an answer nor an end for this long, a server hangs; in milliseconds. */
 const MAX_SILENCE = 60_000
 
@@ -34,6 +37,9 @@ export class LedgerClient implements AsyncDisposable {
   /** Milliseconds during which at least one connection was open and sending was wanted, without the present time. */
   #loadedMs = 0
   #loadedSince: number | undefined
+  /** Messages that are due at a limited pace. */
+  #due = Number.POSITIVE_INFINITY
+  #pacing: NodeJS.Timeout | undefined
 
   private constructor({
     port,
@@ -74,6 +80,24 @@ export class LedgerClient implements AsyncDisposable {
   async reconnect(): Promise<void> {
     const missing = this.#options.connections - this.#open.length
     await Promise.all(Array.from({ length: missing }, () => this.#connect()))
+  }
+
+  /** Sends so many messages in a second over all connections, or as many as are answered: the window holds in any case. */
+  pace(perSecond: number | undefined): void {
+    clearInterval(this.#pacing)
+    this.#due = perSecond === undefined ? Number.POSITIVE_INFINITY : 0
+    let last = performance.now()
+    const send = () => {
+      const now = performance.now()
+      // What could not be sent in a second is not made up for.
+      if (perSecond !== undefined) this.#due = Math.min(perSecond, this.#due + ((now - last) * perSecond) / 1000)
+      last = now
+      // Each time another connection is the first.
+      this.#open.push(...this.#open.splice(0, 1))
+      for (const connection of this.#open) connection.fill()
+    }
+    if (perSecond !== undefined) this.#pacing = setInterval(send, PACE_TICK)
+    send()
   }
 
   /** Goes on sending after `stop`. */
@@ -120,6 +144,7 @@ export class LedgerClient implements AsyncDisposable {
 
   /** Breaks all connections and waits until they are closed. */
   async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#pacing)
     this.#sending = false
     this.disconnect()
     await this.until(() => this.connections === 0)
@@ -136,6 +161,11 @@ export class LedgerClient implements AsyncDisposable {
         faults: this.faults,
         latencies: this.latencies,
         isSending: () => this.#sending,
+        mayTake: () => {
+          if (this.#due < 1) return false
+          this.#due--
+          return true
+        },
         onAnswers: (count) => {
           this.answers += count
           this.#look()

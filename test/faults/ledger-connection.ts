@@ -22,6 +22,8 @@ export interface LedgerConnectionOptions {
   readonly faults: AnswerFaults
   readonly latencies: Latencies
   isSending(): boolean
+  /** Asked before each message, which is sent when the answer is true. */
+  mayTake(): boolean
   onAnswers(count: number): void
   onClose(): void
 }
@@ -63,11 +65,11 @@ export class LedgerConnection {
 
   /** Sends as many messages as the window has room for, with one write. */
   fill(): void {
-    const { stream, window, line, isSending } = this.#options
+    const { stream, window, line, isSending, mayTake } = this.#options
     if (!isSending() || !this.#socket.writable) return
     const at = performance.now()
     let text = ''
-    while (this.#waiting.length < window) {
+    while (this.#waiting.length < window && mayTake()) {
       const number = ++stream.sent
       this.#waiting.push({ number, at })
       text += `${line(stream.id, number)}\n`

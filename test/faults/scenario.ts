@@ -12,7 +12,12 @@ export interface ScenarioOptions {
   readonly rounds: number
   /** Messages acknowledged in all, at least. */
   readonly acknowledged: number
+  /** Whether rates are measured and judged, in the time that this takes. No machine is quiet while it runs tests. */
+  readonly measured: boolean
 }
+
+/** The options of a scenario that brings its own setup. */
+export type OwnOptions = Omit<ScenarioOptions, 'setup'>
 
 /** What a scenario has shown. The numbers are sums over all rounds. */
 export interface ScenarioResult {
@@ -26,15 +31,21 @@ export interface ScenarioResult {
   readonly faults: readonly string[]
 }
 
+/** The note that says how many messages of one round were found twice. */
+export const MOST_DUPLICATES = 'most duplicates of one round'
+
 /** Collects what goes wrong in the rounds of a scenario, and makes its result. */
 export class Findings {
   readonly #faults: string[] = []
   readonly #notes: Record<string, number> = {}
+  #duplicates = 0
 
   /** Compares what was acknowledged with what is found now. */
-  compare(round: number, client: LedgerClient, setup: Setup, server: ServerProcess): Comparison {
+  compare(round: number, client: LedgerClient, setup: Pick<Setup, 'places'>, server: ServerProcess): Comparison {
     const comparison = compare(client.ledger, setup.places(server.store))
     for (const fault of faultsOf(comparison)) this.add(round, fault)
+    this.noteMost(MOST_DUPLICATES, comparison.duplicates - this.#duplicates)
+    this.#duplicates = comparison.duplicates
     return comparison
   }
 

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Command, type Finished, sluice } from '../support/command.ts'
+import { Command, type Finished, run, sluice } from '../support/command.ts'
 import { freePort } from '../support/free-port.ts'
 import { temporaryFolder } from '../support/server.ts'
 import type { Setup } from './setup.ts'
@@ -31,13 +31,23 @@ export class ServerProcess implements AsyncDisposable {
    * Writes the configuration into a temporary folder, which goes with this object. Starts nothing.
    * @param store folder for the data, on a disk of its own say. Default: in the temporary folder
    */
-  static async create(setup: Setup, store?: string): Promise<ServerProcess> {
+  static async create(setup: Pick<Setup, 'config'>, store?: string): Promise<ServerProcess> {
     const folder = temporaryFolder()
     const at = { port: await freePort(), store: store ?? join(folder.path, 'store') }
     mkdirSync(at.store, { recursive: true })
     const file = join(folder.path, 'sluice.yaml')
     writeFileSync(file, setup.config(at))
     return new ServerProcess(at.port, at.store, file, () => folder[Symbol.dispose]())
+  }
+
+  /** Puts another configuration in the place of the one that it was started with. It is not told. */
+  configure(setup: Pick<Setup, 'config'>): void {
+    writeFileSync(this.#file, setup.config(this))
+  }
+
+  /** `sluice reload`, to its end. */
+  reload(): Promise<Finished> {
+    return within(MAX_WAIT, 'sluice reload ends', run(process.execPath, [sluice, 'reload', this.#file]))
   }
 
   get pid(): number {

@@ -13,6 +13,8 @@ import type { Place } from './ledger-check.ts'
  */
 export interface Setup {
   readonly name: string
+  /** Messages that may be there twice after one fault: as many as a delivery that was cut short. 0 without a buffer. */
+  readonly window: number
   /**
    * The text of a `sluice.yaml`: one endpoint on this port of 127.0.0.1 that reads lines and answers `OK <id>`, the id
    * being all before the first blank.
@@ -26,9 +28,13 @@ export interface Setup {
   places(store: string): Place[]
 }
 
+/** Messages that a buffer delivers at once, at most. */
+export const DELIVERY = 1024
+
 /** A table, with the answer behind it: the row is committed when the answer is sent. */
 export const sqliteSetup: Setup = {
   name: 'sqlite',
+  window: 0,
   config: ({ port, store }) =>
     configOf(port, store, [`sqlite: { file: ${join(store, 'rows.db')}, table: rows, columns: { line: msg } }`, REPLY]),
   places: (store) => [rowsOf('sqlite', join(store, 'rows.db'), 'rows', 'line'), deadLetters(store)],
@@ -38,6 +44,7 @@ export const sqliteSetup: Setup = {
 export function fileSetup({ fsync }: { readonly fsync: boolean }): Setup {
   return {
     name: fsync ? 'file-fsync' : 'file',
+    window: 0,
     config: ({ port, store }) =>
       configOf(port, store, [`file: { path: ${join(store, 'lines.txt')}, fsync: ${fsync} }`, REPLY]),
     places: (store) => [linesOf('file', join(store, 'lines.txt')), deadLetters(store)],
@@ -47,6 +54,7 @@ export function fileSetup({ fsync }: { readonly fsync: boolean }): Setup {
 /** A disk buffer that delivers to a table: the answer is sent when the buffer has the message. */
 export const bufferSetup: Setup = {
   name: 'buffer',
+  window: DELIVERY,
   config: ({ port, store }) =>
     configOf(port, store, [
       `{ sqlite: { file: ${join(store, 'rows.db')}, table: rows, columns: { line: msg }, buffer: disk }, id: store }`,
@@ -58,6 +66,7 @@ export const bufferSetup: Setup = {
 /** A disk buffer whose destination is down for good, so that all must be found in the buffer. */
 export const bufferAloneSetup: Setup = {
   name: 'buffer-alone',
+  window: 0,
   config: ({ port, store }) =>
     configOf(port, store, ['{ tcp: { host: 127.0.0.1, port: 1, buffer: disk }, id: send }', REPLY]),
   places: (store) => [bufferOf(store), deadLetters(store)],
@@ -74,9 +83,11 @@ export const answerFirstSetup: Setup = {
 /** Those that must lose nothing, for the long form. */
 export const setups: readonly Setup[] = [sqliteSetup, fileSetup({ fsync: true }), bufferSetup, bufferAloneSetup]
 
-const REPLY = `reply: "OK \${before(msg, ' ')}"`
+/** The answer that the ledger client waits for. */
+export const REPLY = `reply: "OK \${before(msg, ' ')}"`
 
-function configOf(port: number, store: string, steps: readonly string[]): string {
+/** A configuration with one endpoint, whose dataflow is these steps, each as it stands in YAML behind its dash. */
+export function configOf(port: number, store: string, steps: readonly string[]): string {
   return `listen:
   ledger:
     host: 127.0.0.1
@@ -87,12 +98,12 @@ ${steps.map((step) => `      - ${step}\n`).join('')}data: { dir: ${join(store, '
 }
 
 /** Messages that were given up are kept all the same, so they are not lost. */
-function deadLetters(store: string): Place {
+export function deadLetters(store: string): Place {
   return { ...rowsOf('dead letters', join(store, 'data', 'dead-letters.db'), 'dead_letters', 'raw'), ordered: false }
 }
 
 /** The messages of a disk buffer, entry by entry. */
-function bufferOf(store: string): Place {
+export function bufferOf(store: string): Place {
   const file = join(store, 'data', BUFFERS_FILE)
   const utf8 = text.create({ encoding: 'utf-8' })
   function* lines(): Generator<string> {
@@ -105,7 +116,7 @@ function bufferOf(store: string): Place {
 }
 
 /** A column of a table, text or bytes, in the order in which the rows were written. */
-function rowsOf(name: string, file: string, table: string, column: string): Place {
+export function rowsOf(name: string, file: string, table: string, column: string): Place {
   const sql = `SELECT ${column} AS line FROM ${table} ORDER BY rowid`
   return {
     name,
@@ -137,7 +148,7 @@ function* untilError(lines: Generator<string>): Generator<string> {
 }
 
 /** The lines of a text file. One without its end counts too: it was cut short. */
-function linesOf(name: string, file: string): Place {
+export function linesOf(name: string, file: string): Place {
   return { name, ordered: true, lines: () => readLines(file), salvage: () => readLines(file) }
 }
 

@@ -1,41 +1,32 @@
-// The long form of the fault scenarios: prints one table and writes all figures as JSON. Usage:
+// The long form of the fault scenarios: prints one table and writes all figures as JSON.
+// npm run soak -- --report FILE… instead writes docs/reference/reliability.md from such JSON files. Else:
 // npm run soak -- [--only kill,power-loss] [--setup sqlite] [--rounds 20] [--acknowledged 100000] [--seed 7] [--json FILE]
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, release } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { installClients } from '../../scripts/debian-clients.ts'
-import { type Scenario, scenarios } from './catalogue.ts'
-import type { ScenarioResult } from './scenario.ts'
-import { type Setup, setups } from './setup.ts'
+import { type AnyScenario, ownScenarios, scenarios } from './catalogue.ts'
+import { type Run, reliabilityPage, type Soak } from './report.ts'
+import type { OwnOptions, ScenarioResult } from './scenario.ts'
+import { setups } from './setup.ts'
 
 /** Faults shown in the table for each scenario; all of them are in the JSON. */
 const SHOWN = 5
 
-const { values: options } = parseArgs({
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     only: { type: 'string' },
     setup: { type: 'string' },
     rounds: { type: 'string' },
     acknowledged: { type: 'string' },
+    report: { type: 'boolean', default: false },
     seed: { type: 'string' },
     json: { type: 'string', default: join(import.meta.dirname, '.results/soak.json') },
   },
 })
-
-/** One scenario with one setup, as it is written to the JSON. */
-interface Run {
-  readonly scenario: string
-  readonly setup: string
-  readonly rounds: number
-  readonly seconds: number
-  /** Why it was not run. */
-  readonly skipped?: string
-  readonly result?: ScenarioResult
-  /** It ended with an error instead of a result. */
-  readonly error?: string
-}
 
 const seed = options.seed === undefined ? Date.now() % 1_000_000 : count('seed', options.seed)
 /** What was tested, and where. */
@@ -45,35 +36,63 @@ const about = {
   commit: git('rev-parse', 'HEAD'),
   changed: git('status', '--porcelain') !== '',
   node: process.version,
+  sqlite: process.versions.sqlite,
   kernel: release(),
   cores: availableParallelism(),
 }
 const runs: Run[] = []
-const chosenSetups = choose('setup', setups, options.setup ?? 'sqlite')
-const chosenScenarios = choose('scenario', scenarios, options.only)
-installClients()
-console.log(`seed ${seed}\n`)
-for (const setup of chosenSetups) {
-  for (const scenario of chosenScenarios) {
-    const run = await runOne(scenario, setup)
-    runs.push(run)
-    console.log(lineOf(run))
-    write()
-  }
-}
-console.log(`\n${table()}\n\nwritten to ${resolve(options.json)}`)
-if (runs.some(({ error, result }) => error !== undefined || (result?.faults.length ?? 0) > 0)) process.exitCode = 1
+if (options.report) report()
+else await soak()
 
-async function runOne(scenario: Scenario, setup: Setup): Promise<Run> {
+async function soak(): Promise<void> {
+  const chosenSetups = choose('setup', setups, options.setup ?? 'sqlite')
+  const chosenScenarios = choose('scenario', [...scenarios, ...ownScenarios], options.only)
+  installClients()
+  console.log(`seed ${seed}\n`)
+  for (const setup of chosenSetups) {
+    for (const scenario of scenarios.filter((one) => chosenScenarios.includes(one)))
+      await runOne(scenario, setup.name, (extent) => scenario.run({ setup, ...extent }))
+  }
+  for (const scenario of ownScenarios.filter((one) => chosenScenarios.includes(one)))
+    await runOne(scenario, scenario.setup, (extent) => scenario.run(extent))
+  console.log(`\n${table()}\n\nwritten to ${resolve(options.json)}`)
+  if (runs.some(({ error, result }) => error !== undefined || (result?.faults.length ?? 0) > 0)) process.exitCode = 1
+}
+
+/** Where two files have the same scenario with the same setup, the later one counts. */
+function report(): void {
+  if (positionals.length === 0) fail('--report needs the JSON files of runs')
+  const soaks = positionals.map((file) => JSON.parse(readFileSync(file, 'utf8')) as Soak)
+  const page = join(import.meta.dirname, '../../docs/reference/reliability.md')
+  writeFileSync(page, reliabilityPage(soaks))
+  console.log(`written to ${page}`)
+}
+
+async function runOne(
+  scenario: AnyScenario,
+  setup: string,
+  start: (extent: OwnOptions) => Promise<ScenarioResult>,
+): Promise<void> {
+  const run = await resultOf(scenario, setup, start)
+  runs.push(run)
+  console.log(lineOf(run))
+  write()
+}
+
+async function resultOf(
+  scenario: AnyScenario,
+  setup: string,
+  start: (extent: OwnOptions) => Promise<ScenarioResult>,
+): Promise<Run> {
   const rounds = count('rounds', options.rounds ?? String(scenario.long.rounds))
   const acknowledged = count('acknowledged', options.acknowledged ?? String(scenario.long.acknowledged))
-  const about = { scenario: scenario.name, setup: setup.name, rounds }
+  const about = { scenario: scenario.name, setup, rounds }
   const skipped = await scenario.obstacle()
   if (skipped !== undefined) return { ...about, rounds: 0, seconds: 0, skipped }
   const before = performance.now()
   const spent = () => Math.round((performance.now() - before) / 100) / 10
   try {
-    const result = await scenario.run({ setup, seed, rounds, acknowledged })
+    const result = await start({ seed, rounds, acknowledged, measured: true })
     return { ...about, seconds: spent(), result }
   } catch (error) {
     return { ...about, seconds: spent(), error: (error as Error).message }

@@ -1,0 +1,114 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Peer } from '../../support/peer.ts'
+import { LedgerClient } from '../ledger-client.ts'
+import { Findings, type OwnOptions, type ScenarioResult } from '../scenario.ts'
+import { ServerProcess } from '../server-process.ts'
+import { configOf, deadLetters, REPLY, rowsOf, type Setup } from '../setup.ts'
+import { within } from '../within.ts'
+
+/** What becomes of a message that begins with one of these. A constraint of the table refuses the last. */
+const KINDS = ['throw', 'loop', 'refuse'] as const
+
+const SCRIPT = `export default (msg) => {
+  if (msg.startsWith('throw')) throw new Error('poison')
+  while (msg.startsWith('loop'));
+  return msg
+}
+`
+
+/** What the script may take for a batch, in milliseconds. One that loops uses up a core for so long. */
+const TIMEOUT = 500
+
+/** A measured round: so long with poison and so long without, in milliseconds. Each kind of poison comes once. */
+const MEASURE = 15_000
+const WARM_UP = 3000
+
+/** What the other clients must keep of their throughput. */
+const MIN_KEPT = 0.95
+
+/** How long it may take until poison is a dead letter, in milliseconds. */
+const MAX_WAIT = 30_000
+
+/**
+ * Among the messages of many clients are some that a step cannot take: one throws, one loops for ever, one is refused by
+ * the sink for good. Each becomes a dead letter, and the other clients are answered as before.
+ */
+export async function poison({ rounds, acknowledged, measured }: OwnOptions): Promise<ScenarioResult> {
+  const findings = new Findings()
+  await using server = await ServerProcess.create(setup)
+  prepare(server.store)
+  await server.start()
+  await using client = await LedgerClient.start({ port: server.port })
+  const peers = await Promise.all(KINDS.map(() => Peer.connect(server.port)))
+  const sent: string[] = []
+  const kept: number[] = []
+  if (measured) await sleep(WARM_UP)
+  for (let round = 1; round <= rounds; round++) {
+    const usual = measured ? await rateOf(client) : 0
+    for (const [i, kind] of KINDS.entries()) {
+      const line = `${kind} ${round}`
+      peers[i]!.send(`${line}\n`)
+      sent.push(line)
+    }
+    if (measured) kept.push((await rateOf(client)) / usual)
+    await within(MAX_WAIT, 'the poison is in the dead letters', untilBuried(server.store, sent.length))
+  }
+  await client.answered(acknowledged)
+  await client.stop()
+  await Promise.all(peers.map((peer) => peer[Symbol.asyncDispose]()))
+  findings.noteMost('poisoned messages', sent.length)
+  findings.noteMost('slowest answer in ms', client.latencies.percentile(1))
+  const buried = buriedIn(server.store)
+  if (buried.toSorted().join() !== sent.toSorted().join())
+    findings.add(rounds, `the dead letters are not the poison: ${buried.join(', ')}`)
+  if (measured) {
+    const middle = kept.toSorted((a, b) => a - b)[kept.length >> 1]!
+    findings.noteMost('throughput of the others in %', middle * 100)
+    if (middle < MIN_KEPT) findings.add(rounds, `the other clients kept ${Math.round(middle * 100)} %`)
+  }
+  return findings.result(client, findings.compare(rounds, client, setup, server))
+}
+
+const setup: Setup = {
+  name: 'script-sqlite',
+  window: 0,
+  config: ({ port, store }) =>
+    configOf(port, store, [
+      `script: { file: ${join(store, 'script.mjs')}, timeout: ${TIMEOUT}ms }`,
+      `sqlite: { file: ${join(store, 'rows.db')}, table: rows, columns: { line: msg } }`,
+      REPLY,
+    ]),
+  // The dead letters are compared on their own: what is in them and no poison is missing.
+  places: (store) => [rowsOf('sqlite', join(store, 'rows.db'), 'rows', 'line')],
+}
+
+function prepare(store: string): void {
+  mkdirSync(store, { recursive: true })
+  writeFileSync(join(store, 'script.mjs'), SCRIPT)
+  using database = new DatabaseSync(join(store, 'rows.db'))
+  database.exec(`CREATE TABLE rows (line TEXT CHECK (line NOT LIKE 'refuse%'))`)
+}
+
+/** Answers a second over the time of a measurement. */
+async function rateOf(client: LedgerClient): Promise<number> {
+  const [at, answers] = [performance.now(), client.answers]
+  await sleep(MEASURE)
+  return ((client.answers - answers) * 1000) / (performance.now() - at)
+}
+
+async function untilBuried(store: string, count: number): Promise<void> {
+  while (buriedIn(store).length < count) await sleep(20)
+}
+
+function buriedIn(store: string): string[] {
+  try {
+    return [...deadLetters(store).lines()]
+  } catch (error) {
+    // The file is there a moment before its table.
+    if ((error as Error).message.includes('no such table')) return []
+    throw error
+  }
+}
