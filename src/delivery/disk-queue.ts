@@ -142,6 +142,7 @@ export class DiskQueue implements Queue {
   /** Bytes of the file that are free and will be used again: SQLite does not give them back to the disk. */
   async reusable(): Promise<number> {
     const database = await this.#database!
+    await this.#delete().catch(() => {})
     const [free] = await database.all(
       'SELECT freelist_count * page_size AS bytes FROM pragma_freelist_count, pragma_page_size',
     )

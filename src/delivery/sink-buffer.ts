@@ -264,6 +264,7 @@ export class SinkBuffer {
     this.#count()
     this.#movedSince += before - this.#queue.bytes
     if (this.#emptied === undefined) return
+    if (this.#queue.messages === 0) this.#lookedAt = Number.NEGATIVE_INFINITY
     await this.#lookAtDisk()
     this.#isRoom(delivery.buffer.maxSize)
   }

@@ -325,7 +325,7 @@ test('when the server gives up, so does a write that waits', async () => {
   while (server.sockets.length === 0) await new Promise(setImmediate)
   controller.abort()
   await expect(write).rejects.toMatchObject({ code: 'sink_unavailable' })
-  await expect(sink.write(createBatch(['a']))).rejects.toMatchObject({ code: 'sink_unavailable', retryable: false })
+  await expect(sink.write(createBatch(['a']))).rejects.toMatchObject({ code: 'sink_unavailable', retryable: true })
   await sink.close()
   await server.stop()
 })

@@ -59,7 +59,7 @@ describe('onConnect', () => {
     peer.send('one\ntwo\n')
     const { counters } = running.server.endpoints[0]!
     await eventually(() => counters.bytesIn === 8)
-    expect(counters).toMatchObject({ messagesIn: 0, queuedBytes: 7 })
+    expect(counters).toMatchObject({ messagesIn: 0, queuedBytes: 8 })
     expect(peer.text).toBe('')
     gate.open()
     expect(await peer.finish().end()).toBe('welcome\ngot one\ngot two\n')
