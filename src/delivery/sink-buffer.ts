@@ -243,10 +243,9 @@ export class SinkBuffer {
           )
         : this.#expire(entry, delivery)
       at += isFresh ? entry.batch.length : 0
-      // What may still succeed is kept, unless its time is over: then this and what is behind it is tried again.
-      const mayPass = delivery.buffer.kind === 'disk' && undelivered.some(({ error }) => error.retryable)
-      if (mayPass && (signal.aborted || (delivery.buffer.maxAge > 0 && !isOld && delivery.retry.max === undefined)))
-        break
+      // This and what is behind it is tried again: nothing is given up because of an end, nor before its time is over.
+      if (isFresh && undelivered.length > 0 && signal.aborted) break
+      if (!isOld && hasTime(delivery) && undelivered.some(({ error }) => error.retryable)) break
       failed.push(...entry.failed, ...undelivered)
       delivered += entry.batch.length - undelivered.length
       done++
@@ -280,9 +279,7 @@ export class SinkBuffer {
     const written = withRetry(sink, { ...retry, timing: this.#timing, forMs, signal }).write(batch, signal)
     const ended = this.#ended(signal)
     try {
-      const outcomes = await Promise.race([written, ended.promise])
-      // An end makes errors of its own; nothing is given up on the strength of one.
-      return signal.aborted && outcomes !== undefined && buffer.kind === 'disk' ? 'unknown' : outcomes
+      return await Promise.race([written, ended.promise])
     } finally {
       ended.forget()
     }
@@ -350,6 +347,11 @@ export class SinkBuffer {
     this.counters.bytes = this.#queue.bytes
     this.counters.oldest = this.#queue.oldest
   }
+}
+
+/** A message is tried until it is too old, however long those before it have been tried. */
+function hasTime({ buffer: { kind, maxAge }, retry: { max } }: Delivery): boolean {
+  return kind === 'disk' && maxAge > 0 && max === undefined
 }
 
 /** So many messages and bytes are delivered in one write. */

@@ -244,6 +244,23 @@ describe('a disk buffer', () => {
 })
 
 describe('a memory buffer', () => {
+  it('gives what it could not deliver yet to the destination that a reload brings', async () => {
+    const seen: string[] = []
+    let tries = 0
+    const registry = registryWith('held', (batch) => {
+      if (++tries === 1) throw down
+      seen.push(...textsOf(batch))
+    })
+    const retry = { for: '1h' }
+    await using running = await start(config('memory', { retry }), { registry })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('1\n').hear('OK 1\n')
+    await eventually(() => tries === 1)
+    await running.server.reload(config('memory', { retry: { for: '2h' } }))
+    await eventually(() => seen.includes('1'))
+    expect(running.all('deadLetter.stored')).toEqual([])
+  })
+
   it('delivers in order across a reload', async () => {
     const opened = Promise.withResolvers<void>()
     const seen: string[] = []
