@@ -34,6 +34,7 @@ export function validate<Schema extends z.ZodType>(
     }
     const next = schema.safeParse(rest)
     if (next.success) return { output: next.data }
+    if (rest === undefined) break
     issues = next.error.issues
   }
   return undefined
@@ -62,11 +63,13 @@ function unknownFirst(issues: readonly Issue[]): Issue[] {
   return [...issues.filter(isUnknown), ...issues.filter((issue) => !isUnknown(issue))]
 }
 
-/** What to leave out because of an issue; of a mapping that lacks a key, all of it. */
+/** What to leave out because of an issue; of a mapping that lacks a key, all of it; of a default that is wrong, what has it. */
 function wrongPaths(issue: Issue, value: unknown): ConfigPath[] {
   const path = pathOf(issue)
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => [...path, key])
-  return [valueAt(value, path) === undefined ? path.slice(0, -1) : path]
+  let there = path.length
+  while (there > 0 && valueAt(value, path.slice(0, there)) === undefined) there--
+  return [path.slice(0, there)]
 }
 
 /** A copy without what stands at a path. What cannot be opened goes as a whole, so that there always is less. */
