@@ -2,17 +2,20 @@ import { existsSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../contracts/clock.ts'
-import type { PartContext } from '../contracts/context.ts'
-import type { BufferCounters } from '../contracts/counters.ts'
+import type { DeadLetters, PartContext } from '../contracts/context.ts'
+import type { BufferCounters, EndpointCounters } from '../contracts/counters.ts'
+import { mutedSource } from '../contracts/detached-source.ts'
+import { toSluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
-import type { Dataflow } from '../contracts/message.ts'
+import type { Dataflow, Source } from '../contracts/message.ts'
 import type { Sink } from '../contracts/sink.ts'
 import type { Storage } from '../contracts/storage.ts'
 import { BUFFERS_FILE, DiskQueue } from '../delivery/disk-queue.ts'
 import { MemoryQueue } from '../delivery/memory-queue.ts'
 import { realTiming } from '../delivery/retry.ts'
-import { type Delivery, SinkBuffer } from '../delivery/sink-buffer.ts'
-import { type DataflowHooks, type Failure, settleFailures } from '../engine/failures.ts'
+import { type Delivery, SinkBuffer, type Undelivered } from '../delivery/sink-buffer.ts'
+import { countDeadLetters, createDeathNotice, createHooks } from '../engine/endpoint.ts'
+import { type Failure, settleFailures } from '../engine/failures.ts'
 import type { DataFolder } from './data-folder.ts'
 
 /** What a buffer needs besides its sink and its options. */
@@ -101,30 +104,84 @@ class StepBuffer {
   }
 }
 
+/** Where what could not be delivered from a buffer goes, and where it is counted. */
+export interface Aftermath {
+  readonly onError: Dataflow | undefined
+  readonly counters: EndpointCounters
+}
+
 /**
- * Takes care of what could not be delivered: the `onError`, else a dead letter. What is on disk stays there until its dead
- * letter is stored.
+ * Takes care of what could not be delivered: the `onError` of its endpoint, else a dead letter. Answers are skipped and
+ * counted, for they have been sent. What is on disk stays there until its dead letter is stored.
+ * @param aftermath of an endpoint: those of a shared dataflow have one buffer
  */
 export function createSettle(
-  step: string,
-  onError: Dataflow | undefined,
-  hooks: DataflowHooks,
-  bury: (failure: Failure) => Promise<boolean>,
+  { step, events }: Pick<BufferSurroundings, 'step' | 'events'>,
+  kind: BufferCounters['kind'],
+  deadLetters: DeadLetters,
+  aftermath: (endpoint: string) => Aftermath,
 ): Delivery['settle'] {
   return async (failed, signal) => {
     let isKept = true
-    const buryAtLast = async (failure: Failure): Promise<void> => {
-      while (!(await bury(failure))) {
-        if (signal.aborted) {
+    const keep = async ({ message, error, step: at }: Failure, letters: DeadLetters): Promise<void> => {
+      for (;;) {
+        try {
+          await unlessAborted(letters.add(message, error, at), signal)
+          return
+        } catch (thrown) {
+          if (!signal.aborted) {
+            await realTiming.wait(RETRY_MS, signal)
+            continue
+          }
           isKept = false
+          const cause = toSluiceError(thrown, 'storage_failed')
+          if (kind === 'memory') events.emit('deadLetter.lost', { message, error, cause })
           return
         }
-        await realTiming.wait(RETRY_MS, signal)
       }
     }
-    const failures = failed.map(({ message, error }) => ({ message, error, step }))
-    await settleFailures(failures, onError, hooks, buryAtLast)
+    const byEndpoint = Map.groupBy(failed, ({ message }) => message.endpoint)
+    await Promise.all(
+      Array.from(byEndpoint, ([endpoint, its]) => {
+        const { onError, counters } = aftermath(endpoint)
+        const tell = createDeathNotice(counters, events)
+        const letters = countDeadLetters(deadLetters, counters, events)
+        return settleFailures(behindBuffer(its, step, counters), onError, createHooks(counters, events), (failure) => {
+          tell(failure)
+          return keep(failure, letters)
+        })
+      }),
+    )
     return isKept
+  }
+}
+
+/** As failures of the step, from sources that know that the steps behind it have had the messages. */
+function behindBuffer(failed: readonly Undelivered[], step: string, counters: EndpointCounters): Failure[] {
+  const skipped = () => {
+    counters.repliesLost++
+  }
+  const sources = new Map<Source, Source>()
+  return failed.map(({ message, error }) => {
+    const source = sources.get(message.source) ?? { ...mutedSource(message.source, skipped), buffer: step }
+    sources.set(message.source, source)
+    return { message: message.from(source), error, step }
+  })
+}
+
+/** Waits no longer when the signal is aborted meanwhile. */
+async function unlessAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) {
+    await work
+    return
+  }
+  const { promise, reject } = Promise.withResolvers<never>()
+  const stop = () => reject(signal.reason)
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    await Promise.race([work, promise])
+  } finally {
+    signal.removeEventListener('abort', stop)
   }
 }
 

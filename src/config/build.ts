@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path'
 import type { Codec } from '../contracts/codec.ts'
-import type { DeadLetters, PartContext } from '../contracts/context.ts'
+import type { PartContext } from '../contracts/context.ts'
 import type { BufferCounters, EndpointCounters } from '../contracts/counters.ts'
 import type { SinkDefinition } from '../contracts/define.ts'
 import type { BufferOptions, DeliveryOptions } from '../contracts/delivery.ts'
@@ -14,7 +14,7 @@ import { withMerging } from '../delivery/merging.ts'
 import { type RetryOptions, withRetry } from '../delivery/retry.ts'
 import type { Delivery } from '../delivery/sink-buffer.ts'
 import { createDataflow, oneByOne, type StageSpec } from '../engine/dataflow.ts'
-import { countDeadLetters, createBurial, createHooks } from '../engine/endpoint.ts'
+import { countDeadLetters, createHooks } from '../engine/endpoint.ts'
 import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
 import { createClientTls, createServerTls } from '../transports/tls.ts'
 import { bindDataflows } from './bind-dataflows.ts'
@@ -81,6 +81,7 @@ class Builder {
   readonly buffers = new Set<BufferCounters>()
   readonly activations: (() => void)[] = []
   readonly entryPoints = new Map<string, EntryPoints>()
+  readonly #scopes = new Map<string, Scope>()
   readonly #plan: Plan
   readonly #world: World
   readonly #closers: (() => void | Promise<void>)[] = []
@@ -117,6 +118,7 @@ class Builder {
     const entryPoints = new EntryPoints(plan.formatIn, counters, keyStep)
     this.entryPoints.set(plan.name, entryPoints)
     const scope: Scope = { plan, codec, counters, entryPoints, onError: undefined }
+    this.#scopes.set(plan.name, scope)
     const dataflow = async (steps: readonly StepPlan[] | undefined, key?: Expression) => {
       if (steps === undefined) return undefined
       const bound = await this.#dataflow(steps, scope)
@@ -216,20 +218,18 @@ class Builder {
     onError: Dataflow | undefined,
   ): Promise<Sink> {
     const { clock, storage, data, events, deadLetters, share, signal: late } = this.#world
-    const { counters } = scope
-    const hooks = createHooks(counters, events)
-    // The steps behind this one have had what fails in its buffer.
-    const passed: DeadLetters = { add: (message, error, step) => deadLetters.add(message, error, step, true) }
-    const bury = createBurial(countDeadLetters(passed, counters, events), counters, events)
     const { id: step, name } = plan
+    const around = { step, name, endpoint: scope.plan.name, clock, storage, data, share, events, late }
     const delivery: Delivery = {
       sink,
       buffer,
       retry,
       formatOf: (endpoint) => (this.#plan.endpoints.find((one) => one.name === endpoint) ?? scope.plan).formatIn,
-      settle: createSettle(step, onError ?? scope.onError, hooks, bury),
+      settle: createSettle(around, buffer.kind, deadLetters, (endpoint) => {
+        const of = this.#scopes.get(endpoint) ?? scope
+        return { onError: onError ?? of.onError, counters: of.counters }
+      }),
     }
-    const around = { step, name, endpoint: scope.plan.name, clock, storage, data, share, events, late }
     try {
       const buffered = await createBuffered(delivery, around)
       this.buffers.add(buffered.counters)

@@ -28,13 +28,18 @@ export function validate<Schema extends z.ZodType>(
   let rest = value
   let issues: readonly Issue[] = first.error.issues
   while (issues.every(({ path: at, code }) => at.length > 0 || code === 'unrecognized_keys')) {
+    let isLess = false
     // Backwards, so that leaving out an element of a list does not move one that is still to be left out.
     for (const issue of issues.toReversed()) {
-      for (const wrong of wrongPaths(issue, rest)) rest = without(rest, wrong)
+      for (const wrong of wrongPaths(issue, rest)) {
+        isLess ||= isThere(rest, wrong)
+        rest = without(rest, wrong)
+      }
     }
     const next = schema.safeParse(rest)
     if (next.success) return { output: next.data }
-    if (rest === undefined) break
+    // What is wrong stands not in the value: it is a default.
+    if (!isLess) break
     issues = next.error.issues
   }
   return undefined
@@ -63,13 +68,18 @@ function unknownFirst(issues: readonly Issue[]): Issue[] {
   return [...issues.filter(isUnknown), ...issues.filter((issue) => !isUnknown(issue))]
 }
 
-/** What to leave out because of an issue; of a mapping that lacks a key, all of it; of a default that is wrong, what has it. */
+/** What to leave out because of an issue; of a mapping that lacks a key, all of it. */
 function wrongPaths(issue: Issue, value: unknown): ConfigPath[] {
   const path = pathOf(issue)
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => [...path, key])
-  let there = path.length
-  while (there > 0 && valueAt(value, path.slice(0, there)) === undefined) there--
-  return [path.slice(0, there)]
+  return [valueAt(value, path) === undefined ? path.slice(0, -1) : path]
+}
+
+function isThere(value: unknown, path: ConfigPath): boolean {
+  const key = path.at(-1)
+  if (key === undefined) return value !== undefined
+  const parent = valueAt(value, path.slice(0, -1))
+  return (isMapping(parent) || Array.isArray(parent)) && key in parent
 }
 
 /** A copy without what stands at a path. What cannot be opened goes as a whole, so that there always is less. */

@@ -65,8 +65,7 @@ export interface DeadLetters {
    * Keeps a message whole. Resolves when it is on disk.
    * While there are too many of them it waits, and that holds the senders back.
    * @param step id of the step that failed; '' for the framing or the format
-   * @param passed the message had gone on behind that step before it failed, from the step's buffer. Default false
    * @throws SluiceError `storage_failed`
    */
-  add(message: Message, error: SluiceError, step: string, passed?: boolean): Promise<number>
+  add(message: Message, error: SluiceError, step: string): Promise<number>
 }

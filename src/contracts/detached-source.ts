@@ -9,17 +9,19 @@ import type { Source } from './message.ts'
  * @param close what a `close` step does to the connection; nothing when it may have ended long ago
  */
 export function detachedSource(
-  of: Pick<Source, 'client' | 'boot' | 'endpoint' | 'clock' | 'state'>,
+  of: Pick<Source, 'client' | 'boot' | 'endpoint' | 'clock' | 'state' | 'buffer' | 'origin'>,
   hint: string,
   close: () => void = () => {},
 ): Source {
-  const { client, boot, endpoint, clock, state } = of
+  const { client, boot, endpoint, clock, state, buffer, origin } = of
   return {
     client,
     boot,
     endpoint,
     clock,
     state,
+    ...(buffer !== undefined && { buffer }),
+    ...(origin !== undefined && { origin }),
     reply() {
       throw new SluiceError('no_connection', 'the answers of this message have been sent already', { hint })
     },

@@ -42,6 +42,10 @@ export interface Source {
    * else tells of that, because the message has then been handled.
    */
   failed?(sequence: number): void
+  /** The step in whose buffer the messages have waited: the steps behind it have had them. */
+  readonly buffer?: string
+  /** For whom it stands in. */
+  readonly origin?: Source
   /** Closes the connection once everything already queued has been sent. */
   close(): void
 }

@@ -95,9 +95,14 @@ export class DeadLetterStore implements DeadLetters {
     if (existsSync(this.#file)) await this.#open()
   }
 
-  async add(message: Message, error: SluiceError, step: string, passed = false): Promise<number> {
-    const retried = this.#retried.get(message.source)
-    const row = toRow({ message, error, step, passed }, retried?.letter)
+  add(message: Message, error: SluiceError, step: string): Promise<number> {
+    return this.#add({ message, error, step, passed: message.source.buffer === step })
+  }
+
+  async #add(failed: Failed): Promise<number> {
+    const { source } = failed.message
+    const retried = this.#retried.get(source.origin ?? source)
+    const row = toRow(failed, retried?.letter)
     // It takes the place of one that is still there.
     const size = retried === undefined ? sizeOfRow(row) : 0
     const timing = this.#timing
@@ -145,7 +150,7 @@ export class DeadLetterStore implements DeadLetters {
     const database = await this.#open()
     const [first, ...others] = failed
     // A step may have made several messages of one.
-    for (const { message, error, step, passed } of others) await this.add(message, error, step, passed)
+    for (const other of others) await this.#add(other)
     const [error] =
       first === undefined
         ? await database.write('DELETE FROM dead_letters WHERE id = ?', [[letter.id]])

@@ -141,8 +141,8 @@ export class SinkBuffer {
     if (delivery.buffer.kind === 'disk') this.#current.abort()
     this.#finishing = true
     this.#wake?.()
+    if (delivery.buffer.kind === 'memory') this.#delivering = this.#delivering?.then(() => this.#giveUpRest(delivery))
     await this.#delivering
-    if (delivery.buffer.kind === 'memory') await this.#giveUpRest(delivery)
   }
 
   /** Stores a batch, for as long as it takes when the reason may pass. Its senders wait meanwhile. */
@@ -288,14 +288,18 @@ export class SinkBuffer {
   /** Resolves some time after the end of a delivery: an attempt that is under way may still tell what became of it. */
   #ended(signal: AbortSignal) {
     const { promise, resolve } = Promise.withResolvers<'unknown'>()
+    const { late } = this.#options
     let timer: NodeJS.Timeout | undefined
     const wait = () => {
-      timer = setTimeout(() => resolve('unknown'), GRACE_MS)
+      clearTimeout(timer)
+      timer = setTimeout(() => resolve('unknown'), late.aborted ? LATE_GRACE_MS : GRACE_MS)
     }
     if (signal.aborted) wait()
-    else signal.addEventListener('abort', wait, { once: true })
+    signal.addEventListener('abort', wait, { once: true })
+    late.addEventListener('abort', wait, { once: true })
     const forget = () => {
       signal.removeEventListener('abort', wait)
+      late.removeEventListener('abort', wait)
       clearTimeout(timer)
     }
     return { promise, forget }
@@ -314,7 +318,8 @@ export class SinkBuffer {
   async #giveUpRest(delivery: Delivery): Promise<void> {
     const text = `the server stopped before ${this.counters.step} could deliver it`
     const signal = this.#options.late
-    for (;;) {
+    // Another that has come meanwhile gets it.
+    while (this.#delivery === undefined) {
       const entries = await this.#queue.take(MAX_MESSAGES, MAX_BYTES, delivery.formatOf)
       if (entries.length === 0) return
       const failed = entries.flatMap(({ batch, failed: unreadable }) => [
@@ -365,8 +370,9 @@ const LOW = 0.6
 const ROOM_MS = 1000
 const ROOM_BYTES = 4 * 1024 * 1024
 
-/** Milliseconds that an attempt under way has to end when the delivery does. */
+/** Milliseconds that an attempt under way has to end when the delivery does, and when the server does not wait any longer. */
 const GRACE_MS = 2000
+const LATE_GRACE_MS = 200
 
 const FIRST_WAIT = 50
 const LONGEST_WAIT = 1000

@@ -21,7 +21,7 @@ export class Endpoint {
   #host: Host
   readonly #deadlines = new Deadlines()
   readonly #hooks: DataflowHooks
-  readonly #bury: (failure: Failure) => Promise<unknown>
+  readonly #bury: (failure: Failure) => Promise<void>
   readonly #directory: Directory
   /** Every connection with work left, also after its socket has closed. */
   readonly #connections = new Set<Connection>()
@@ -232,8 +232,8 @@ const NO_TAGS = Object.freeze({})
 /** The store of dead letters as the parts and connections of one endpoint use it: what is kept is counted and told. */
 export function countDeadLetters(deadLetters: DeadLetters, counters: EndpointCounters, events: Events): DeadLetters {
   return {
-    async add(message, error, step, passed) {
-      const id = await deadLetters.add(message, error, step, passed)
+    async add(message, error, step) {
+      const id = await deadLetters.add(message, error, step)
       countReason(counters.deadLetters, error.code)
       events.emit('deadLetter.stored', { id, message, error })
       return id
@@ -241,28 +241,31 @@ export function countDeadLetters(deadLetters: DeadLetters, counters: EndpointCou
   }
 }
 
-/**
- * Keeps a failed message as a dead letter. When even that fails, an event with the message is all that is left of it,
- * unless who asked has it still.
- * @returns a function that tells whether it was kept
- */
+/** Keeps a failed message as a dead letter. When even that fails, an event with the message is all that is left of it. */
 export function createBurial(
   deadLetters: DeadLetters,
   counters: EndpointCounters,
   events: Events,
-): (failure: Failure) => Promise<boolean> {
-  return async ({ message, error, step }) => {
-    if (step !== '') {
-      countReason(counters.failed, error.code)
-      events.emit('message.failed', { message, error, step, outcome: 'dead letter' })
-    }
+): (failure: Failure) => Promise<void> {
+  const tell = createDeathNotice(counters, events)
+  return async (failure) => {
+    const { message, error, step } = failure
+    tell(failure)
     try {
       await deadLetters.add(message, error, step)
-      return true
     } catch (thrown) {
       events.emit('deadLetter.lost', { message, error, cause: toSluiceError(thrown, 'storage_failed') })
-      return false
     }
+  }
+}
+
+/** Counts and tells that a message is going to be a dead letter. */
+export function createDeathNotice(counters: EndpointCounters, events: Events): (failure: Failure) => void {
+  return ({ message, error, step }) => {
+    // A frame that was rejected has been told of already.
+    if (step === '') return
+    countReason(counters.failed, error.code)
+    events.emit('message.failed', { message, error, step, outcome: 'dead letter' })
   }
 }
 

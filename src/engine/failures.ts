@@ -163,7 +163,7 @@ export async function settleFailures(
   failed: readonly Failure[],
   onError: Dataflow | undefined,
   hooks: DataflowHooks,
-  bury: (failure: Failure) => Promise<unknown>,
+  bury: (failure: Failure) => Promise<void>,
 ): Promise<void> {
   const first: Failure[] = []
   const last = new FailureList()

@@ -47,6 +47,10 @@ export class AnswerRecorder implements Source {
     return this.#source.state
   }
 
+  get origin(): Source {
+    return this.#source.origin ?? this.#source
+  }
+
   /**
    * From now on the answers to this message are held back.
    * @returns where they are; the same for all messages that a step made of one

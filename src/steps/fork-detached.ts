@@ -48,7 +48,10 @@ export class DetachedBranch {
       },
     }
     // The run that a message belongs to may have ended and sent its answers when this branch comes to a reply.
-    const silent = detachedSource(source, 'Name the branch in finishedWhen.', () => source.close())
+    const silent: Source = {
+      ...detachedSource(source, 'Name the branch in finishedWhen.', () => source.close()),
+      origin: source.origin ?? source,
+    }
     const result = this.#flow.run(Batch.of(messages.map((message) => message.from(silent))), failures)
     if (!(result instanceof Promise) && kept.length === 0) return
     this.#running.set(source, this.#finish(result, kept, source))

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer as createNetServer } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -243,7 +243,79 @@ describe('a disk buffer', () => {
   })
 })
 
+describe('an onError behind a buffer', () => {
+  const failing = (onError: unknown, behind: unknown[] = []) =>
+    ({
+      listen: { lines: { port: 0, dataflow: [{ held: { buffer: 'disk' }, id: 'store', onError }, ...behind] } },
+    }) as unknown as Config
+
+  it('keeps a message under the step that refused it, also when an answer there reaches nobody', async () => {
+    let refuses = true
+    const seen: string[] = []
+    const registry = registryWith('held', (batch) => {
+      if (refuses) throw refused
+      seen.push(...textsOf(batch))
+    })
+    const behind: unknown[] = [{ file: { path: 'behind.txt' } }, { reply: 'OK' }]
+    await using running = await start(failing([{ reply: 'BAD' }, { deadLetter: {} }], behind), { registry })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('precious\n').hear('OK\n')
+    const { id, error } = await running.event('deadLetter.stored')
+    expect(error).toMatchObject({ code: 'sink_failed' })
+    refuses = false
+    expect(await running.server.retryDeadLetters([id])).toMatchObject({ done: [id], kept: [] })
+    await eventually(() => seen.includes('precious'))
+    // The step behind the buffer has had it already.
+    expect(readFileSync(join(running.folder, 'behind.txt'), 'utf8')).toBe('precious\n')
+  })
+
+  it('is that of the endpoint that the message came to', async () => {
+    const registry = registryWith('held', () => {
+      throw refused
+    })
+    const given = {
+      dataflows: { store: [{ held: { buffer: 'disk' }, id: 'store' }] },
+      listen: {
+        a: { port: 0, dataflow: 'store', onError: [{ deadLetter: {} }] },
+        b: { port: 0, dataflow: 'store', onError: [{ log: 'gone' }] },
+      },
+    } as unknown as Config
+    await using running = await start(given, { registry })
+    await using peer = await Peer.connect(running.port('a'))
+    peer.send('1\n')
+    const { message } = await running.event('deadLetter.stored')
+    expect(message.endpoint).toBe('a')
+    expect(running.server.endpoints.map(({ counters }) => counters.failed.get('sink_failed'))).toEqual([1, undefined])
+  })
+})
+
 describe('a memory buffer', () => {
+  it('that one reload takes away and the next brings back gives its messages to the new destination', async () => {
+    const seen: string[] = []
+    let hangs = true
+    const registry = registryWith('held', (batch) => {
+      if (hangs) throw down
+      seen.push(...textsOf(batch))
+    })
+    await using running = await start(config('memory', { retry: { for: '1h' } }), { registry })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('1\n').hear('OK 1\n')
+    await running.server.reload({ listen: { lines: { port: 0, dataflow: [{ reply: 'none' }] } } })
+    hangs = false
+    await running.server.reload(config('memory', { retry: { for: '2h' } }))
+    await eventually(() => seen.includes('1'))
+    expect(running.all('deadLetter.stored')).toEqual([])
+  })
+
+  it('tells before the end what it could not deliver because its destination hangs', async () => {
+    const running = await start(config('memory'), { registry: registryWith('held', () => new Promise(() => {})) })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('1\n').hear('OK 1\n')
+    await running.server.stop({ deadline: 100 })
+    expect(running.all('deadLetter.stored').length + running.all('deadLetter.lost').length).toBe(1)
+    await running[Symbol.asyncDispose]()
+  })
+
   it('gives what it could not deliver yet to the destination that a reload brings', async () => {
     const seen: string[] = []
     let tries = 0
