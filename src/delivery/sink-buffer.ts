@@ -6,7 +6,8 @@ import type { Events } from '../contracts/events.ts'
 import { Batch, type Message } from '../contracts/message.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import { createBackoff } from '../util/backoff.ts'
-import { formatDuration, formatSize } from '../util/units.ts'
+import { formatDuration } from '../util/units.ts'
+import { BufferRoom, LOOK_MS } from './buffer-room.ts'
 import { type Entry, type FormatOf, type Queue, sizeOf } from './queue.ts'
 import { type RetryOptions, type RetryTiming, realTiming, withRetry } from './retry.ts'
 
@@ -69,50 +70,39 @@ export class SinkBuffer {
   #added = 0
   /** The delivery ends when nothing waits. */
   #finishing = false
-  /** Settles when a buffer that is full has room again. */
-  #emptied: PromiseWithResolvers<void> | undefined = undefined
-  /** Bytes of writes that have room and are not in the queue yet. */
-  #reserved = 0
-  /** When it was last seen whether the disk has room, and how many bytes were stored and delivered since. */
-  #lookedAt = Number.NEGATIVE_INFINITY
-  #movedSince = 0
-  #hasRoom = true
+  readonly #room: BufferRoom
 
   constructor(queue: Queue, options: SinkBufferOptions) {
     this.#queue = queue
     this.#options = options
     this.counters = options.counters
     this.#timing = options.timing ?? realTiming
+    this.#room = new BufferRoom(queue, options.counters, options.events, options.hasRoom)
   }
 
   /**
    * Stores a batch. Finished when the queue has it.
    * @param over aborted when nobody waits for it any more
    */
-  async write(batch: Batch, { maxSize, whenFull }: BufferOptions, over?: AbortSignal): Promise<void | Outcomes> {
+  async write(batch: Batch, options: BufferOptions, over?: AbortSignal): Promise<void | Outcomes> {
     if (batch.length === 0) return
     const { late } = this.#options
     const size = sizeOf(batch)
     const signal = over === undefined ? late : AbortSignal.any([late, over])
-    await this.#lookAtDisk()
-    while (!this.#isRoom(maxSize)) {
-      this.#tellFull(whenFull)
-      if (whenFull === 'drop') {
+    while (!(await this.#room.reserve(size, options))) {
+      if (options.whenFull === 'drop') {
         this.counters.dropped += batch.length
         return
       }
-      if (whenFull === 'error' || signal.aborted) {
+      if (options.whenFull === 'error' || signal.aborted) {
         throw new SluiceError('buffer_full', `the buffer of ${this.counters.step} is full`, { retryable: true })
       }
-      await Promise.race([this.#emptied!.promise, this.#timing.wait(ROOM_MS, signal)])
-      await this.#lookAtDisk()
+      await Promise.race([this.#room.emptied, this.#timing.wait(LOOK_MS, signal)])
     }
-    this.#reserved += size
-    this.#movedSince += size
     try {
       return await this.#add(batch, signal)
     } finally {
-      this.#reserved -= size
+      this.#room.release(size)
       this.#added++
       this.#count()
       this.#wake?.()
@@ -176,35 +166,6 @@ export class SinkBuffer {
     return outcomes
   }
 
-  async #lookAtDisk(): Promise<void> {
-    const { hasRoom } = this.#options
-    const now = performance.now()
-    if (hasRoom === undefined || (now - this.#lookedAt < ROOM_MS && this.#movedSince < ROOM_BYTES)) return
-    this.#lookedAt = now
-    this.#movedSince = 0
-    // A disk that does not even say how full it is takes nothing now.
-    this.#hasRoom = await hasRoom().catch(() => false)
-  }
-
-  #isRoom(maxSize: number): boolean {
-    // Between the two marks it stays what it is: senders that start and stop with each message would gain nothing.
-    const mark = this.#emptied === undefined ? maxSize : maxSize * LOW
-    const isRoom = this.#hasRoom && this.#queue.bytes + this.#reserved < mark
-    if (isRoom && this.#emptied !== undefined) {
-      this.#emptied.resolve()
-      this.#emptied = undefined
-      this.#options.events.emit('buffer.emptied', { step: this.counters.step })
-    }
-    return isRoom
-  }
-
-  #tellFull(whenFull: BufferOptions['whenFull']): void {
-    if (this.#emptied !== undefined) return
-    this.#emptied = Promise.withResolvers()
-    const reason = this.#hasRoom ? `${formatSize(this.#queue.bytes)} wait` : 'the disk is almost full'
-    this.#options.events.emit('buffer.filled', { step: this.counters.step, whenFull, reason })
-  }
-
   async #deliverAll(delivery: Delivery, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const added = this.#added
@@ -261,11 +222,7 @@ export class SinkBuffer {
     this.counters.delivered += delivered
     this.counters.failed += failed.length
     this.#count()
-    this.#movedSince += before - this.#queue.bytes
-    if (this.#emptied === undefined) return
-    if (this.#queue.messages === 0) this.#lookedAt = Number.NEGATIVE_INFINITY
-    await this.#lookAtDisk()
-    this.#isRoom(delivery.buffer.maxSize)
+    await this.#room.freed(before - this.#queue.bytes, delivery.buffer)
   }
 
   /**
@@ -362,13 +319,6 @@ function hasTime({ buffer: { kind, maxAge }, retry: { max } }: Delivery): boolea
 /** So many messages and bytes are delivered in one write. */
 const MAX_MESSAGES = 1024
 const MAX_BYTES = 1024 * 1024
-
-/** A buffer that was full takes messages again when it has become so empty. */
-const LOW = 0.6
-
-/** How often is looked whether the disk has room: so many milliseconds, so many bytes. */
-const ROOM_MS = 1000
-const ROOM_BYTES = 4 * 1024 * 1024
 
 /** Milliseconds that an attempt under way has to end when the delivery does, and when the server does not wait any longer. */
 const GRACE_MS = 2000

@@ -11,8 +11,6 @@ export type DefinitionOf<Kind extends PartKind> = Extract<PartDefinition, { kind
 /** The keys that may stand beside the one that names a step, and so name no step themselves. */
 export const siblingKeys = ['id', 'if', 'else', 'timeout', 'retry', 'onError'] as const
 
-export type SiblingKey = (typeof siblingKeys)[number]
-
 /**
  * The parts that a configuration may use. A value: a program or a test may have its own, and there is no global one.
  *
