@@ -46,8 +46,8 @@ const partFolders: Readonly<Record<string, readonly string[]>> = {
   transports: ['config', 'library'],
 }
 
-const limits = { fileLines: 500, engineFiles: 10, engineCodeLines: 1500, bytePathCodeLines: 700 }
-const bytePath = ['engine/framer.ts', 'engine/connection.ts', 'engine/dataflow.ts']
+const limits = { fileLines: 500, engineFiles: 11, engineCodeLines: 1500, bytePathCodeLines: 700 }
+const bytePath = ['engine/framer.ts', 'engine/connection.ts', 'engine/lane.ts', 'engine/dataflow.ts']
 
 /** What may not appear in code, and in which folders it may all the same. */
 const forbidden: readonly {

@@ -5,15 +5,8 @@
 export { ConfigError } from './config/config-error.ts'
 export { formatProblems, type Problem } from './config/problems.ts'
 export { DEFAULT_DRAIN_MS } from './config/server.ts'
-export {
-  type Address,
-  type Client,
-  type Clients,
-  formatAddress,
-  type PayloadKind,
-  type SendResult,
-  type SendTarget,
-} from './contracts/client.ts'
+export { type Address, type Client, formatAddress, type PayloadKind } from './contracts/client.ts'
+export type { Clients, SendResult, SendTarget } from './contracts/clients.ts'
 export type { Clock } from './contracts/clock.ts'
 export { type Codec, contentText, encodeBatch, encodeContent, encodeEach } from './contracts/codec.ts'
 export type { DeadLetters, PartContext, Shared } from './contracts/context.ts'

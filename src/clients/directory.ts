@@ -1,16 +1,22 @@
-import type { Client, Clients, PayloadKind, SendResult, SendTarget } from '../contracts/client.ts'
+import type { Client, PayloadKind } from '../contracts/client.ts'
+import type { Clients, SendResult, SendTarget } from '../contracts/clients.ts'
 import { type Codec, encodeContent } from '../contracts/codec.ts'
 import { SluiceError } from '../contracts/errors.ts'
+import type { Message } from '../contracts/message.ts'
+import type { Wait } from '../contracts/wait.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
 
 /** What the directory does with a connection. */
 export interface Reachable {
   /** @returns false when the connection is ending or too much waits for it already */
   send(bytes: Buffer): boolean
+  wait(wait: Wait<Message>): Promise<Message>
   finish(reason: 'closed_by_step' | 'closed_by_api'): void
 }
 
 interface Entry {
+  /** Settles when the last request that takes the next message has been answered. */
+  answered: Promise<unknown>
   readonly client: Client
   readonly connection: Reachable
   readonly codec: Codec
@@ -25,7 +31,7 @@ export class Directory implements Clients {
   }
 
   add(client: Client, connection: Reachable, codec: Codec): void {
-    this.#entries.set(client.id, { client, connection, codec })
+    this.#entries.set(client.id, { client, connection, codec, answered: Promise.resolve() })
   }
 
   remove(client: Client): void {
@@ -60,6 +66,15 @@ export class Directory implements Clients {
     return { sent, skipped }
   }
 
+  async request(id: string, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<Message> {
+    const entry = this.#entryOf(id)
+    if (wait.matches !== undefined) return ask(entry, kind, content, wait)
+    // Nothing tells the answers of two of these apart, so the second waits for the first.
+    const answer = entry.answered.then(() => ask(entry, kind, content, wait))
+    entry.answered = answer.catch(() => undefined)
+    return answer
+  }
+
   close(id: string, reason: 'closed_by_step' | 'closed_by_api' = 'closed_by_api'): boolean {
     const entry = this.#entries.get(id)
     entry?.connection.finish(reason)
@@ -67,15 +82,34 @@ export class Directory implements Clients {
   }
 
   #sendToOne(id: string, kind: PayloadKind, content: unknown): SendResult {
-    const entry = this.#entries.get(id)
-    if (entry === undefined) throw new SluiceError('client_unknown', `no client "${id}" is connected`)
-    if (!entry.connection.send(encode(kind, content, entry.codec))) {
-      throw new SluiceError('client_slow', `client "${id}" does not read: too much waits for it already`, {
-        retryable: true,
-      })
-    }
+    sendTo(this.#entryOf(id), kind, content)
     return { sent: 1, skipped: 0 }
   }
+
+  #entryOf(id: string): Entry {
+    const entry = this.#entries.get(id)
+    if (entry === undefined) throw new SluiceError('client_unknown', `no client "${id}" is connected`)
+    return entry
+  }
+}
+
+function sendTo({ client, connection, codec }: Entry, kind: PayloadKind, content: unknown): void {
+  if (connection.send(encode(kind, content, codec))) return
+  const text = `client "${client.id}" does not read: too much waits for it already`
+  throw new SluiceError('client_slow', text, { retryable: true })
+}
+
+/** The wait is open before anything is sent, so that no answer is too quick for it. */
+async function ask(entry: Entry, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<Message> {
+  const failed = new AbortController()
+  const signal = wait.signal === undefined ? failed.signal : AbortSignal.any([wait.signal, failed.signal])
+  const answer = entry.connection.wait({ ...wait, signal })
+  try {
+    sendTo(entry, kind, content)
+  } catch (thrown) {
+    failed.abort(thrown)
+  }
+  return answer
 }
 
 function encode(kind: PayloadKind, content: unknown, codec: Codec): Buffer {

@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path'
 import type { Codec } from '../contracts/codec.ts'
 import type { PartContext } from '../contracts/context.ts'
 import type { BufferCounters, EndpointCounters } from '../contracts/counters.ts'
-import type { SinkDefinition } from '../contracts/define.ts'
+import type { SinkDefinition, StepDefinition } from '../contracts/define.ts'
 import type { BufferOptions, DeliveryOptions } from '../contracts/delivery.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
@@ -10,11 +10,11 @@ import type { Framing } from '../contracts/framing.ts'
 import type { Dataflow } from '../contracts/message.ts'
 import type { Expression } from '../contracts/schema.ts'
 import type { Batching, Sink } from '../contracts/sink.ts'
+import { countDeadLetters, createHooks } from '../delivery/burial.ts'
 import { withMerging } from '../delivery/merging.ts'
 import { type RetryOptions, withRetry } from '../delivery/retry.ts'
 import type { Delivery } from '../delivery/sink-buffer.ts'
-import { createDataflow, oneByOne, type StageSpec } from '../engine/dataflow.ts'
-import { countDeadLetters, createHooks } from '../engine/endpoint.ts'
+import { createDataflow, type StageSpec } from '../engine/dataflow.ts'
 import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
 import { createClientTls, createServerTls } from '../transports/tls.ts'
 import { bindDataflows } from './bind-dataflows.ts'
@@ -22,6 +22,7 @@ import { createBuffered, createSettle } from './buffers.ts'
 import type { DataFolder } from './data-folder.ts'
 import { type Behind, EntryPoints, Level, type Place } from './entry-points.ts'
 import { withKeys } from './keys.ts'
+import { oneByOne } from './one-by-one.ts'
 import type { EndpointPlan, Plan, StepPlan } from './plan.ts'
 import { formatPath } from './problems.ts'
 import { nestedIn } from './step-words.ts'
@@ -123,7 +124,8 @@ class Builder {
       if (steps === undefined) return undefined
       const bound = await this.#dataflow(steps, scope)
       const whole = key === undefined ? bound : withKeys(bound, key, keyStep, counters)
-      return steps.some(isOneByOne) ? oneByOne(whole) : whole
+      if (steps.some(hasStep((definition) => definition.waits))) return { run: whole.run.bind(whole), oneMessage: true }
+      return steps.some(hasStep((definition) => definition.oneByOne)) ? oneByOne(whole) : whole
     }
     // First, because what cannot be delivered from a buffer ends there.
     scope.onError = await dataflow(plan.onError)
@@ -300,8 +302,11 @@ interface Scope {
   onError: Dataflow | undefined
 }
 
-/** A step that writes what later steps read, here or in a dataflow that it holds. */
-function isOneByOne({ definition, options, otherwise, onError }: StepPlan): boolean {
-  if (definition.kind === 'step' && definition.oneByOne) return true
-  return [otherwise, onError, ...nestedIn(options).map(({ steps }) => steps)].some((steps) => steps?.some(isOneByOne))
+/** Whether a step, or one in a dataflow that it holds, is of a kind. */
+function hasStep(is: (definition: StepDefinition) => boolean | undefined): (plan: StepPlan) => boolean {
+  const has = ({ definition, options, otherwise, onError }: StepPlan): boolean => {
+    if (definition.kind === 'step' && is(definition)) return true
+    return [otherwise, onError, ...nestedIn(options).map(({ steps }) => steps)].some((steps) => steps?.some(has))
+  }
+  return has
 }

@@ -1,4 +1,5 @@
-import type { Address, Clients } from '../contracts/client.ts'
+import type { Address } from '../contracts/client.ts'
+import type { Clients } from '../contracts/clients.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { DeadLetters } from '../contracts/context.ts'
 import type { Observed } from '../contracts/counters.ts'

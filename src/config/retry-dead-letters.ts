@@ -7,7 +7,7 @@ import { Batch, type Dataflow, type Message } from '../contracts/message.ts'
 import type { StoredDeadLetter } from '../delivery/dead-letter-rows.ts'
 import type { DeadLetterStore } from '../delivery/dead-letters.ts'
 import { unpackBatch } from '../delivery/packed-batch.ts'
-import { FailureList } from '../engine/failures.ts'
+import { FailureList } from '../engine/stages.ts'
 import type { EntryPoints } from './entry-points.ts'
 
 /** What became of dead letters that were retried. */

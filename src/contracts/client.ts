@@ -62,38 +62,5 @@ export const clientFields = {
   tags: 'names and values written by set',
 } as const satisfies Record<keyof Client, string>
 
-/** Whom a `send` addresses. */
-export type SendTarget =
-  | { readonly client: string }
-  | { readonly tag: string; readonly value: string }
-  | { readonly endpoint: string }
-  | { readonly all: true }
-
 /** What is sent: `text` is framed, `value` is formatted and framed, `raw` is neither. */
 export type PayloadKind = 'text' | 'value' | 'raw'
-
-export interface SendResult {
-  /** Clients whose queue took the payload. */
-  readonly sent: number
-  /** Clients skipped because too much already waits for them. */
-  readonly skipped: number
-}
-
-/** The one directory of connected clients: steps, the library and the dashboard read it. */
-export interface Clients {
-  readonly size: number
-  get(id: string): Client | undefined
-  /** All clients that are connected now, oldest first; of one endpoint if its name is given. */
-  list(endpoint?: string): Client[]
-  /**
-   * Queues a payload at each addressed client and returns at once.
-   * @param except id of a client to leave out
-   * @throws SluiceError for a single client: `client_unknown`, or `client_slow` when too much waits for it already
-   */
-  send(target: SendTarget, kind: PayloadKind, content: unknown, except?: string): SendResult
-  /**
-   * Half-closes a client after what is queued for it has been sent.
-   * @returns false when no such client is connected
-   */
-  close(id: string, reason?: 'closed_by_step' | 'closed_by_api'): boolean
-}

@@ -1,4 +1,4 @@
-import type { Clients } from './client.ts'
+import type { Clients } from './clients.ts'
 import type { Clock } from './clock.ts'
 import type { Codec } from './codec.ts'
 import type { SluiceError } from './errors.ts'

@@ -126,6 +126,11 @@ export interface StepDefinition<
    * steps before the next begins; others take whole batches from step to step.
    */
   readonly oneByOne?: boolean
+  /**
+   * May wait for what else its client sends. A connection gives a dataflow with such a step one message in a run, so that
+   * those behind can be waited for.
+   */
+  readonly waits?: boolean
   /** Needs the connection that the message came from. */
   readonly answers?: boolean
   /** What it means to the sender, for `sluice check`: "answers", "closes the connection". */

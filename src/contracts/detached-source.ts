@@ -26,6 +26,7 @@ export function detachedSource(
       throw new SluiceError('no_connection', 'the answers of this message have been sent already', { hint })
     },
     echo: () => false,
+    wait: () => Promise.reject(new SluiceError('no_connection', 'nobody waits for this client any more', { hint })),
     close,
   }
 }

@@ -23,6 +23,7 @@ export const failures = {
   client_gone: 'The connection closed before the answer could be sent.',
   client_unknown: 'No connected client has this id.',
   client_slow: 'A client does not read: more than limits.maxQueued bytes wait for it.',
+  wait_failed: 'A step waited for a message of a client, and it did not arrive, or something else did.',
   no_connection: 'The message did not come from a connection, so it cannot be answered.',
   address_in_use: 'Something else listens on this address.',
   address_unavailable: 'This machine has no such address.',

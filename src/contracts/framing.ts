@@ -1,5 +1,5 @@
 import type { ByteWriter } from '../util/byte-writer.ts'
-import type { SluiceError } from './errors.ts'
+import { SluiceError } from './errors.ts'
 
 /**
  * A framing turns the bytes of a connection into frames and payloads back into bytes. Both directions live in one value,
@@ -70,6 +70,16 @@ export interface Decoder {
    * a truncated frame. Without this method everything unread is. `from` may equal `to` here.
    */
   end?(bytes: Buffer, from: number, to: number, found: Found): number
+}
+
+/** What a framing may put around a payload, in bytes, when its decoder does not say. */
+export const DEFAULT_ENVELOPE = 64
+
+/** The error for a payload of more than `maxLength` bytes. */
+export function tooLong(maxLength: number): SluiceError {
+  return new SluiceError('frame_too_long', `a frame is longer than ${maxLength} bytes`, {
+    hint: 'Raise limits.maxFrameLength, or check that the framing fits what the device sends.',
+  })
 }
 
 /** What {@link Decoder.next} returns when it cannot tell yet. */
@@ -146,6 +156,29 @@ export class Frames {
       this.#starts[i] = starts[i]!
       this.#ends[i] = ends[i]!
     }
+  }
+
+  /** Each frame as one of its own, over the same bytes. */
+  split(): Frames[] {
+    return this.starts.map((_, i) => {
+      const one = this.slice(i, i + 1)
+      // All of them keep the same read in memory; it is counted once.
+      if (i === 0) one.size = this.size
+      return one
+    })
+  }
+
+  /** The frames from one index to before another, with their numbers, over the same bytes. Their `size` is 0. */
+  slice(from: number, to: number): Frames {
+    const part = new Frames(this.bytes, this.separator)
+    part.time = this.time
+    part.sequence = this.sequence + from
+    for (let i = from; i < to; i++) {
+      const error = this.errors?.get(i)
+      if (error !== undefined) part.errors = (part.errors ?? new Map()).set(i - from, error)
+      part.push(this.#starts[i]!, this.#ends[i]!)
+    }
+    return part
   }
 
   /** A view of frame i; no bytes are copied. */

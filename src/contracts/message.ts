@@ -3,6 +3,7 @@ import type { Clock } from './clock.ts'
 import type { SluiceError } from './errors.ts'
 import type { Format } from './format.ts'
 import type { Frames } from './framing.ts'
+import type { Wait } from './wait.ts'
 
 /** Why a dataflow runs: for a message, because a client came or went, or because time passed. */
 export type MessageEvent = 'message' | 'connect' | 'disconnect' | 'timer'
@@ -37,6 +38,12 @@ export interface Source {
    * @returns false when that is not possible; the caller then replies one by one
    */
   echo(frames: readonly Frames[]): boolean
+  /**
+   * Waits for a message of this client. What arrives is offered to the open waits first, the oldest before the others; what
+   * none of them takes goes the usual way.
+   * @throws SluiceError `wait_failed` when it did not arrive in time, or cannot arrive any more; `no_connection`
+   */
+  wait(wait: Wait<Message>): Promise<Message>
   /**
    * Told, where a source has it, that a message with this sequence has failed in a step whose `onError` takes it: nothing
    * else tells of that, because the message has then been handled.
@@ -135,6 +142,11 @@ export class Message<T = unknown> {
     return (this.givenKey === '' ? `${boot}-${client.id}-${this.sequence}` : this.givenKey) + this.part
   }
 
+  /** What has arrived, where an expression says whether it is what is waited for; null elsewhere. */
+  get answer(): unknown {
+    return null
+  }
+
   get client(): Client {
     return this.source.client
   }
@@ -159,6 +171,11 @@ export class Message<T = unknown> {
   /** The same message as if it came from another source. */
   from(source: Source): Message<T> {
     return this.#copy(this.msg, source, this.verbatim, this.error)
+  }
+
+  /** The same message with `answer` in scope, as `match` sees it. */
+  withAnswer(answer: unknown): Message<T> {
+    return new Answered(this, answer)
   }
 
   /** The same message with `error` in scope, as `onError` sees it. */
@@ -187,6 +204,21 @@ export class Message<T = unknown> {
     const { event, time, sequence } = this
     const bytes = this.#bytes
     return new Message(msg, source, event, time, sequence, bytes, this.#start, this.#end, verbatim, error, key, part)
+  }
+}
+
+/** A message while it is compared with what has arrived. */
+class Answered<T> extends Message<T> {
+  readonly #answer: unknown
+
+  constructor(message: Message<T>, answer: unknown) {
+    const { msg, source, event, time, sequence, raw, verbatim, error, givenKey, part } = message
+    super(msg, source, event, time, sequence, raw, 0, raw.length, verbatim, error, givenKey, part)
+    this.#answer = answer
+  }
+
+  override get answer(): unknown {
+    return this.#answer
   }
 }
 
@@ -293,6 +325,8 @@ export interface Failures {
 
 /** An array of steps, ready to run. Steps that branch hold some of these. */
 export interface Dataflow {
+  /** A connection gives it one message in a run: a step in it may wait for those that come behind. */
+  readonly oneMessage?: boolean
   /**
    * Takes a batch through all steps.
    * @param failures receives each message that failed and was not handled by an `onError` of its step

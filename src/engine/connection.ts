@@ -1,15 +1,20 @@
+import { Waits } from '../clients/waits.ts'
 import type { Client, PayloadKind } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
 import { countReason } from '../contracts/counters.ts'
 import { type CloseReason, closeReasonOf, SluiceError, toSluiceError } from '../contracts/errors.ts'
-import { Frames } from '../contracts/framing.ts'
-import { Batch, type Dataflow, Message, type MessageEvent, type Source } from '../contracts/message.ts'
+import type { Frames } from '../contracts/framing.ts'
+import { Batch, type Dataflow, Message, type Source } from '../contracts/message.ts'
 import type { Socket, SocketHandler } from '../contracts/transport.ts'
-import { type Timed, toTicks } from '../util/deadlines.ts'
-import { FailureList } from './failures.ts'
-import { type FrameReceiver, Framer, MAX_FRAMES } from './framer.ts'
+import type { Wait } from '../contracts/wait.ts'
+import type { Timed } from '../util/deadlines.ts'
+import { nextTurn } from '../util/next-turn.ts'
+import { type FrameReceiver, Framer } from './framer.ts'
+import { Lane } from './lane.ts'
+import { type Overdue, Owed } from './overdue.ts'
 import { Replies } from './replies.ts'
 import type { EndpointSpec, Host } from './spec.ts'
+import { FailureList } from './stages.ts'
 
 /**
  * One live connection: its lane, its answers, its end.
@@ -30,32 +35,26 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
   readonly #replies: Replies
   /** Made when a step first writes to it: most connections never do. */
   #state: Record<string, unknown> | undefined = undefined
-  /** The lane: what has arrived and not been run. */
-  #jobs: Job[] = []
-  /** Bytes of the reads in `#jobs`. */
-  #queued = 0
+  /** What has arrived and not been run. */
+  readonly #lane: Lane
   /** What the lane does: a run that waits lets others work meanwhile, but not this connection. */
-  #lane: 'idle' | 'running' | 'waiting' = 'idle'
+  #work: 'idle' | 'running' | 'waiting' = 'idle'
   /** Whose dataflows the run in flight takes: after a reload the next run takes those of another spec. */
   #running!: EndpointSpec
   /** Settles when the run that was last begun has ended; undefined when that was at once. */
   pending: Promise<void> | undefined = undefined
   /** When the last read came; milliseconds since 1970. */
   #readAt = 0
+  /** Made when something may be waited for. */
+  #waits: Waits | undefined = undefined
   /** Number of the last frame. */
   #sequence = 0
   #phase: 'open' | 'finishing' | 'closing' | 'closed' = 'open'
   #reason: CloseReason | undefined = undefined
   #detail = ''
-  #paused = false
   /** Called when the socket can take more, or has closed. */
   #onWritable: (() => void) | undefined = undefined
-  /** Ticks at which something began that has a deadline; 0 while it has not. */
-  #frameSince = 0
-  #writeSince = 0
-  #closingSince = 0
-  #activeSince: number
-  readonly #openedAt: number
+  readonly #owed: Owed
 
   constructor(socket: Socket, client: Client, host: Host) {
     this.#socket = socket
@@ -63,9 +62,9 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
     this.#host = host
     const { spec, deadlines } = host
     this.#framer = new Framer(spec.framing.createDecoder(spec.limits.maxFrameLength), spec.limits.maxFrameLength)
+    this.#lane = new Lane(socket, spec)
     this.#replies = new Replies(spec.codec)
-    this.#openedAt = deadlines.tick
-    this.#activeSince = deadlines.tick
+    this.#owed = new Owed(deadlines.tick)
     if (spec.limits.idleTimeout > 0 || spec.limits.firstFrameTimeout > 0) deadlines.watch(this)
   }
 
@@ -94,8 +93,11 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
   /** Begins: the events of the connection occupy the lane first, then data flows. */
   open(): void {
     const { onConnect, runOnConnect, dataflow } = this.#host.spec
-    if (onConnect !== undefined) this.#jobs.push({ event: 'connect', flow: 'onConnect', required: true })
-    if (runOnConnect && dataflow !== undefined) this.#jobs.push({ event: 'connect', flow: 'dataflow', required: false })
+    if (onConnect !== undefined) {
+      this.#lane.add({ event: 'connect', flow: 'onConnect', required: true })
+      this.#conversation.hold()
+    }
+    if (runOnConnect && dataflow !== undefined) this.#lane.add({ event: 'connect', flow: 'dataflow', required: false })
     this.#socket.start(this)
     this.#pump()
   }
@@ -109,49 +111,81 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
     client.bytesIn += chunk.length
     client.lastSeen = time
     spec.counters.bytesIn += chunk.length
-    this.#activeSince = deadlines.tick
+    this.#owed.active = deadlines.tick
     this.#readAt = time
-    this.#framer.feed(chunk, this)
+    this.#read(chunk)
+    this.#pump()
+  }
+
+  #read(chunk: Buffer): void {
+    const bytes = this.#waits === undefined ? chunk : this.#waits.read(chunk, this.#readAt)
+    this.#framer.feed(bytes, this)
+    // Who waits may hold the lane, and what is waited for could not come any more.
+    if (this.#phase === 'open' && this.#work !== 'idle' && this.#lane.pauseAbove(this.#waits?.size ?? 0)) {
+      this.#waits?.fail(new SluiceError('wait_failed', 'too much else arrived, more than limits.maxQueued'))
+    }
     if (this.#framer.broken !== undefined) this.finish('frame_error', this.#framer.broken.message)
-    else this.#pump()
+  }
+
+  /** Reads what was held. @param ended `onConnect` has ended, or no more will come: nothing is held any longer */
+  #release(ended: boolean): void {
+    if (this.#waits === undefined) return
+    this.#read(this.#waits.release(ended))
+    if (this.#phase === 'open') this.#lane.resumeBelow(this.#waits.size)
   }
 
   onEnd(): void {
     if (this.#phase !== 'open') return
-    this.takeFrames(this.#framer.end())
+    this.#endInput()
     this.finish('client_closed')
   }
 
+  /** No more will come: what was held is read, and what is unfinished is given up. */
+  #endInput(): void {
+    this.#release(true)
+    this.takeFrames(this.#framer.end())
+  }
+
   onDrain(): void {
-    this.#writeSince = 0
+    this.#owed.write = 0
     this.#onWritable?.()
   }
 
   onClose(error: Error | undefined): void {
-    if (this.#phase === 'open') this.takeFrames(this.#framer.end())
+    if (this.#phase === 'open') this.#endInput()
     if (this.#reason === undefined) {
       this.#reason = closeReasonOf(error)
       this.#detail = error?.message ?? ''
     }
     this.#phase = 'closed'
     this.client.state = 'closed'
+    this.#endWaits()
     this.#host.deadlines.forget(this)
     this.#onWritable?.()
     this.#host.closed(this.client, this.#reason, this.#detail)
     // Which dataflow that is, and whether there is one, is seen when its turn has come: a reload may be between.
-    this.#jobs.push({ event: 'disconnect', flow: 'onDisconnect', required: false })
+    this.#lane.add({ event: 'disconnect', flow: 'onDisconnect', required: false })
     this.#pump()
   }
 
   reply(sequence: number, kind: PayloadKind, content: unknown): void {
     if (!this.#replies.add(sequence, kind, content)) this.#host.lost(this.client, 1)
-    else if (this.#lane === 'waiting') queueMicrotask(() => this.#sendFirst())
+    else if (this.#work === 'waiting') queueMicrotask(() => this.#sendFirst())
   }
 
   echo(frames: readonly Frames[]): boolean {
     const { framing, codec } = this.#host.spec
     // What one framing has found another may not be able to write.
     return framing === codec.framing && this.#replies.echo(frames)
+  }
+
+  wait(wait: Wait<Message>): Promise<Message> {
+    const waits = this.#conversation
+    const message = waits.open(wait)
+    this.#lane.offerTo(waits)
+    this.#release(false)
+    if (this.#phase !== 'open') this.#endWaits()
+    return message
   }
 
   close(): void {
@@ -180,6 +214,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
     this.client.state = 'closing'
     this.#reason ??= reason
     this.#detail ||= detail
+    this.#endWaits()
     this.#pump()
   }
 
@@ -194,71 +229,67 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
 
   checkDeadlines(tick: number): boolean {
     const { limits } = this.#host.spec
-    const overdue = (since: number, milliseconds: number) => milliseconds > 0 && tick - since >= toTicks(milliseconds)
-    if (this.#closingSince > 0) {
-      if (overdue(this.#closingSince, LINGER_MS)) this.#socket.destroy()
-      return true
-    }
-    if (this.#writeSince > 0 && overdue(this.#writeSince, limits.writeTimeout)) {
-      this.terminate('write_timeout', `the other side did not read what it was sent for ${limits.writeTimeout} ms`)
-      return true
-    }
-    if (this.#phase !== 'open') return this.#writeSince > 0
-    if (this.#paused || this.#lane === 'waiting') {
-      // A sender that we hold back, or that waits for our answer, cannot be late.
-      this.#activeSince = tick
-      if (this.#frameSince > 0) this.#frameSince = tick
-    }
-    if (this.#frameSince > 0 && overdue(this.#frameSince, limits.frameTimeout)) {
-      const error = new SluiceError('frame_timeout', `a frame was not finished within ${limits.frameTimeout} ms`)
+    const open = this.#phase === 'open'
+    if (open && (this.#lane.paused || this.#work === 'waiting')) this.#owed.excuse(tick)
+    const late =
+      this.#owed.lateOut(tick, limits) ?? (open ? this.#owed.lateIn(tick, this.#sequence === 0, limits) : undefined)
+    if (late !== undefined) this.#endLate(late)
+    return this.#owed.watched(open, limits)
+  }
+
+  #endLate(late: Overdue): void {
+    const { writeTimeout, frameTimeout } = this.#host.spec.limits
+    if (late === 'linger') this.#socket.destroy()
+    else if (late === 'write') {
+      this.terminate('write_timeout', `the other side did not read what it was sent for ${writeTimeout} ms`)
+    } else if (late === 'frame') {
+      const error = new SluiceError('frame_timeout', `a frame was not finished within ${frameTimeout} ms`)
       this.takeFrames(this.#framer.abandon(error))
       this.finish('frame_timeout', error.message)
-    } else if (this.#sequence === 0 && overdue(this.#openedAt, limits.firstFrameTimeout)) {
-      this.finish('first_frame_timeout')
-    } else if (overdue(this.#activeSince, limits.idleTimeout)) {
-      this.finish('idle_timeout')
-    }
-    return this.#frameSince > 0 || this.#writeSince > 0 || limits.idleTimeout > 0 || limits.firstFrameTimeout > 0
+    } else this.finish(late === 'idle' ? 'idle_timeout' : 'first_frame_timeout')
   }
 
   /** Puts what the framer found into the lane and holds the sender back when that is too much. */
   takeFrames(frames: Frames): void {
-    const { spec, deadlines } = this.#host
-    if (this.#framer.unread === 0) this.#frameSince = 0
-    else if (this.#frameSince === 0 || frames.count > 0) {
-      this.#frameSince = deadlines.tick
+    const { deadlines } = this.#host
+    if (this.#framer.unread === 0) this.#owed.frame = 0
+    else if (this.#owed.frame === 0 || frames.count > 0) {
+      this.#owed.frame = deadlines.tick
       deadlines.watch(this)
     }
     if (frames.count === 0) return
     frames.time = this.#readAt
     frames.sequence = this.#sequence + 1
-    this.#jobs.push(frames)
     this.#sequence += frames.count
-    if (this.#lane === 'idle') return
-    this.#queued += frames.size
-    spec.counters.queuedBytes += frames.size
-    if (this.#queued + this.#jobs.length * READ_COST > spec.limits.maxQueued && !this.#paused) {
-      this.#paused = true
-      spec.counters.readsPaused++
-      this.#socket.pause()
-    }
+    const waits = this.#work !== 'idle'
+    if (this.#waits === undefined) this.#lane.addFrames(frames, waits)
+    else for (const left of this.#waits.offer(frames)) this.#lane.addFrames(left, waits)
+  }
+
+  get #conversation(): Waits {
+    this.#waits ??= new Waits(this, this.#host.spec)
+    return this.#waits
+  }
+
+  #endWaits(): void {
+    this.#waits?.fail(new SluiceError('wait_failed', 'the connection has ended, or reads no more'))
   }
 
   /** Runs jobs until one has to wait or none is left. */
   #pump(): void {
-    if (this.#lane === 'idle' && this.#jobs.length > 0) {
-      this.#lane = 'running'
+    if (this.#work === 'idle' && !this.#lane.empty) {
+      this.#work = 'running'
       this.pending = undefined
       try {
         this.pending = this.#runNext()
       } catch (thrown) {
         this.#fail(thrown)
       }
-      const waits = this.pending !== undefined || this.#jobs.length > 0
-      this.#lane = waits ? 'waiting' : 'idle'
+      const waits = this.pending !== undefined || !this.#lane.empty
+      this.#work = waits ? 'waiting' : 'idle'
       if (waits) void this.#pumpAfter(this.pending)
     }
-    if (this.#lane !== 'idle') return
+    if (this.#work !== 'idle') return
     if (this.#phase === 'finishing') this.#closeOutput()
     else if (this.#phase === 'closed') this.#host.ended(this)
   }
@@ -266,8 +297,8 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
   /** Between two runs the other connections get their turn, whether the runs waited for anything or not. */
   async #pumpAfter(run: Promise<void> | undefined): Promise<void> {
     await run?.catch((thrown) => this.#fail(thrown))
-    if (this.#jobs.length > 0) await nextTurn()
-    this.#lane = 'idle'
+    if (!this.#lane.empty) await nextTurn()
+    this.#work = 'idle'
     this.#pump()
   }
 
@@ -278,50 +309,36 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
 
   #runNext(): Promise<void> | undefined {
     const failures = new FailureList()
-    const job = this.#jobs[0]!
+    const job = this.#lane.takeEvent()
     this.#running = this.#host.current()
-    if ('event' in job) {
-      this.#jobs.shift()
+    if (job !== undefined) {
       this.#replies.begin(0)
       const message = Message.ofEvent(this, job.event, this.clock.now())
       const ended = this.#run(this.#running[job.flow], Batch.of([message]), failures)
       if (!job.required) return ended
-      if (ended !== undefined) return ended.then(() => this.#refuseIf(failures))
-      return this.#refuseIf(failures)
+      if (ended !== undefined) return ended.then(() => this.#admit(failures))
+      return this.#admit(failures)
     }
     return this.#run(this.#running.dataflow, this.#nextBatch(failures), failures)
   }
 
   /** A client that `onConnect` turns away is not listened to: what it has sent meanwhile is dropped, unacknowledged. */
-  #refuseIf({ entries: [failed] }: FailureList): undefined {
-    if (failed === undefined) return
-    this.#jobs = this.#jobs.filter((job) => 'event' in job && job.event === 'disconnect')
-    this.#host.spec.counters.queuedBytes -= this.#queued
-    this.#queued = 0
+  #admit({ entries: [failed] }: FailureList): undefined {
+    if (failed === undefined) {
+      this.#release(true)
+      return
+    }
+    this.#waits?.release(true)
+    this.#lane.clear()
     this.finish('connect_failed', failed.error.message)
   }
 
-  /** Joins reads that wait into one batch: batches grow exactly when the lane is slow. */
+  /** Joins reads that wait into one batch. */
   #nextBatch(failures: FailureList): Batch {
     const { spec } = this.#host
-    let taken = 0
-    let count = 0
-    let bytes = 0
-    for (let job = this.#jobs[0]; count < MAX_FRAMES && job instanceof Frames; job = this.#jobs[++taken]) {
-      count += job.count
-      bytes += job.size
-    }
-    const reads = this.#jobs.splice(0, taken) as Frames[]
+    const reads = this.#lane.takeReads(this.#running.dataflow?.oneMessage === true)
     this.#replies.begin(reads[0]!.sequence)
-    // What found the lane idle has not been counted as waiting.
-    const counted = Math.min(bytes, this.#queued)
-    this.#queued -= counted
-    spec.counters.queuedBytes -= counted
-    const waiting = this.#queued + this.#jobs.length * READ_COST
-    if (this.#paused && this.#phase === 'open' && waiting <= spec.limits.maxQueued / 2) {
-      this.#paused = false
-      this.#socket.resume()
-    }
+    if (this.#phase === 'open') this.#lane.resumeBelow(this.#waits?.size ?? 0)
     const batch = this.#toBatch(reads, failures)
     this.client.messagesIn += batch.length
     spec.counters.messagesIn += batch.length
@@ -403,7 +420,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
       return undefined
     }
     if (bytes !== undefined) this.#write(bytes, count)
-    if (this.#writeSince === 0) return undefined
+    if (this.#owed.write === 0) return undefined
     return new Promise((resolve) => {
       this.#onWritable = () => {
         this.#onWritable = undefined
@@ -418,36 +435,17 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
     this.client.messagesOut += count
     spec.counters.bytesOut += bytes.length
     spec.counters.messagesOut += count
-    if (this.#socket.write(bytes) || this.#writeSince > 0) return
-    this.#writeSince = deadlines.tick
+    if (this.#socket.write(bytes) || this.#owed.write > 0) return
+    this.#owed.write = deadlines.tick
     deadlines.watch(this)
   }
 
   /** Half-closes, then discards input until FIN or the linger time, so that the last answer arrives (RFC 1122, 4.2.2.13). */
   #closeOutput(): void {
     this.#phase = 'closing'
-    this.#closingSince = this.#host.deadlines.tick
+    this.#owed.closing = this.#host.deadlines.tick
     this.#host.deadlines.watch(this)
-    if (this.#paused) this.#socket.resume()
+    this.#lane.resume()
     this.#socket.end()
   }
-}
-
-/** A turn of the lane for an event of the connection. */
-interface EventJob {
-  readonly event: MessageEvent
-  readonly flow: 'onConnect' | 'dataflow' | 'onDisconnect'
-  /** The connection is closed when it fails. */
-  readonly required: boolean
-}
-
-type Job = Frames | EventJob
-
-/** Bytes of memory that a read takes besides its own: a sender of tiny packets must not fill the memory with objects. */
-const READ_COST = 512
-
-const LINGER_MS = 2000
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
 }

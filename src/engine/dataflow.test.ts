@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest'
+import { oneByOne } from '../config/one-by-one.ts'
 import { SluiceError } from '../contracts/errors.ts'
+import type { DataflowHooks } from '../contracts/failure.ts'
 import { Batch, type Dataflow, type Failures, type Message } from '../contracts/message.ts'
 import type { Step } from '../contracts/step.ts'
 import { createExpression } from '../testing/expressions.ts'
 import { createBatch } from '../testing/part-context.ts'
-import { createDataflow, oneByOne, type StageSpec } from './dataflow.ts'
-import { type DataflowHooks, FailureList, settleFailures } from './failures.ts'
+import { createDataflow, type StageSpec } from './dataflow.ts'
+import { FailureList, settleFailures } from './stages.ts'
 
 /** Hooks that remember what they were told. */
 function createHooks() {

@@ -1,9 +1,10 @@
-import { type FailureCode, SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { type FailureCode, toSluiceError } from '../contracts/errors.ts'
+import type { DataflowHooks } from '../contracts/failure.ts'
 import { Batch, type Dataflow, type Failures, Message } from '../contracts/message.ts'
 import type { Expression } from '../contracts/schema.ts'
-import type { Outcomes, Sink } from '../contracts/sink.ts'
+import type { Sink } from '../contracts/sink.ts'
 import type { Step, StepResult } from '../contracts/step.ts'
-import { type DataflowHooks, type Stage, Told, withDrops, withOnError } from './failures.ts'
+import { asStep, type Stage, Told, withCondition, withDrops, withOnError, withTimeout } from './stages.ts'
 
 /** One step of a dataflow with what stands around it. */
 export interface StageSpec {
@@ -55,26 +56,6 @@ export function createDataflow(specs: readonly StageSpec[], hooks: DataflowHooks
 export interface BoundDataflow extends Dataflow {
   /** Its steps from one index to before another; to the end when that is left out. */
   part(from: number, to?: number): Dataflow
-}
-
-/** The same dataflow, but each message goes through all of it before the next begins. */
-export function oneByOne(dataflow: Dataflow): Dataflow {
-  function runFrom(batch: Batch, from: number, passed: Message[], failures: Failures): Batch | Promise<Batch> {
-    for (let i = from; i < batch.length; i++) {
-      const result = dataflow.run(Batch.of([batch.messages[i]!]), failures)
-      if (result instanceof Promise) {
-        return result.then((one) => {
-          passed.push(...one.messages)
-          return runFrom(batch, i + 1, passed, failures)
-        })
-      }
-      passed.push(...result.messages)
-    }
-    return Batch.of(passed)
-  }
-  return {
-    run: (batch, failures) => (batch.length === 1 ? dataflow.run(batch, failures) : runFrom(batch, 0, [], failures)),
-  }
 }
 
 function runFrom(stages: readonly Stage[], next: number, batch: Batch, failures: Failures): Batch | Promise<Batch> {
@@ -159,68 +140,4 @@ function collect(progress: Progress, message: Message, result: StepResult, failu
   else if (result instanceof Message) progress.passed.push(result)
   else if (result.length === 1) progress.passed.push(result[0]!)
   else for (const [i, part] of result.entries()) progress.passed.push(part.asPart(i))
-}
-
-/** A sink as a step: what it has delivered goes on. */
-function asStep(sink: Sink): Step {
-  return {
-    runBatch(batch, failures) {
-      const settle = (outcomes: Outcomes | void) => (outcomes ? delivered(batch, outcomes, failures) : batch)
-      const result = sink.write(batch, failures.signal)
-      return result instanceof Promise ? result.then(settle) : settle(result)
-    },
-  }
-}
-
-function delivered(batch: Batch, outcomes: Outcomes, failures: Failures): Batch {
-  const passed = batch.messages.filter((message, i) => {
-    const error = outcomes[i]
-    if (error !== undefined) failures.add(message, error)
-    return error === undefined
-  })
-  return passed.length === batch.length ? batch : Batch.of(passed)
-}
-
-/** After the deadline the batch has failed, whatever the stage still does; what it tells later is ignored. */
-function withTimeout(stage: Stage, milliseconds: number, id: string): Stage {
-  return (batch, failures) => {
-    const over = new AbortController()
-    const signal = failures.signal === undefined ? over.signal : AbortSignal.any([failures.signal, over.signal])
-    const told = new Told(failures, id, signal)
-    const pending = stage(batch, told)
-    if (!(pending instanceof Promise)) return pending
-    return new Promise((resolve) => {
-      const settle = (result: Batch) => {
-        told.over = true
-        clearTimeout(timer)
-        resolve(result)
-      }
-      const timer = setTimeout(() => {
-        const error = new SluiceError('step_timeout', `${id} did not finish within ${milliseconds} ms`)
-        over.abort()
-        settle(told.failRest(batch, error))
-      }, milliseconds)
-      void pending.then(settle)
-    })
-  }
-}
-
-function withCondition(stage: Stage, condition: Expression<boolean>, id: string): Stage {
-  return (batch, failures) => {
-    const matching: Message[] = []
-    const others: Message[] = []
-    for (const message of batch.messages) {
-      try {
-        const list = condition(message) ? matching : others
-        list.push(message)
-      } catch (thrown) {
-        failures.add(message, toSluiceError(thrown, 'expression_failed'), id)
-      }
-    }
-    if (matching.length === 0) return Batch.of(others)
-    const result = stage(matching.length === batch.length ? batch : Batch.of(matching), failures)
-    const around = Batch.of(others)
-    if (result instanceof Promise) return result.then((passed) => Batch.merge([passed, around]))
-    return Batch.merge([result, around])
-  }
 }

@@ -1,14 +1,15 @@
+import { createClient } from '../clients/create-client.ts'
 import type { Directory } from '../clients/directory.ts'
-import type { Address, Client } from '../contracts/client.ts'
-import type { DeadLetters } from '../contracts/context.ts'
-import { countReason, type EndpointCounters } from '../contracts/counters.ts'
+import type { Address } from '../contracts/client.ts'
+import { countReason } from '../contracts/counters.ts'
 import { type CloseReason, SluiceError, toSluiceError } from '../contracts/errors.ts'
-import type { Events } from '../contracts/events.ts'
+import type { DataflowHooks, Failure } from '../contracts/failure.ts'
 import type { Listener, ListenOptions, Socket } from '../contracts/transport.ts'
+import { countDeadLetters, createBurial, createHooks } from '../delivery/burial.ts'
 import { Deadlines } from '../util/deadlines.ts'
 import { Connection } from './connection.ts'
-import { type DataflowHooks, type Failure, settleFailures } from './failures.ts'
 import type { ConnectSpec, Host, ListenSpec, Surroundings } from './spec.ts'
+import { settleFailures } from './stages.ts'
 
 /**
  * What all connections of one entry of `listen:` or `connect:` share. It makes connections of sockets and keeps account
@@ -130,7 +131,9 @@ export class Endpoint {
   }
 
   #admit(socket: Socket): Connection {
-    const client = this.#describe(socket)
+    const { name, counters } = this.spec
+    // The counters outlive the endpoint, so that one which comes back with a reload uses no number twice.
+    const client = createClient(`${name}-${counters.opened + 1}`, name, socket, this.surroundings.clock.now())
     const connection = new Connection(socket, client, this.#host)
     this.#open++
     this.#connections.add(connection)
@@ -147,28 +150,6 @@ export class Endpoint {
     this.surroundings.events.emit('connection.refused', { endpoint, remote, reason, detail, ...(hint && { hint }) })
     socket.destroy()
     return undefined
-  }
-
-  #describe({ remote, local, tls }: Socket): Client {
-    const now = this.surroundings.clock.now()
-    return {
-      // The counters outlive the endpoint, so that one which comes back with a reload uses no number twice.
-      id: `${this.spec.name}-${this.spec.counters.opened + 1}`,
-      endpoint: this.spec.name,
-      ip: remote.ip,
-      port: remote.port,
-      localIp: local.ip,
-      localPort: local.port,
-      tls,
-      since: now,
-      lastSeen: now,
-      bytesIn: 0,
-      bytesOut: 0,
-      messagesIn: 0,
-      messagesOut: 0,
-      state: 'open',
-      tags: NO_TAGS,
-    }
   }
 }
 
@@ -226,60 +207,3 @@ export class Entrance {
 }
 
 const STOPPING = 'the server is stopping'
-
-const NO_TAGS = Object.freeze({})
-
-/** The store of dead letters as the parts and connections of one endpoint use it: what is kept is counted and told. */
-export function countDeadLetters(deadLetters: DeadLetters, counters: EndpointCounters, events: Events): DeadLetters {
-  return {
-    async add(message, error, step) {
-      const id = await deadLetters.add(message, error, step)
-      countReason(counters.deadLetters, error.code)
-      events.emit('deadLetter.stored', { id, message, error })
-      return id
-    },
-  }
-}
-
-/** Keeps a failed message as a dead letter. When even that fails, an event with the message is all that is left of it. */
-export function createBurial(
-  deadLetters: DeadLetters,
-  counters: EndpointCounters,
-  events: Events,
-): (failure: Failure) => Promise<void> {
-  const tell = createDeathNotice(counters, events)
-  return async (failure) => {
-    const { message, error, step } = failure
-    tell(failure)
-    try {
-      await deadLetters.add(message, error, step)
-    } catch (thrown) {
-      events.emit('deadLetter.lost', { message, error, cause: toSluiceError(thrown, 'storage_failed') })
-    }
-  }
-}
-
-/** Counts and tells that a message is going to be a dead letter. */
-export function createDeathNotice(counters: EndpointCounters, events: Events): (failure: Failure) => void {
-  return ({ message, error, step }) => {
-    // A frame that was rejected has been told of already.
-    if (step === '') return
-    countReason(counters.failed, error.code)
-    events.emit('message.failed', { message, error, step, outcome: 'dead letter' })
-  }
-}
-
-/** What the dataflows of an endpoint count and tell. */
-export function createHooks(counters: EndpointCounters, events: Events): DataflowHooks {
-  return {
-    dropped(count) {
-      counters.dropped += count
-    },
-    handled(message, error, step) {
-      // A frame that was rejected has been told of already.
-      if (step === '') return
-      countReason(counters.failed, error.code)
-      events.emit('message.failed', { message, error, step, outcome: 'handled' })
-    },
-  }
-}

@@ -1,5 +1,5 @@
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
-import { type Decoder, Found, Frames, NEED_MORE } from '../contracts/framing.ts'
+import { DEFAULT_ENVELOPE, type Decoder, Found, Frames, NEED_MORE, tooLong } from '../contracts/framing.ts'
 
 /**
  * Drives a decoder: bytes of a connection in, frames out. It owns everything that a decoder must not have to think
@@ -35,7 +35,7 @@ export class Framer {
   constructor(decoder: Decoder, maxLength: number) {
     this.#decoder = decoder
     this.#maxLength = Math.min(maxLength, decoder.maxLength ?? maxLength)
-    this.#maxUnread = this.#maxLength + (decoder.envelope ?? ENVELOPE)
+    this.#maxUnread = this.#maxLength + (decoder.envelope ?? DEFAULT_ENVELOPE)
   }
 
   /** Bytes of a frame that has begun and not ended. */
@@ -174,16 +174,7 @@ export const MAX_FRAMES = 1024
 /** So much of a large chunk is copied for the sake of the frame that it ends. */
 const HEAD = 2048
 
-/** What a framing may put around a payload when its decoder does not say. */
-const ENVELOPE = 64
-
 const NOTHING = Buffer.alloc(0)
-
-function tooLong(maxLength: number): SluiceError {
-  return new SluiceError('frame_too_long', `a frame is longer than ${maxLength} bytes`, {
-    hint: 'Raise limits.maxFrameLength, or check that the framing fits what the device sends.',
-  })
-}
 
 /** Puts payloads that a decoder had to build into one new buffer together with those that it did not. */
 function layOut(frames: Frames, built: ReadonlyMap<number, Buffer> | undefined): Frames {

@@ -5,12 +5,12 @@ import type { DeadLetters } from '../contracts/context.ts'
 import type { EndpointCounters } from '../contracts/counters.ts'
 import type { CloseReason } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
+import type { Failure } from '../contracts/failure.ts'
 import type { Format } from '../contracts/format.ts'
 import type { Framing } from '../contracts/framing.ts'
-import type { Dataflow } from '../contracts/message.ts'
+import type { Dataflow, MessageEvent } from '../contracts/message.ts'
 import type { DialOptions, ListenOptions, TlsLayer, Transport } from '../contracts/transport.ts'
 import type { Deadlines } from '../util/deadlines.ts'
-import type { Failure } from './failures.ts'
 
 /** The bounds of an endpoint. Times in milliseconds, sizes in bytes; a time of 0 means no bound. */
 export interface Limits {
@@ -74,6 +74,14 @@ export interface Surroundings {
   /** Tells this run of the server from every other one: a part of each message's key. */
   readonly boot: string
   readonly deadLetters: DeadLetters
+}
+
+/** A turn of the lane for an event of the connection. */
+export interface EventJob {
+  readonly event: MessageEvent
+  readonly flow: 'onConnect' | 'dataflow' | 'onDisconnect'
+  /** The connection is closed when it fails. */
+  readonly required: boolean
 }
 
 /** What a connection needs of its endpoint. */

@@ -16,6 +16,7 @@ export const scopeVariables = {
   endpoint: 'name of the endpoint',
   key: "what tells the message from all others, also when it is tried again: the endpoint's key, else a text of its own",
   state: 'values of this connection, written by set',
+  answer: 'in match: the message that has arrived, which may be the one that is waited for; null elsewhere',
   error: 'in onError: error.message, error.code, error.step and error.retryable; null elsewhere',
   env: 'the environment: env.NAME',
 } as const
@@ -53,6 +54,8 @@ export function scopeVariable(node: ASTNode, name: ScopeVariable): ScopeValue {
       return { run: (message) => message.key }
     case 'state':
       return { run: (message) => ({ ...message.source.state }) }
+    case 'answer':
+      return { run: (message) => message.answer ?? null }
     case 'error':
       return { run: (message) => message.error ?? null }
     case 'env':
@@ -69,6 +72,8 @@ export function scopeKey(node: ASTNode, name: ScopeVariable, key: string, compil
   switch (name) {
     case 'msg':
       return { run: (message) => readKey(message.msg, key) }
+    case 'answer':
+      return { run: (message) => readKey(message.answer, key) }
     case 'state':
       return { run: (message) => readKey(message.source.state, key) }
     case 'client':

@@ -24,11 +24,13 @@ import { close } from '../steps/close.ts'
 import { dataflow } from '../steps/dataflow.ts'
 import { deadLetter } from '../steps/dead-letter.ts'
 import { dedupe } from '../steps/dedupe.ts'
+import { expect } from '../steps/expect.ts'
 import { filter } from '../steps/filter.ts'
 import { fork } from '../steps/fork.ts'
 import { log } from '../steps/log.ts'
 import { map } from '../steps/map.ts'
 import { reply } from '../steps/reply.ts'
+import { request } from '../steps/request.ts'
 import { route } from '../steps/route.ts'
 import { script } from '../steps/script.ts'
 import { send } from '../steps/send.ts'
@@ -67,6 +69,8 @@ export const steps = [
   dataflow,
   script,
   reply,
+  expect,
+  request,
   send,
   close,
   log,

@@ -1,7 +1,8 @@
 import type { Client, PayloadKind } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
 import { type Codec, contentText, encodeContent } from '../contracts/codec.ts'
-import type { Source } from '../contracts/message.ts'
+import type { Message, Source } from '../contracts/message.ts'
+import type { Wait } from '../contracts/wait.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
 import type { KeptAnswer } from './dedupe-keys.ts'
 
@@ -70,6 +71,10 @@ export class AnswerRecorder implements Source {
     const recording = this.#open.get(sequence)
     if (recording === undefined) this.#source.reply(sequence, kind, content)
     else recording.answers.push(this.#toKept(kind, content))
+  }
+
+  wait(wait: Wait<Message>): Promise<Message> {
+    return this.#source.wait(wait)
   }
 
   echo(): boolean {

@@ -1,4 +1,4 @@
-import type { SendTarget } from '../contracts/client.ts'
+import type { SendTarget } from '../contracts/clients.ts'
 import { contentText } from '../contracts/codec.ts'
 import { defineStep } from '../contracts/define.ts'
 import type { Message } from '../contracts/message.ts'

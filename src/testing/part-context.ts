@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os'
 import { resolve } from 'node:path'
-import type { Client, Clients, PayloadKind, SendTarget } from '../contracts/client.ts'
+import type { Client, PayloadKind } from '../contracts/client.ts'
+import type { Clients, SendTarget } from '../contracts/clients.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { PartContext, Shared } from '../contracts/context.ts'
 import { SluiceError } from '../contracts/errors.ts'
@@ -35,6 +36,7 @@ export function createTestContext(overrides: Partial<PartContext> = {}): TestCon
       sends.push({ target, kind, content, except })
       return { sent: 1, skipped: 0 }
     },
+    request: () => Promise.reject(new SluiceError('client_unknown', 'nobody is connected in this test')),
     close: () => false,
   }
   return {
@@ -106,6 +108,7 @@ export function testSource(client: Partial<Client> = {}): TestSource {
       source.replies.push({ sequence, kind, content })
     },
     echo: () => false,
+    wait: () => Promise.reject(new SluiceError('wait_failed', 'nothing arrives in this test')),
     close() {
       source.closed = true
     },

@@ -1,20 +1,9 @@
-import type { SluiceError } from '../contracts/errors.ts'
-import { toSluiceError } from '../contracts/errors.ts'
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import type { DataflowHooks, Failure } from '../contracts/failure.ts'
 import { Batch, type Dataflow, type ErrorInfo, type Failures, type Message } from '../contracts/message.ts'
-
-/** What a dataflow tells its endpoint. */
-export interface DataflowHooks {
-  dropped(count: number): void
-  /** A message failed and an `onError` takes it. */
-  handled(message: Message, error: SluiceError, step: string): void
-}
-
-export interface Failure {
-  readonly message: Message
-  readonly error: SluiceError
-  /** Id of the step; '' for framing and format. */
-  readonly step: string
-}
+import type { Expression } from '../contracts/schema.ts'
+import type { Outcomes, Sink } from '../contracts/sink.ts'
+import type { Step } from '../contracts/step.ts'
 
 /** A step or sink with what stands around it, as the dataflow calls it. */
 export type Stage = (batch: Batch, failures: Failures) => Batch | Promise<Batch>
@@ -102,6 +91,71 @@ export class Told implements Failures {
     if (this.over || this.#known?.has(message)) return false
     this.#known = (this.#known ?? new Set()).add(message)
     return true
+  }
+}
+
+/** A sink as a step: what it has delivered goes on. */
+export function asStep(sink: Sink): Step {
+  return {
+    runBatch(batch, failures) {
+      const settle = (outcomes: Outcomes | void) => (outcomes ? delivered(batch, outcomes, failures) : batch)
+      const result = sink.write(batch, failures.signal)
+      return result instanceof Promise ? result.then(settle) : settle(result)
+    },
+  }
+}
+
+function delivered(batch: Batch, outcomes: Outcomes, failures: Failures): Batch {
+  const passed = batch.messages.filter((message, i) => {
+    const error = outcomes[i]
+    if (error !== undefined) failures.add(message, error)
+    return error === undefined
+  })
+  return passed.length === batch.length ? batch : Batch.of(passed)
+}
+
+/** After the deadline the batch has failed, whatever the stage still does; what it tells later is ignored. */
+export function withTimeout(stage: Stage, milliseconds: number, id: string): Stage {
+  return (batch, failures) => {
+    const over = new AbortController()
+    const signal = failures.signal === undefined ? over.signal : AbortSignal.any([failures.signal, over.signal])
+    const told = new Told(failures, id, signal)
+    const pending = stage(batch, told)
+    if (!(pending instanceof Promise)) return pending
+    return new Promise((resolve) => {
+      const settle = (result: Batch) => {
+        told.over = true
+        clearTimeout(timer)
+        resolve(result)
+      }
+      const timer = setTimeout(() => {
+        const error = new SluiceError('step_timeout', `${id} did not finish within ${milliseconds} ms`)
+        over.abort()
+        settle(told.failRest(batch, error))
+      }, milliseconds)
+      void pending.then(settle)
+    })
+  }
+}
+
+/** Takes what does not meet a condition past a stage. */
+export function withCondition(stage: Stage, condition: Expression<boolean>, id: string): Stage {
+  return (batch, failures) => {
+    const matching: Message[] = []
+    const others: Message[] = []
+    for (const message of batch.messages) {
+      try {
+        const list = condition(message) ? matching : others
+        list.push(message)
+      } catch (thrown) {
+        failures.add(message, toSluiceError(thrown, 'expression_failed'), id)
+      }
+    }
+    if (matching.length === 0) return Batch.of(others)
+    const result = stage(matching.length === batch.length ? batch : Batch.of(matching), failures)
+    const around = Batch.of(others)
+    if (result instanceof Promise) return result.then((passed) => Batch.merge([passed, around]))
+    return Batch.merge([result, around])
   }
 }
 

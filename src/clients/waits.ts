@@ -1,0 +1,210 @@
+import type { EndpointCounters } from '../contracts/counters.ts'
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import type { Format } from '../contracts/format.ts'
+import { DEFAULT_ENVELOPE, type Decoder, Found, Frames, NEED_MORE, tooLong } from '../contracts/framing.ts'
+import { Message, type Source } from '../contracts/message.ts'
+import type { Wait } from '../contracts/wait.ts'
+
+/** What the waits of a connection need of its endpoint. */
+export interface WaitsOptions {
+  readonly format: Format
+  /** In bytes. */
+  readonly limits: { readonly maxFrameLength: number }
+  readonly counters: EndpointCounters
+}
+
+/**
+ * The open waits of one connection. What arrives is offered to them first, the oldest before the others: what matches is
+ * theirs, everything else goes its way.
+ *
+ * ```
+ *   bytes ─▶ read ─┬─▶ a wait with a framing of its own
+ *                  ├─▶ held, while onConnect runs and nobody waits
+ *                  └─▶ framer ─▶ frames ─▶ offer ─┬─▶ a wait that matches
+ *                                                 └─▶ lane
+ * ```
+ */
+export class Waits {
+  /** Those that look at the frames of the endpoint. */
+  readonly #framed: Open[] = []
+  /** Those that read with a framing of their own; the first of them has the bytes. */
+  readonly #own: Open[] = []
+  /** Bytes of the frame that the first of `#own` is reading. */
+  #unread: Buffer = NOTHING
+  /** Bytes that are held; undefined while none are to be. */
+  #held: Buffer | undefined = undefined
+  readonly #source: Source
+  readonly #format: Format
+  readonly #maxLength: number
+  readonly #counters: EndpointCounters
+
+  constructor(source: Source, { format, limits, counters }: WaitsOptions) {
+    this.#source = source
+    this.#format = format
+    this.#maxLength = limits.maxFrameLength
+    this.#counters = counters
+  }
+
+  /** Bytes that are held. */
+  get size(): number {
+    return this.#held?.length ?? 0
+  }
+
+  /** From now on bytes are held until somebody waits, so that a wait can read them with a framing of its own. */
+  hold(): void {
+    this.#held = NOTHING
+  }
+
+  /** Gives what is held. @param ended nothing is held from now on */
+  release(ended: boolean): Buffer {
+    const held = this.#held ?? NOTHING
+    this.#counters.queuedBytes -= held.length
+    if (this.#held !== undefined) this.#held = ended ? undefined : NOTHING
+    return held
+  }
+
+  /** @returns resolves to the message; rejects with SluiceError `wait_failed`, or with the reason of its signal */
+  open(wait: Wait<Message>): Promise<Message> {
+    const { promise, resolve, reject } = Promise.withResolvers<Message>()
+    const { timeout, signal, codec } = wait
+    const list = codec === undefined ? this.#framed : this.#own
+    const settle = (result: Message | SluiceError) => {
+      const at = list.indexOf(open)
+      if (at === -1) return
+      list.splice(at, 1)
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', abort)
+      if (result instanceof SluiceError) reject(result)
+      else resolve(result)
+    }
+    const open: Open = { wait, decoder: codec?.framing.createDecoder(this.#maxLength), trouble: undefined, settle }
+    const abort = () => settle(toSluiceError(signal!.reason, 'wait_failed'))
+    const timer = setTimeout(() => settle(notArrived(timeout, open.trouble)), timeout)
+    list.push(open)
+    if (signal?.aborted) abort()
+    else signal?.addEventListener('abort', abort)
+    return promise
+  }
+
+  /** Takes bytes that have arrived. @returns those that go to the framing of the endpoint */
+  read(chunk: Buffer, time: number): Buffer {
+    let bytes = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk])
+    this.#unread = NOTHING
+    for (let open = this.#own[0]; open !== undefined && bytes.length > 0; open = this.#own[0]) {
+      try {
+        const next = readFrame(open.decoder!, bytes, this.#maxLength)
+        if (next === undefined) {
+          this.#unread = bytes
+          return NOTHING
+        }
+        bytes = bytes.subarray(next.end)
+        next.frames.time = time
+        this.#takeOwn(open, next.frames)
+      } catch (thrown) {
+        open.settle(toSluiceError(thrown, 'frame_invalid'))
+      }
+    }
+    if (this.#held === undefined || this.#framed.length > 0) return bytes
+    this.#counters.queuedBytes += bytes.length
+    this.#held = this.#held.length === 0 ? bytes : Buffer.concat([this.#held, bytes])
+    return NOTHING
+  }
+
+  /** Offers frames. @returns those that nobody has waited for, with their numbers */
+  offer(frames: Frames): readonly Frames[] {
+    if (this.#framed.length === 0) return [frames]
+    const left: Frames[] = []
+    let from = 0
+    for (let i = 0; i < frames.count; i++) {
+      if (frames.errors?.has(i) || !this.#take(frames, i)) continue
+      if (i > from) left.push(frames.slice(from, i))
+      from = i + 1
+    }
+    if (from === 0) return [frames]
+    if (from < frames.count) left.push(frames.slice(from, frames.count))
+    // All of them keep the same read in memory; it is counted once.
+    if (left.length > 0) left[0]!.size = frames.size
+    return left
+  }
+
+  /** Nothing more can arrive for any of them. */
+  fail(error: SluiceError): void {
+    for (const open of [...this.#framed, ...this.#own]) open.settle(error)
+  }
+
+  #take(frames: Frames, i: number): boolean {
+    let message: Message
+    try {
+      const value = this.#format.parse(frames.bytes, frames.starts[i]!, frames.ends[i]!)
+      message = Message.ofFrame(value, this.#source, frames, i, this.#format)
+    } catch {
+      // It is refused in the lane.
+      return false
+    }
+    const found = this.#framed.find((open) => isMatch(open, message))
+    if (found !== undefined) this.#give(found, message)
+    return found !== undefined
+  }
+
+  #takeOwn(open: Open, frames: Frames): void {
+    const { format } = open.wait.codec!
+    const value = format.parse(frames.bytes, frames.starts[0]!, frames.ends[0]!)
+    const message = Message.ofFrame(value, this.#source, frames, 0, format)
+    if (isMatch(open, message)) this.#give(open, message)
+    else open.settle(open.trouble ?? new SluiceError('wait_failed', 'something else arrived'))
+  }
+
+  #give(open: Open, message: Message): void {
+    this.#source.client.messagesIn++
+    this.#counters.messagesIn++
+    open.settle(message)
+  }
+}
+
+/** A wait that is open. */
+interface Open {
+  readonly wait: Wait<Message>
+  /** Only where it has a framing of its own. */
+  readonly decoder: Decoder | undefined
+  /** Why the last message could not be compared. */
+  trouble: SluiceError | undefined
+  settle(result: Message | SluiceError): void
+}
+
+function isMatch(open: Open, message: Message): boolean {
+  try {
+    return open.wait.matches?.(message) ?? true
+  } catch (thrown) {
+    open.trouble = toSluiceError(thrown, 'expression_failed')
+    return false
+  }
+}
+
+/** The first frame in some bytes, and the index behind it; undefined when it has not ended. */
+function readFrame(decoder: Decoder, bytes: Buffer, maxLength: number): { frames: Frames; end: number } | undefined {
+  const found = new Found()
+  for (let from = 0; from < bytes.length; ) {
+    const next = decoder.next(bytes, from, bytes.length, found)
+    if (next === NEED_MORE) break
+    if (found.error !== undefined) throw found.error
+    if (!found.skipped) {
+      const payload = found.payload ?? bytes.subarray(found.start, found.end)
+      if (payload.length > maxLength) throw tooLong(maxLength)
+      const frames = new Frames(payload)
+      frames.push(0, payload.length)
+      return { frames, end: next }
+    }
+    found.skipped = false
+    from = next
+  }
+  if (bytes.length > maxLength + (decoder.envelope ?? DEFAULT_ENVELOPE)) throw tooLong(maxLength)
+  return undefined
+}
+
+function notArrived(timeout: number, trouble: SluiceError | undefined): SluiceError {
+  const text = `what was waited for did not arrive within ${timeout} ms`
+  if (trouble === undefined) return new SluiceError('wait_failed', text)
+  return new SluiceError('wait_failed', `${text}; the last message could not be compared: ${trouble.message}`)
+}
+
+const NOTHING = Buffer.alloc(0)

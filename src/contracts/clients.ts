@@ -1,0 +1,42 @@
+import type { Client, PayloadKind } from './client.ts'
+import type { Message } from './message.ts'
+import type { Wait } from './wait.ts'
+
+/** Whom a `send` addresses. */
+export type SendTarget =
+  | { readonly client: string }
+  | { readonly tag: string; readonly value: string }
+  | { readonly endpoint: string }
+  | { readonly all: true }
+
+export interface SendResult {
+  /** Clients whose queue took the payload. */
+  readonly sent: number
+  /** Clients skipped because too much already waits for them. */
+  readonly skipped: number
+}
+
+/** The one directory of connected clients: steps, the library and the dashboard read it. */
+export interface Clients {
+  readonly size: number
+  get(id: string): Client | undefined
+  /** All clients that are connected now, oldest first; of one endpoint if its name is given. */
+  list(endpoint?: string): Client[]
+  /**
+   * Queues a payload at each addressed client and returns at once.
+   * @param except id of a client to leave out
+   * @throws SluiceError for a single client: `client_unknown`, or `client_slow` when too much waits for it already
+   */
+  send(target: SendTarget, kind: PayloadKind, content: unknown, except?: string): SendResult
+  /**
+   * Sends a payload to one client and waits for its answer. Requests without `matches` take the next message that the
+   * client sends; nothing tells their answers apart, so each begins when the one before has ended.
+   * @throws SluiceError `client_unknown`, `client_slow`, or `wait_failed` when no answer came
+   */
+  request(id: string, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<Message>
+  /**
+   * Half-closes a client after what is queued for it has been sent.
+   * @returns false when no such client is connected
+   */
+  close(id: string, reason?: 'closed_by_step' | 'closed_by_api'): boolean
+}

@@ -1,0 +1,17 @@
+import type { Message } from '../contracts/message.ts'
+import { z } from '../contracts/schema.ts'
+
+/** The option with which a step that finds something out says where it goes. */
+export const intoOption = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected a name, such as answer')
+  .optional()
+  .describe('The key of `msg` that takes the result; the rest of `msg` stays. Without it the result is the new `msg`.')
+
+/** The message with a result where `into` says. A `msg` that is no object becomes `msg.value` beside it. */
+export function withResult(message: Message, into: string | undefined, result: unknown): Message {
+  if (into === undefined) return message.with(result)
+  const { msg } = message
+  const isObject = typeof msg === 'object' && msg !== null && Object.getPrototypeOf(msg) === Object.prototype
+  return message.with({ ...(isObject ? msg : { value: msg }), [into]: result })
+}

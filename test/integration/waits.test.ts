@@ -1,0 +1,241 @@
+import { describe, expect, it } from 'vitest'
+import { eventually } from '../support/parts.ts'
+import { Peer } from '../support/peer.ts'
+import { start } from '../support/server.ts'
+
+/** A tracker: 4 bytes of login, then lines. */
+const tracker = {
+  port: 0,
+  onConnect: [
+    { expect: { framing: { fixed: { length: 4 } }, format: 'text', into: 'login', timeout: '5s' } },
+    { set: { 'state.id': 'msg.login' } },
+    { reply: { raw: '\\x01' } },
+  ],
+  dataflow: [{ reply: '${state.id} ${msg}' }],
+} as const
+
+describe('expect', () => {
+  const stream = 'AB-Done\ntwo\n'
+  it.each(Array.from({ length: stream.length }, (_, i) => i))(
+    'reads a login in a framing of its own, split behind byte %i',
+    async (at) => {
+      await using running = await start({ listen: { tracker } })
+      await using peer = await Peer.connect(running.port())
+      if (at > 0) {
+        peer.send(stream.slice(0, at))
+        await eventually(() => running.server.endpoints[0]!.counters.bytesIn === at)
+      }
+      expect(await peer.send(stream.slice(at)).finish().end()).toBe('\x01AB-D one\nAB-D two\n')
+      expect(running.server.endpoints[0]!.counters).toMatchObject({ messagesIn: 3, queuedBytes: 0 })
+    },
+  )
+
+  it('takes two logins one after the other, whatever comes with them in one read', async () => {
+    const login = { framing: { fixed: { length: 2 } }, format: 'text' } as const
+    await using running = await start({
+      listen: {
+        two: {
+          port: 0,
+          onConnect: [{ expect: login }, { reply: 'a ${msg}' }, { expect: login }, { reply: 'b ${msg}' }],
+          dataflow: [{ reply: '${msg}' }],
+        },
+      },
+    })
+    await using peer = await Peer.connect(running.port())
+    expect(await peer.send('1122rest\n').finish().end()).toBe('a 11\nb 22\nrest\n')
+  })
+
+  it('takes what matches and leaves the others in their order, though all came in one read', async () => {
+    await using running = await start({
+      listen: {
+        pairs: {
+          port: 0,
+          dataflow: [{ expect: { match: 'answer == msg + "!"', into: 'it' } }, { reply: '${msg.it}' }],
+        },
+      },
+    })
+    await using peer = await Peer.connect(running.port())
+    expect(await peer.send('a\nb\nb!\na!\nc\nc!\n').finish().end()).toBe('a!\nb!\nc!\n')
+  })
+
+  it('answers before it waits, and hears the answer to that', async () => {
+    await using running = await start({
+      listen: {
+        astm: {
+          port: 0,
+          framing: 'raw',
+          format: 'text',
+          dataflow: [
+            { filter: 'msg == "\\x05"' },
+            { reply: { raw: '\\x06' } },
+            { expect: { into: 'data' } },
+            { reply: { raw: 'got ${msg.data}' } },
+          ],
+        },
+      },
+    })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('\x05').hear('\x06')
+    await peer.send('record').hear('got record')
+  })
+
+  it('fails the message when nothing comes in time, and the lane goes on', async () => {
+    await using running = await start({
+      listen: {
+        slow: {
+          port: 0,
+          dataflow: [{ expect: { match: 'answer == "yes"', timeout: '20ms' } }, { reply: 'fine' }],
+          onError: [{ reply: '${error.code}: ${error.message}' }],
+        },
+      },
+    })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('a\n').hear('wait_failed: what was waited for did not arrive within 20 ms\n')
+    await peer.send('b\nyes\n').hear('fine\n')
+  })
+
+  it('says why it could not compare', async () => {
+    await using running = await start({
+      listen: {
+        slow: {
+          port: 0,
+          dataflow: [{ expect: { match: 'num(answer) > 3', timeout: '30ms' } }],
+          onError: [{ reply: '${error.message}' }],
+        },
+      },
+    })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('a\nno number\n').hear('; the last message could not be compared: ')
+  })
+
+  it('closes a client that logs in with something else, and drops what came behind it', async () => {
+    const onConnect = [{ expect: { match: 'answer == "secret"', framing: 'line' } }] as const
+    await using running = await start({
+      listen: { shell: { port: 0, onConnect, dataflow: [{ reply: 'ran ${msg}' }] } },
+    })
+    await using peer = await Peer.connect(running.port())
+    expect(await peer.send('guess\nrm\n').end()).toBe('')
+    const closed = await running.event('connection.closed')
+    expect(closed).toMatchObject({ reason: 'connect_failed', detail: 'something else arrived' })
+    expect(running.server.endpoints[0]!.counters.queuedBytes).toBe(0)
+  })
+
+  it('ends when the client goes, and when the server stops', async () => {
+    await using running = await start({
+      listen: {
+        wait: {
+          port: 0,
+          dataflow: [{ reply: 'ready' }, { expect: { timeout: '1h' } }],
+          onError: [{ reply: '${error.message}' }],
+        },
+      },
+    })
+    await using peer = await Peer.connect(running.port())
+    expect(await peer.send('a\n').finish().end()).toBe('ready\nthe connection has ended, or reads no more\n')
+    await using other = await Peer.connect(running.port())
+    await other.send('a\n').hear('ready\n')
+    await running.server.stop({ deadline: 60_000 })
+    expect(await other.end()).toBe('ready\nthe connection has ended, or reads no more\n')
+  })
+
+  it('ends when so much else has arrived that the client is held back', async () => {
+    await using running = await start({
+      listen: {
+        full: {
+          port: 0,
+          limits: { maxQueued: '4KiB' },
+          dataflow: [
+            { filter: 'msg == "go"' },
+            { reply: 'ready' },
+            { expect: { match: 'answer == "x"', timeout: '1h' } },
+          ],
+          onError: [{ reply: '${error.message}' }],
+        },
+      },
+    })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('go\n').hear('ready\n')
+    await peer.send('something else\n'.repeat(1000)).hear('too much else arrived, more than limits.maxQueued\n')
+    expect(running.all('connection.closed')).toEqual([])
+  })
+
+  it('refuses a frame that is too long for its own framing', async () => {
+    await using running = await start({
+      listen: { long: { ...tracker, limits: { maxFrameLength: 16 }, onConnect: [{ expect: { framing: 'line' } }] } },
+    })
+    await using peer = await Peer.connect(running.port())
+    peer.send('x'.repeat(200))
+    expect((await running.event('connection.closed')).detail).toContain('longer than 16 bytes')
+  })
+})
+
+describe('request', () => {
+  /** A PLC that has connected to us, and people who ask for its values. */
+  const plc = (match?: string) => ({
+    plc: { port: 0, dataflow: [{ reply: 'unasked ${msg}' }] },
+    people: {
+      port: 0,
+      dataflow: [
+        {
+          request: { to: { endpoint: 'plc' }, text: 'get ${msg}', into: 'got', timeout: '5s', ...(match && { match }) },
+        },
+        { reply: '${msg.value} is ${msg.got}' },
+      ],
+      onError: [{ reply: '${error.code}: ${error.message}' }],
+    },
+  })
+
+  it('gives each its own answer, whatever their order, where match tells them apart', async () => {
+    await using running = await start({ listen: plc('answer.startsWith(msg)') })
+    await using device = await Peer.connect(running.port('plc'))
+    await using one = await Peer.connect(running.port('people'))
+    await using two = await Peer.connect(running.port('people'))
+    one.send('t1\n')
+    await device.hear('get t1\n')
+    two.send('t2\n')
+    await device.hear('get t2\n')
+    device.send('t2=8\nsomething\nt1=7\n')
+    expect(await one.hear('\n')).toBe('t1 is t1=7\n')
+    expect(await two.hear('\n')).toBe('t2 is t2=8\n')
+    await device.hear('unasked something\n')
+  })
+
+  it('asks one after the other where nothing tells the answers apart', async () => {
+    await using running = await start({ listen: plc() })
+    await using device = await Peer.connect(running.port('plc'))
+    await using one = await Peer.connect(running.port('people'))
+    await using two = await Peer.connect(running.port('people'))
+    one.send('a\n')
+    await device.hear('get a\n')
+    two.send('b\n')
+    await eventually(() => running.server.endpoints.find(({ name }) => name === 'people')!.counters.messagesIn === 2)
+    expect(device.text).toBe('get a\n')
+    device.send('1\n')
+    await device.hear('get b\n')
+    device.send('2\n')
+    expect(await one.hear('\n')).toBe('a is 1\n')
+    expect(await two.hear('\n')).toBe('b is 2\n')
+  })
+
+  it('says who is missing, and who left without an answer', async () => {
+    await using running = await start({ listen: plc() })
+    await using one = await Peer.connect(running.port('people'))
+    await one.send('a\n').hear('client_unknown: no client of "plc" is connected\n')
+    const device = await Peer.connect(running.port('plc'))
+    await eventually(() => running.server.clients.list('plc').length === 1)
+    one.send('b\n')
+    await device.hear('get b\n')
+    device.finish()
+    await one.hear('wait_failed: the connection has ended, or reads no more\n')
+    await device[Symbol.asyncDispose]()
+  })
+
+  it('tells two devices apart only by their id', async () => {
+    await using running = await start({ listen: plc() })
+    await using _a = await Peer.connect(running.port('plc'))
+    await using _b = await Peer.connect(running.port('plc'))
+    await eventually(() => running.server.clients.list('plc').length === 2)
+    await using one = await Peer.connect(running.port('people'))
+    await one.send('a\n').hear('client_unknown: "plc" has several clients\n')
+  })
+})
