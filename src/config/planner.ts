@@ -3,7 +3,7 @@ import { EndpointCounters } from '../contracts/counters.ts'
 import type { PartDefinition, StepDefinition } from '../contracts/define.ts'
 import type { DeliveryOptions } from '../contracts/delivery.ts'
 import { SluiceError } from '../contracts/errors.ts'
-import type { Format } from '../contracts/format.ts'
+import type { Format, FormatContext } from '../contracts/format.ts'
 import type { Framing } from '../contracts/framing.ts'
 import { type Expression, Unresolved, type UserFunction, type z } from '../contracts/schema.ts'
 import { ExpressionError } from '../expression/expression-error.ts'
@@ -12,6 +12,7 @@ import { suggest } from '../util/suggest.ts'
 import { compile } from './compile.ts'
 import { type Environment, substitute } from './environment.ts'
 import { warnOfLookAlikes } from './look-alikes.ts'
+import { resolvePackage } from './packages.ts'
 import { functionStep, partInWords, readNamed, readStep, unknownPart, type Written, withoutShortForm } from './parts.ts'
 import { PlannedDataflow, type StepPlan } from './planned.ts'
 import { type ConfigPath, formatPath } from './problems.ts'
@@ -110,8 +111,13 @@ export class Planner {
 
   /** @returns undefined when there is a mistake, which has been reported */
   format(value: unknown, path: ConfigPath): Made<Format> | undefined {
+    const { baseDir } = this.#environment
+    const context: FormatContext = {
+      resolvePath: (file) => resolve(baseDir, file),
+      resolvePackage: (name) => resolvePackage(name, baseDir),
+    }
     const found = this.#named('format', value, path)
-    return found && this.#made(found, path, () => found.definition.create(found.options))
+    return found && this.#made(found, path, () => found.definition.create(found.options, context))
   }
 
   /** Replaces all that waits to be resolved, wherever it is in a value. */
