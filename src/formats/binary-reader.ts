@@ -85,7 +85,7 @@ export class BinaryReader {
       this.#path[this.#depth - 1] = i
       const { at } = this
       const key = this.#key(readKey(), at)
-      if (key === '__proto__') this.fail('the key __proto__, which is refused', at)
+      if (key === '__proto__') this.fail('the key __proto__, which is refused,', at)
       this.#path[this.#depth - 1] = key
       if (Object.hasOwn(map, key)) this.fail('a key that comes twice', at)
       map[key] = read()

@@ -54,7 +54,7 @@ export class CsvReader {
     const seen = new Set<string>()
     for (const [i, name] of names.entries()) {
       if (name === '') this.#fail('a column without a name', this.#starts[i]!)
-      if (name === '__proto__') this.#fail('the column __proto__, which is refused', this.#starts[i]!)
+      if (name === '__proto__') this.#fail('the column __proto__, which is refused,', this.#starts[i]!)
       if (seen.has(name)) this.#fail(`a second column with the name ${name}`, this.#starts[i]!)
       seen.add(name)
     }

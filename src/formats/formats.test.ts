@@ -9,8 +9,9 @@ import { json } from './json.ts'
 import { keyValue } from './key-value.ts'
 import { msgpack } from './msgpack.ts'
 import { text } from './text.ts'
+import { xml } from './xml.ts'
 
-const formats = [base64, bytes, cbor, csv, hex, json, keyValue, msgpack, text]
+const formats = [base64, bytes, cbor, csv, hex, json, keyValue, msgpack, text, xml]
 
 describe.each(formats)('the format $name', (definition) => {
   for (const { name, run } of formatSuite(definition)) test(name, run)

@@ -45,7 +45,7 @@ export class KeyValueReader {
       }
       const key = this.#trimmed(text.slice(from, middle))
       if (key === '') this.#fail('a value without a key', from)
-      if (key === '__proto__') this.#fail('the key __proto__, which is refused', from)
+      if (key === '__proto__') this.#fail('the key __proto__, which is refused,', from)
       this.#at = middle + equals.length
       this.#add(pairs, key, this.#value(key), from)
     }
