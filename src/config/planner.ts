@@ -56,6 +56,7 @@ export class Planner {
   /** Ids that are given in the configuration, and where. */
   readonly #ids = new Map<string, ConfigPath>()
   readonly #counters: CountersByName
+  readonly #unready: { readonly path: ConfigPath; readonly ready: Promise<SluiceError | undefined> }[] = []
   #written: unknown[] = []
 
   /** @param counters of endpoints that are known already: they go on counting there */
@@ -96,6 +97,14 @@ export class Planner {
     }
   }
 
+  /** Waits for the formats that take their time, and reports those that cannot be used. */
+  async ready(): Promise<void> {
+    for (const { path, ready } of this.#unready) {
+      const error = await ready
+      if (error !== undefined) this.#reportUnusable(error, path)
+    }
+  }
+
   /** @param value steps, or the name of a shared dataflow */
   dataflow(value: unknown, path: ConfigPath, place: Place): readonly StepPlan[] {
     if (typeof value === 'string') return this.#shared(value, path, place)
@@ -117,7 +126,9 @@ export class Planner {
       resolvePackage: (name) => resolvePackage(name, baseDir),
     }
     const found = this.#named('format', value, path)
-    return found && this.#made(found, path, () => found.definition.create(found.options, context))
+    const made = found && this.#made(found, path, () => found.definition.create(found.options, context))
+    if (made?.part.ready !== undefined) this.#unready.push({ path, ready: made.part.ready })
+    return made
   }
 
   /** Replaces all that waits to be resolved, wherever it is in a value. */
@@ -308,9 +319,13 @@ export class Planner {
       return { words: partInWords(definition, options), part: create() }
     } catch (error) {
       if (!(error instanceof SluiceError)) throw error
-      this.#report.add({ code: 'VALUE_INVALID', path, message: error.message, hint: error.hint })
+      this.#reportUnusable(error, path)
       return undefined
     }
+  }
+
+  #reportUnusable({ message, hint }: SluiceError, path: ConfigPath): void {
+    this.#report.add({ code: 'VALUE_INVALID', path, message, hint })
   }
 
   #resolveOne(waiting: Unresolved, path: ConfigPath, place: Place): unknown {

@@ -29,6 +29,11 @@ export interface Format<Value = unknown> {
    * offers it, and values are then made only when a step asks for them. False means "look at each".
    */
   acceptsAll?(frames: Frames): boolean
+  /**
+   * Settles when the format can be used, with the reason when it cannot; it never rejects. Nothing is parsed or printed
+   * before. Absent means at once: only a format that compiles something while it is made needs time.
+   */
+  readonly ready?: Promise<SluiceError | undefined>
   /** The bytes of a reply's `text` in this format's character set. Absent means UTF-8. */
   encodeText?(text: string): Buffer
 }

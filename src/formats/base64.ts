@@ -52,13 +52,14 @@ base64, say \`text(msg)\` in the dataflow.`,
   ],
   create({ url, blanks }): Format<Buffer> {
     const name = url ? 'base64url' : 'base64'
+    const foreign = createForeign(url, blanks)
     return {
       parse(bytes, start, end) {
         const text = bytes.toString('latin1', start, end)
         const digits = blanks ? text.replaceAll(/[\t\n\r ]/g, '') : text
         const value = Buffer.from(digits, name)
         if (value.toString(name) === digits) return value
-        const wrong = text.search(foreignTo(url, blanks))
+        const wrong = text.search(foreign)
         if (wrong !== -1) throw invalidAt('not a digit of base64', bytes, start, end, start + wrong)
         throw invalidAt(endFault(digits, url), bytes, start, end, end - 1)
       },
@@ -68,7 +69,7 @@ base64, say \`text(msg)\` in the dataflow.`,
 })
 
 /** A character that may not stand where it stands: `=` is good at the end of what is padded. */
-function foreignTo(url: boolean, blanks: boolean): RegExp {
+function createForeign(url: boolean, blanks: boolean): RegExp {
   const space = blanks ? '\\s' : ''
   return url ? new RegExp(`[^\\w${space}-]`) : new RegExp(`[^A-Za-z\\d+/=${space}]|=(?!=?[${space}]*$)`)
 }

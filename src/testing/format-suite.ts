@@ -26,10 +26,18 @@ export interface FormatSuiteOptions {
 export function formatSuite(definition: FormatDefinition, options: FormatSuiteOptions = {}): Check[] {
   const { frames = 100_000, seed = 1 } = options
   const variants = variantsOf(definition)
+  const formatOf = async ({ options }: Example) => {
+    const { format } = variants.find(({ title }) => title === titleOf(options))!
+    assert.equal(await format.ready, undefined)
+    return format
+  }
   const each = (title: string, run: (variant: Variant, random: Random, frames: number) => void): Check[] =>
     variants.map((variant) => ({
       name: `${title}, with ${variant.title}`,
-      run: () => run(variant, createRandom(seed), Math.ceil(frames / variants.length)),
+      async run() {
+        await variant.format.ready
+        run(variant, createRandom(seed), Math.ceil(frames / variants.length))
+      },
     }))
   return [
     ...definitionSuite(definition),
@@ -39,20 +47,23 @@ export function formatSuite(definition: FormatDefinition, options: FormatSuiteOp
     },
     ...definition.examples.map((example) => ({
       name: `example: ${example.title}`,
-      run() {
-        const format = create(definition, example)
+      async run() {
+        const format = await formatOf(example)
         const bytes = parseBytes(example.bytes)
         assert.deepEqual(format.parse(bytes, 0, bytes.length), example.value)
-        if (definition.readOnly) return assert.throws(() => format.print(example.value), isNotPrintable)
+        if (definition.readOnly) {
+          assert.throws(() => format.print(example.value), isNotPrintable)
+          return
+        }
         const printed = toBuffer(format.print(example.value))
         assert.equal(formatBytes(printed, 1000), formatBytes(parseBytes(example.prints ?? example.bytes), 1000))
       },
     })),
     ...definition.rejects.map((text) => ({
       name: `refuses "${text.length > 40 ? `${text.slice(0, 40)}…` : text}"`,
-      run() {
+      async run() {
         const bytes = parseBytes(text)
-        const format = create(definition, definition.examples[0]!)
+        const format = await formatOf(definition.examples[0]!)
         assert.throws(() => format.parse(bytes, 0, bytes.length), isFormatInvalid)
       },
     })),
@@ -73,26 +84,41 @@ interface Variant {
 }
 
 function variantsOf(definition: FormatDefinition): Variant[] {
-  const byOptions = Map.groupBy(definition.examples, ({ options }) => JSON.stringify(options ?? {}))
+  const byOptions = Map.groupBy(definition.examples, ({ options }) => titleOf(options))
   return [...byOptions].map(([title, examples]) => ({
-    title: title === '{}' ? 'default options' : title,
-    isDefault: title === '{}',
+    title,
+    isDefault: title === DEFAULT,
     format: create(definition, examples[0]!),
     good: examples.map(({ bytes }) => parseBytes(bytes)),
   }))
 }
 
-function create(definition: FormatDefinition, { options, files = {} }: FormatDefinition['examples'][number]): Format {
+function titleOf(options: unknown): string {
+  const title = JSON.stringify(options ?? {})
+  return title === '{}' ? DEFAULT : title
+}
+
+const DEFAULT = 'default options'
+
+type Example = FormatDefinition['examples'][number]
+
+function create(definition: FormatDefinition, { options, files = {} }: Example): Format {
   const read = readOptions(definition, options)
   if (Object.keys(files).length === 0) return definition.create(read)
   const folder = mkdtempSync(join(tmpdir(), 'sluice-format-'))
+  const remove = () => rmSync(folder, { recursive: true })
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content)
+  const { resolve: resolvePackage } = createRequire(import.meta.url)
+  let format: Format
   try {
-    for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content)
-    const { resolve: resolvePackage } = createRequire(import.meta.url)
-    return definition.create(read, { resolvePath: (path) => resolve(folder, path), resolvePackage })
-  } finally {
-    rmSync(folder, { recursive: true })
+    format = definition.create(read, { resolvePath: (path) => resolve(folder, path), resolvePackage })
+  } catch (error) {
+    remove()
+    throw error
   }
+  if (format.ready === undefined) remove()
+  else void format.ready.then(remove)
+  return format
 }
 
 function readsOnlyItsSlice({ format, good }: Variant, random: Random): void {
