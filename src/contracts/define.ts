@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import type { PartContext } from './context.ts'
 import { type BatchingDefaults, type DeliveryInput, type DeliveryOptions, withDeliveryOptions } from './delivery.ts'
+import { SluiceError } from './errors.ts'
 import type { Format, FormatContext } from './format.ts'
 import type { Framing } from './framing.ts'
 import type { z } from './schema.ts'
@@ -225,7 +226,14 @@ type FormatDraft<Name extends string, Options extends z.ZodType, Short extends s
 
 const withoutConfiguration: FormatContext = {
   resolvePath: (path) => resolve(path),
-  resolvePackage: (name) => createRequire(import.meta.url).resolve(name),
+  resolvePackage(name) {
+    try {
+      return createRequire(import.meta.url).resolve(name)
+    } catch (thrown) {
+      const hint = `Install it beside Sluice: npm install ${name}`
+      throw new SluiceError('package_missing', `the package ${name} is not installed`, { cause: thrown, hint })
+    }
+  },
 }
 
 /** Declares a step. */
