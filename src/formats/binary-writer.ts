@@ -91,20 +91,24 @@ export class BinaryWriter {
 
   /** A number that may be negative, in two's complement. */
   int64(value: number | bigint): void {
-    this.#buffer.writeBigInt64BE(BigInt(value), this.#reserve(8))
+    const at = this.#reserve(8)
+    this.#buffer.writeBigInt64BE(BigInt(value), at)
   }
 
   double(value: number): void {
-    this.#buffer.writeDoubleBE(value, this.#reserve(8))
+    const at = this.#reserve(8)
+    this.#buffer.writeDoubleBE(value, at)
   }
 
   bytes(bytes: Uint8Array): void {
-    this.#buffer.set(bytes, this.#reserve(bytes.length))
+    const at = this.#reserve(bytes.length)
+    this.#buffer.set(bytes, at)
   }
 
   /** @param length of the text in UTF-8 */
   text(text: string, length: number): void {
-    this.#buffer.write(text, this.#reserve(length), 'utf8')
+    const at = this.#reserve(length)
+    this.#buffer.write(text, at, 'utf8')
   }
 
   /** All that was written; it belongs to the caller. */
@@ -112,6 +116,7 @@ export class BinaryWriter {
     return this.#buffer.subarray(0, this.#length)
   }
 
+  /** Makes room, for which the buffer may be exchanged; so it comes before any use of it. */
   #reserve(length: number): number {
     const at = this.#length
     this.#length += length

@@ -27,7 +27,7 @@ export class CsvWriter {
   #row(row: unknown, names: readonly string[] | undefined): string {
     if (Array.isArray(row) && (names === undefined || names.length === row.length)) return this.#line(row)
     if (Array.isArray(row))
-      throw notPrintable(`the row has ${row.length} fields, and there are ${names!.length} columns`)
+      throw notPrintable(`the number of fields, ${row.length}, is not that of the columns, ${names!.length}`)
     if (!isRecord(row)) throw notPrintable('a row is an object or a list')
     if (names !== undefined) return this.#line(names.map((name) => (Object.hasOwn(row, name) ? row[name] : undefined)))
     throw notPrintable(

@@ -158,7 +158,7 @@ describe('what is written', () => {
     ['a', {}, 'a row is an object or a list'],
     [null, {}, 'a row is an object or a list'],
     [[], {}, 'a row has at least one field'],
-    [['a'], { columns: ['a', 'b'] }, 'the row has 1 fields, and there are 2 columns'],
+    [['a'], { columns: ['a', 'b'] }, 'the number of fields, 1, is not that of the columns, 2'],
     [{ a: 1 }, { rows: 'many' }, 'several rows are a list, and this is none'],
     [['\ud800'], {}, 'the text has half a surrogate pair'],
     [[Buffer.from('a')], {}, 'bytes cannot be written as CSV'],
