@@ -28,13 +28,22 @@ interface Note {
  */
 export function findFault(root: Struct, ids: ReadonlyMap<string, string>, length: number): Place {
   try {
+    readAll(root, ids)
+    const found = search(root, ids, [])
+    if (found !== undefined) return { at: Math.min(found.at, length), field: found.field }
+  } catch {
+    // Nested so deep that the notes cannot be looked through either.
+  }
+  return { at: 0, field: '' }
+}
+
+function readAll(root: Struct, ids: ReadonlyMap<string, string>): void {
+  try {
     ;(root as Struct & { _read(): void })._read()
     toKaitaiValue(root, ids)
   } catch {
     // Known already: the notes say where.
   }
-  const found = search(root, ids, [])
-  return { at: Math.min(found?.at ?? 0, length), field: found?.field ?? '' }
 }
 
 function search(

@@ -20,11 +20,11 @@ export interface KaitaiFault extends Place {
  * text: it comes from a file of the operator's, like a script.
  * @param runtime absolute path of the entry of the package `kaitai-struct`
  */
-export function loadKaitaiType({ modules, noted, ids }: KaitaiSource, runtime: string): KaitaiType {
+export function loadKaitaiType({ main, modules, noted, ids }: KaitaiSource, runtime: string): KaitaiType {
   const { KaitaiStream }: Runtime = createRequire(import.meta.url)(runtime)
   const Stream = withAllDigits(KaitaiStream)
-  const Plain = loadModules(modules, Stream)
-  const Noted = loadModules(noted, Stream)
+  const Plain = loadModules(main, modules, Stream)
+  const Noted = loadModules(main, noted, Stream)
   // A copy, since a description may go to any place in what it is given.
   const streamOf = (bytes: Buffer, start: number, end: number) => new Stream(copyOf(bytes, start, end))
   return {
@@ -77,25 +77,24 @@ function withAllDigits(Base: StreamClass): StreamClass {
   }
 }
 
-/** Runs the modules; they ask for each other, and for the stream. @returns the class of the first one */
-function loadModules(modules: Readonly<Record<string, string>>, stream: StreamClass): StructClass {
+/** Runs the modules; they ask for each other, and for the stream. @returns the class that stands for the file */
+function loadModules(main: string, modules: Readonly<Record<string, string>>, stream: StreamClass): StructClass {
   const loaded = new Map<string, Record<string, unknown>>()
   const load = (name: string): Record<string, unknown> => {
     const before = loaded.get(name)
     if (before !== undefined) return before
     const exports: Record<string, unknown> = {}
     loaded.set(name, exports)
-    const source = modules[`${name}.js`] ?? ''
-    const run = compileFunction(source, ['exports', 'require'], { filename: `${name}.js` })
-    run(exports, (wanted: string) =>
-      wanted === 'kaitai-struct/KaitaiStream' ? stream : load(wanted.replace('./', '')),
-    )
+    const file = `${name}.js`
+    const run = compileFunction(modules[file] ?? '', ['exports', 'require'], { filename: file })
+    run(exports, (wanted: string) => (wanted === STREAM ? stream : load(wanted.replace('./', ''))))
     return exports
   }
-  const [first = ''] = Object.keys(modules)
-  const name = first.replace(/\.js$/, '')
-  return load(name)[name] as StructClass
+  return load(main)[main] as StructClass
 }
+
+/** What each module asks for. */
+const STREAM = 'kaitai-struct/KaitaiStream'
 
 /** The errors of the runtime are sentences of its own; that of a stack that is full is none. */
 function problemOf(thrown: unknown): string {

@@ -16,7 +16,9 @@ export type CompileAnswer = { readonly source: KaitaiSource } | { readonly probl
 
 /** A compiled `.ksy` file. */
 export interface KaitaiSource {
-  /** The names of the modules with what is in them; that of the file itself comes first. */
+  /** The name of the class that stands for the file; its module has the same name. */
+  readonly main: string
+  /** The files that the compiler wrote: `Telegram.js` and what is in it. */
   readonly modules: Readonly<Record<string, string>>
   /** The same, as modules that keep notes of where each field lies. They are slower. */
   readonly noted: Readonly<Record<string, string>>
@@ -46,7 +48,7 @@ async function compile({ file, compiler }: CompileJob): Promise<CompileAnswer> {
     }
     const modules = await compile('javascript', main, importer, false)
     const noted = await compile('javascript', main, importer, true)
-    return { source: { modules, noted, ids } }
+    return { source: { main: classOf(main), modules, noted, ids } }
   } catch (thrown) {
     return { problem: problemOf(thrown) }
   }
@@ -56,6 +58,12 @@ function read(file: string, ids: Map<string, string>): unknown {
   const ksy: unknown = parse(readFileSync(file, 'utf8'))
   collectIds(ksy, ids)
   return ksy
+}
+
+/** The compiler's name for a file: of `scale_9` it makes `Scale9`. */
+function classOf(ksy: unknown): string {
+  const { id } = (ksy as { readonly meta: { readonly id: unknown } }).meta
+  return String(id).replaceAll(/(?:^|_)([a-z\d])/g, (_, next: string) => next.toUpperCase())
 }
 
 /** The ids of fields, and the keys of instances, wherever they are. */

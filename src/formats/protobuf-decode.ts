@@ -61,19 +61,19 @@ function toObject(
   return value
 }
 
-/** The library gives every message a list for each repeated field. */
-function isSent(decoded: Readonly<Record<string, unknown>>, { name, repeated }: Protobuf.Field): boolean {
-  return Object.hasOwn(decoded, name) && !(repeated && (decoded[name] as unknown[]).length === 0)
+/** The library gives every message a list for each repeated field, and an object for each map. */
+function isSent(decoded: Readonly<Record<string, unknown>>, { name, repeated, map }: Protobuf.Field): boolean {
+  if (!Object.hasOwn(decoded, name)) return false
+  return repeated || map ? Object.keys(decoded[name] as object).length > 0 : true
 }
 
 function addDefault(library: typeof Protobuf, value: Record<string, unknown>, field: Protobuf.Field): void {
   if (field.repeated) value[field.name] = []
   else if (field.map) value[field.name] = {}
   else if (!(field.resolvedType instanceof library.Type)) {
-    const standard: unknown = field.typeDefault
-    // The default of bytes is an empty list, or what the file says as text.
-    const bytes = () => (typeof standard === 'string' ? Buffer.from(standard, 'latin1') : Buffer.alloc(0))
-    value[field.name] = field.type === 'bytes' ? bytes() : toScalar(library, standard, field)
+    // The library takes a default of bytes for base64 where it could be that.
+    const text = String(field.options?.['default'] ?? '')
+    value[field.name] = field.type === 'bytes' ? Buffer.from(text) : toScalar(library, field.typeDefault, field)
   }
 }
 

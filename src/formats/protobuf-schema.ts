@@ -27,7 +27,7 @@ export function loadMessageType(library: typeof Protobuf, file: string, name: st
       ? own
       : types.filter((type) => nameOf(type) === name || (own.includes(type) && type.name === name))
   if (found.length === 1) return found[0]!
-  throw new SluiceError('schema_invalid', problemOf(name, found.length), { hint: hintOf(name, own.map(nameOf)) })
+  throw new SluiceError('schema_invalid', problemOf(name, found.length), { hint: hintOf(name, own) })
 }
 
 function problemOf(name: string | undefined, found: number): string {
@@ -35,8 +35,9 @@ function problemOf(name: string | undefined, found: number): string {
   return found === 0 ? 'the file has no message' : `the file has ${found} messages`
 }
 
-function hintOf(name: string | undefined, known: readonly string[]): string {
-  const near = name === undefined ? undefined : suggest(name, known)
+function hintOf(name: string | undefined, types: readonly Protobuf.Type[]): string {
+  const known = types.map(nameOf)
+  const near = name === undefined ? undefined : suggest(name, [...known, ...types.map((type) => type.name)])
   if (near !== undefined) return `did you mean ${near}?`
   return known.length === 0 ? 'declare one: message Name { … }' : `write message: with one of ${known.join(', ')}`
 }
