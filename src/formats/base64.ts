@@ -7,8 +7,9 @@ import { bytesToPrint } from './bytes-to-print.ts'
 export const base64 = defineFormat({
   name: 'base64',
   summary: 'The frame is base64, and the value is the bytes that it stands for.',
-  details: `Strict (RFC 4648): the padding must be there, blanks and line ends are refused, and so are bits behind the last byte
-that are not zero. So a frame that was cut or damaged is found, and each value has exactly one way to be written.
+  details: `Strict (RFC 4648): the padding must be there, blanks and line ends are refused, and so are bits behind the
+last byte that are not zero. So a frame that was cut or damaged is found, and each value has exactly one way to be
+written.
 
 The value is bytes, and only bytes can be written: for a text say \`bytes(msg.text)\`. To read a text that travels as
 base64, say \`text(msg)\` in the dataflow.`,

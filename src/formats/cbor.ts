@@ -9,14 +9,15 @@ export const cbor = defineFormat({
   name: 'cbor',
   summary: 'The frame is one value in CBOR.',
   details: `There is one type of number: an integer above 2^53, a bignum too, is a text, so that it keeps its digits.
-It is written as a text again. A byte string is bytes, null and undefined are null. A key of a map that is a number or a boolean is a text; any
-other is refused. Lists, maps and strings without a length are read.
+It is written as a text again. A byte string is bytes, null and undefined are null. A key of a map that is a number or
+a boolean is a text; any other is refused. Lists, maps and strings without a length are read.
 
-A tag that says time (0 and 1) gives a time with milliseconds (finer parts are lost), bignums (2 and 3) of at most 1024 bytes give an integer, and the mark that says "this is CBOR"
-(55799) is taken away. A value with another tag is \`{ tag: 32, value: … }\`, and is written as a map.
+A tag that says time (0 and 1) gives a time with milliseconds (finer parts are lost), bignums (2 and 3) of at most
+1024 bytes give an integer, and the mark that says "this is CBOR" (55799) is taken away. A value with another tag is
+\`{ tag: 32, value: … }\`, and is written as a map.
 
-Refused are a key that comes twice, the key \`__proto__\`, texts that are not UTF-8, bytes behind the value, lengths that the frame
-does not have, and simple values that have no meaning.
+Refused are a key that comes twice, the key \`__proto__\`, texts that are not UTF-8, bytes behind the value, lengths
+that the frame does not have, and simple values that have no meaning.
 
 Numbers are written in the shortest form of an integer, or as a 64-bit float; keys without a value are left out.
 

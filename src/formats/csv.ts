@@ -10,23 +10,23 @@ import { createReadText, numbersOption } from './numbers.ts'
 export const csv = defineFormat({
   name: 'csv',
   summary: 'The frame is one row of fields, or a text of several rows.',
-  details: `Most devices send one row a line: leave the framing \`line\`, and name the \`columns\`. A message is then one
-object, \`msg.weight\`. Without names it is a list, \`msg[0]\`.
+  details: `Most devices send one row a line: leave the framing \`line\`, and name the \`columns\`. A message is then
+one object, \`msg.weight\`. Without names it is a list, \`msg[0]\`.
 
 A format knows one frame and nothing of the frames before it. So **a header row that is sent once for each connection
-cannot be remembered**: it arrives as a message like any other. Name the columns in the configuration and drop the header with
-\`filter: 'msg.id != "id"'\`. \`header: true\` is for frames that hold the header and its rows together, as when a whole
-file is one frame; \`msg\` is then a list of objects.
+cannot be remembered**: it arrives as a message like any other. Name the columns in the configuration and drop the
+header with \`filter: 'msg.id != "id"'\`. \`header: true\` is for frames that hold the header and its rows together,
+as when a whole file is one frame; \`msg\` is then a list of objects.
 
 With \`columns\` or \`header\`, a row that has more or fewer fields than there are names is refused: otherwise one
 forgotten delimiter would put every value under the wrong name.
 
-Fields are texts unless \`numbers\` says otherwise, so an article number keeps its zeros. Quotes are those of RFC 4180: a
-field in quotes may hold delimiters and line ends, and a quote in it is doubled. A quote inside a field that does not
-begin with one is refused. Rows end at LF or CRLF. The frame is UTF-8.
+Fields are texts unless \`numbers\` says otherwise, so an article number keeps its zeros. Quotes are those of RFC
+4180: a field in quotes may hold delimiters and line ends, and a quote in it is doubled. A quote inside a field that
+does not begin with one is refused. Rows end at LF or CRLF. The frame is UTF-8.
 
-Written are the fields that \`columns\` names, in that order; other keys are left out and missing ones are empty. Fields get quotes where they need them.
-Values inside are written as in a text with \`\${…}\`.`,
+Written are the fields that \`columns\` names, in that order; other keys are left out and missing ones are empty.
+Fields get quotes where they need them. Values inside are written as in a text with \`\${…}\`.`,
   options: z
     .strictObject({
       columns: z

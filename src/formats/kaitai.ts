@@ -28,17 +28,18 @@ instances:
 export const kaitai = defineFormat({
   name: 'kaitai',
   summary: 'The frame is read as a `.ksy` file of Kaitai Struct describes it.',
-  details: `[Kaitai Struct](https://kaitai.io) is a language for binary formats; its gallery has descriptions of many. The value is an
-object with the ids of the \`.ksy\` file, its instances included. It can only be read: nothing can be written with it, so a
-\`reply\` needs \`text\` or \`raw\`, and an answer in another format is \`format: { in: { kaitai: … }, out: … }\`.
+  details: `[Kaitai Struct](https://kaitai.io) is a language for binary formats; its gallery has descriptions of many.
+The value is an object with the ids of the \`.ksy\` file, its instances included. It can only be read: nothing can be
+written with it, so a \`reply\` needs \`text\` or \`raw\`, and an answer in another format is \`format: { in: {
+kaitai: … }, out: … }\`.
 
 The compiler is not part of Sluice, because its licence (GPL) is another one. Install it beside the configuration:
-\`npm install kaitai-struct kaitai-struct-compiler\`. It runs in a thread of its own when the configuration is loaded, for a second or less,
-and never while messages are read.
+\`npm install kaitai-struct kaitai-struct-compiler\`. It runs in a thread of its own when the configuration is loaded,
+for a second or less, and never while messages are read.
 
-Enums are numbers. There is one type of number: an 8-byte integer above 2^53 is a text, so that it keeps its digits. A text that is not valid
-in its encoding is refused. Bytes behind what the file describes are left alone; to refuse them, add a field of that size. Imports are looked
-for from the folder of the file, and must lie in it.
+Enums are numbers. There is one type of number: an 8-byte integer above 2^53 is a text, so that it keeps its digits. A
+text that is not valid in its encoding is refused. Bytes behind what the file describes are left alone; to refuse
+them, add a field of that size. Imports are looked for from the folder of the file, and must lie in it.
 
 The file is code that you trust. A description that repeats something without bytes for ever never ends.`,
   options: z.strictObject({

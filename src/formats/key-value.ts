@@ -11,16 +11,17 @@ import { createReadText, numbersOption } from './numbers.ts'
 export const keyValue = defineFormat({
   name: 'key-value',
   summary: 'The frame is pairs such as `a=1;b=2`, and the value is an object.',
-  details: `Values are texts unless \`numbers\` says otherwise. Blanks around keys and values are taken away unless \`trim\` is
-false. Empty pieces, such as the one behind a last \`;\`, are no pairs.
+  details: `Values are texts unless \`numbers\` says otherwise. Blanks around keys and values are taken away unless
+\`trim\` is false. Empty pieces, such as the one behind a last \`;\`, are no pairs.
 
-A value that begins with the quote ends at the next one; it may hold separators, and a quote in it is doubled. A quote elsewhere is a
-character like any other, so \`size=12"\` is fine.
+A value that begins with the quote ends at the next one; it may hold separators, and a quote in it is doubled. A quote
+elsewhere is a character like any other, so \`size=12"\` is fine.
 
-A piece without a key, a key that comes twice (unless \`repeated\` says otherwise) and the key \`__proto__\` are refused. The frame is UTF-8.
+A piece without a key, a key that comes twice (unless \`repeated\` says otherwise) and the key \`__proto__\` are
+refused. The frame is UTF-8.
 
-Written are the keys in the order of the object; keys without a value are left out. Values get quotes where they need them, and what is
-inside a value is written as in a text with \`\${…}\`.`,
+Written are the keys in the order of the object; keys without a value are left out. Values get quotes where they need
+them, and what is inside a value is written as in a text with \`\${…}\`.`,
   options: z
     .strictObject({
       separator: sign(';', 'Stands between two pairs: one or more characters, such as "&" or " ".'),

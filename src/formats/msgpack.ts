@@ -9,11 +9,12 @@ export const msgpack = defineFormat({
   name: 'msgpack',
   summary: 'The frame is one value in MessagePack.',
   details: `There is one type of number: a 64-bit integer above 2^53 is a text, so that it keeps its digits. It is
-written as a text again. Binary data is bytes, a timestamp is a time with milliseconds (finer parts are lost), nil is null. A key of a map that is a number or
-a boolean is a text; any other is refused. A value of another extension type is \`{ ext: 5, data: bytes }\`, and is written as a map.
+written as a text again. Binary data is bytes, a timestamp is a time with milliseconds (finer parts are lost), nil is
+null. A key of a map that is a number or a boolean is a text; any other is refused. A value of another extension type
+is \`{ ext: 5, data: bytes }\`, and is written as a map.
 
-Refused are a key that comes twice, the key \`__proto__\`, texts that are not UTF-8, bytes behind the value, and lengths that the
-frame does not have.
+Refused are a key that comes twice, the key \`__proto__\`, texts that are not UTF-8, bytes behind the value, and
+lengths that the frame does not have.
 
 Numbers are written in the shortest form that keeps them; keys without a value are left out.
 

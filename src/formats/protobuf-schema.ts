@@ -17,7 +17,7 @@ export function loadMessageType(library: typeof Protobuf, file: string, name: st
   } catch (thrown) {
     if (thrown instanceof SluiceError) throw thrown
     const { code, message } = thrown as NodeJS.ErrnoException
-    const problem = code === 'ENOENT' ? `there is no file ${(thrown as NodeJS.ErrnoException).path}` : message
+    const problem = code === 'ENOENT' ? 'there is no such file' : message
     throw new SluiceError('schema_invalid', `${file} cannot be used: ${problem}`, { cause: thrown })
   }
   const types = typesIn(library, root)

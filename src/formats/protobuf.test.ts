@@ -248,7 +248,7 @@ describe('the file', () => {
     const near = 'did you mean Other?'
     expect(mistake({ file: 'none.proto' })).toMatchObject({
       code,
-      message: expect.stringContaining('there is no file'),
+      message: expect.stringContaining('there is no such file'),
     })
     expect(mistake({ file: write('bad.proto', 'syntax = "proto3"; mesage M {}') })).toMatchObject({
       code,

@@ -25,20 +25,21 @@ message Report {
 export const protobuf = defineFormat({
   name: 'protobuf',
   summary: 'The frame is one Protobuf message of a type in your `.proto` file.',
-  details: `The value is an object with the names of the \`.proto\` file. Fields that were not sent have their default, as
-Protobuf means it: a proto3 sender leaves out a number that is 0. \`defaults: false\` leaves them out. Messages that were not sent, and the parts of a \`oneof\`, have no
-default.
+  details: `The value is an object with the names of the \`.proto\` file. Fields that were not sent have their
+default, as Protobuf means it: a proto3 sender leaves out a number that is 0. \`defaults: false\` leaves them out.
+Messages that were not sent, and the parts of a \`oneof\`, have no default.
 
-Enums are the names of their values (a number where it has no name), \`bytes\` are bytes. There is one type of number: 64-bit integers above 2^53 are texts,
-so that they keep their digits, and may be written as texts. Fields that the type does not have are skipped, as Protobuf wants it.
+Enums are the names of their values (a number where it has no name), \`bytes\` are bytes. There is one type of number:
+64-bit integers above 2^53 are texts, so that they keep their digits, and may be written as texts. Fields that the
+type does not have are skipped, as Protobuf wants it.
 
-Protobuf does not say where a message ends: use a framing, most often \`length-prefix: { varint: true }\` (what Protobuf libraries call "delimited") or
-\`length-prefix\` with a number of bytes.
+Protobuf does not say where a message ends: use a framing, most often \`length-prefix\`.
 
-Imports are looked for from the folder of the file, and must lie in it. The types that come with Protobuf (\`google/protobuf/timestamp.proto\`) are there.
-The file is code that you trust: never let a stranger write it.
+Imports are looked for from the folder of the file, and must lie in it. The types that come with Protobuf
+(\`google/protobuf/timestamp.proto\`) are there. The file is code that you trust: never let a stranger write it.
 
-Written is an object with the fields of the type; a name that the type does not have and a value of another type are refused.`,
+Written is an object with the fields of the type; a name that the type does not have and a value of another type are
+refused.`,
   options: z.strictObject({
     file: z.string().min(1).describe('The `.proto` file. A relative path starts at the configuration file.'),
     message: z
