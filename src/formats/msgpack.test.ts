@@ -53,7 +53,9 @@ describe('any value', () => {
     const plain = fc.jsonValue().filter((value) => !JSON.stringify(value).includes('__proto__'))
     fc.assert(
       fc.property(fc.oneof(plain, number, text, bytes), (value) => {
-        expect(parse(packr.pack(value))).toEqual(value)
+        const written = packr.pack(value)
+        // It writes 0 for -0.
+        expect(parse(written)).toEqual(packr.unpack(written))
       }),
     )
   })
