@@ -59,7 +59,8 @@ describe('a description', () => {
     write('parts/station.ksy', STATION)
     format = create(write('telegram.ksy', TELEGRAM))
     expect(await format.ready).toBeUndefined()
-  })
+    // The compiler takes a second of its own, and more on a machine that has other work.
+  }, 60_000)
 
   it('gives an object with its own ids, instances included', () => {
     expect(parse(GOOD)).toStrictEqual({
