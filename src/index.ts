@@ -39,7 +39,7 @@ export {
   toSluiceError,
 } from './contracts/errors.ts'
 export type { EventMap, EventName, Events, LogLevel, ReloadReport } from './contracts/events.ts'
-export type { Format } from './contracts/format.ts'
+export type { Format, FormatContext } from './contracts/format.ts'
 export { type Decoder, Found, Frames, type Framing, NEED_MORE } from './contracts/framing.ts'
 export {
   Batch,

@@ -80,6 +80,7 @@ describe('the check of the layers', () => {
     ['a folder without rank', 'cli/bad.ts', `import { x } from '../helpers/x.ts'`, 'helpers/ has no rank'],
     ['a file outside', 'cli/bad.ts', `import { x } from '../../scripts/x.ts'`, 'outside src/'],
     ['the schema library', 'steps/bad.ts', `import { z } from 'zod'`, 'only contracts/schema.ts'],
+    ['what makes code of text', 'steps/bad.ts', `import { Script } from 'node:vm'`, 'only formats/kaitai-type.ts'],
     ['files in the engine', 'engine/bad.ts', `import { readFile } from 'node:fs/promises'`, 'does without it'],
   ])('fails on an import of %s', (_, path, line, problem) => {
     const violations = check({ [path]: `${line}\n` })

@@ -19,11 +19,32 @@ export async function importPackage(name: string, folder: string): Promise<unkno
     if (code !== 'ERR_MODULE_NOT_FOUND' || !message.includes(`'${name}'`)) {
       throw new SluiceError('package_missing', `the package ${name} cannot be loaded: ${message}`, { cause: thrown })
     }
-    throw new SluiceError('package_missing', `the package ${name} is not installed`, {
-      cause: thrown,
-      hint: `Install it beside the configuration, or beside Sluice: npm install ${name}`,
-    })
+    throw notInstalled(name, thrown)
   }
+}
+
+/**
+ * Where a package lies that only some parts need, for a part that loads it without waiting. It is found as by
+ * {@link importPackage}.
+ * @returns the absolute path of what a `require` of it loads
+ * @throws SluiceError `package_missing`, saying what to install
+ */
+export function resolvePackage(name: string, folder: string): string {
+  for (const from of [join(folder, 'sluice.yaml'), import.meta.url]) {
+    try {
+      return createRequire(from).resolve(name)
+    } catch {
+      // Not there: the next place may have it.
+    }
+  }
+  throw notInstalled(name)
+}
+
+function notInstalled(name: string, cause?: unknown): SluiceError {
+  return new SluiceError('package_missing', `the package ${name} is not installed`, {
+    cause,
+    hint: `Install it beside the configuration, or beside Sluice: npm install ${name}`,
+  })
 }
 
 /** Where the package lies that the files of a folder would get; undefined when there is none. */

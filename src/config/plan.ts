@@ -1,5 +1,6 @@
 import type { Registry } from '../registry/registry.ts'
 import { checkAddresses } from './addresses.ts'
+import { ConfigError } from './config-error.ts'
 import { planConnect, planListen } from './endpoints.ts'
 import type { Environment } from './environment.ts'
 import { substitute } from './environment.ts'
@@ -94,6 +95,10 @@ function planValue(
     log: config.log,
     baseDir: loaded.baseDir,
     secrets: report.secrets,
+    async ready() {
+      await planner.ready()
+      if (report.failed) throw new ConfigError(report.finish())
+    },
   }
 }
 

@@ -25,6 +25,11 @@ export interface Plan {
   readonly baseDir: string
   /** Values of options that are secret: never to be shown. */
   readonly secrets: ReadonlySet<string>
+  /**
+   * Waits for formats that take their time; to be called before anything is built, and may be called again.
+   * @throws ConfigError when one of them cannot be used
+   */
+  ready(): Promise<void>
 }
 
 export type EndpointPlan = ListenPlan | ConnectPlan

@@ -3,7 +3,7 @@ import { EndpointCounters } from '../contracts/counters.ts'
 import type { PartDefinition, StepDefinition } from '../contracts/define.ts'
 import type { DeliveryOptions } from '../contracts/delivery.ts'
 import { SluiceError } from '../contracts/errors.ts'
-import type { Format } from '../contracts/format.ts'
+import type { Format, FormatContext } from '../contracts/format.ts'
 import type { Framing } from '../contracts/framing.ts'
 import { type Expression, Unresolved, type UserFunction, type z } from '../contracts/schema.ts'
 import { ExpressionError } from '../expression/expression-error.ts'
@@ -12,6 +12,7 @@ import { suggest } from '../util/suggest.ts'
 import { compile } from './compile.ts'
 import { type Environment, substitute } from './environment.ts'
 import { warnOfLookAlikes } from './look-alikes.ts'
+import { resolvePackage } from './packages.ts'
 import { functionStep, partInWords, readNamed, readStep, unknownPart, type Written, withoutShortForm } from './parts.ts'
 import { PlannedDataflow, type StepPlan } from './planned.ts'
 import { type ConfigPath, formatPath } from './problems.ts'
@@ -55,6 +56,7 @@ export class Planner {
   /** Ids that are given in the configuration, and where. */
   readonly #ids = new Map<string, ConfigPath>()
   readonly #counters: CountersByName
+  readonly #unready: { readonly path: ConfigPath; readonly ready: Promise<SluiceError | undefined> }[] = []
   #written: unknown[] = []
 
   /** @param counters of endpoints that are known already: they go on counting there */
@@ -95,6 +97,14 @@ export class Planner {
     }
   }
 
+  /** Waits for the formats that take their time, and reports those that cannot be used. */
+  async ready(): Promise<void> {
+    for (const { path, ready } of this.#unready) {
+      const error = await ready
+      if (error !== undefined) this.#reportUnusable(error, path)
+    }
+  }
+
   /** @param value steps, or the name of a shared dataflow */
   dataflow(value: unknown, path: ConfigPath, place: Place): readonly StepPlan[] {
     if (typeof value === 'string') return this.#shared(value, path, place)
@@ -110,8 +120,15 @@ export class Planner {
 
   /** @returns undefined when there is a mistake, which has been reported */
   format(value: unknown, path: ConfigPath): Made<Format> | undefined {
+    const { baseDir } = this.#environment
+    const context: FormatContext = {
+      resolvePath: (file) => resolve(baseDir, file),
+      resolvePackage: (name) => resolvePackage(name, baseDir),
+    }
     const found = this.#named('format', value, path)
-    return found && this.#made(found, path, () => found.definition.create(found.options))
+    const made = found && this.#made(found, path, () => found.definition.create(found.options, context))
+    if (made?.part.ready !== undefined) this.#unready.push({ path, ready: made.part.ready })
+    return made
   }
 
   /** Replaces all that waits to be resolved, wherever it is in a value. */
@@ -302,9 +319,13 @@ export class Planner {
       return { words: partInWords(definition, options), part: create() }
     } catch (error) {
       if (!(error instanceof SluiceError)) throw error
-      this.#report.add({ code: 'VALUE_INVALID', path, message: error.message, hint: error.hint })
+      this.#reportUnusable(error, path)
       return undefined
     }
+  }
+
+  #reportUnusable({ message, hint }: SluiceError, path: ConfigPath): void {
+    this.#report.add({ code: 'VALUE_INVALID', path, message, hint })
   }
 
   #resolveOne(waiting: Unresolved, path: ConfigPath, place: Place): unknown {

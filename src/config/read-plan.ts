@@ -1,8 +1,9 @@
 import { resolve } from 'node:path'
 import { createRegistry } from '../registry/builtins.ts'
 import type { Registry } from '../registry/registry.ts'
+import { ConfigError } from './config-error.ts'
 import type { LoadedConfig } from './loaded.ts'
-import { type Plan, planConfig } from './plan.ts'
+import { type Plan, type Planned, planConfig } from './plan.ts'
 import type { CountersByName } from './planner.ts'
 import { formatProblems, type Problem } from './problems.ts'
 import { valueAt } from './shape.ts'
@@ -26,9 +27,20 @@ export async function readPlan(
   options: { readonly color?: boolean; readonly registry?: Registry; readonly counters?: CountersByName } = {},
 ): Promise<ReadPlan> {
   const loaded = await loadConfig(file)
-  const { plan, problems } = planConfig(loaded, options.registry ?? createRegistry(), env, options.counters)
+  const planned = planConfig(loaded, options.registry ?? createRegistry(), env, options.counters)
+  const { plan, problems } = await whenReady(planned)
   const report = formatProblems(problems, { color: options.color ?? false })
   return { plan, problems, report, dataDir: resolve(loaded.baseDir, plan?.data.dir ?? writtenDataDir(loaded)) }
+}
+
+async function whenReady(planned: Planned): Promise<Planned> {
+  try {
+    await planned.plan?.ready()
+    return planned
+  } catch (thrown) {
+    if (thrown instanceof ConfigError) return { plan: undefined, problems: thrown.problems }
+    throw thrown
+  }
 }
 
 function writtenDataDir({ value }: LoadedConfig): string {

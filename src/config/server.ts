@@ -111,6 +111,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
     const clock = this.#clock
     const deadLetters = this.#wiring.deadLetters ?? this.#deadLetters!
     try {
+      await this.#plan.ready()
       if (this.#deadLetters !== undefined) {
         requireDataFolder(this.#data.path)
         await this.#deadLetters.open()
@@ -161,6 +162,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
         throw new SluiceError('internal', `a server is reloaded while it is running, and this one is ${this.state}`)
       }
       const next = await this.#replan(source, this.#counters)
+      await next.ready()
       const report = diffPlans(this.#plan, next)
       requireFreeAddresses(this.#plan, next)
       requireBuffersKept(this.buffers, next)

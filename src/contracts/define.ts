@@ -1,6 +1,9 @@
+import { createRequire } from 'node:module'
+import { resolve } from 'node:path'
 import type { PartContext } from './context.ts'
 import { type BatchingDefaults, type DeliveryInput, type DeliveryOptions, withDeliveryOptions } from './delivery.ts'
-import type { Format } from './format.ts'
+import { SluiceError } from './errors.ts'
+import type { Format, FormatContext } from './format.ts'
 import type { Framing } from './framing.ts'
 import type { z } from './schema.ts'
 import type { Confirmation, Sink } from './sink.ts'
@@ -78,6 +81,8 @@ export interface FormatExample {
   readonly value: unknown
   /** What printing the value gives, where it is not `bytes` again. */
   readonly prints?: string
+  /** Files that lie beside the configuration: name and content. */
+  readonly files?: Readonly<Record<string, string>>
 }
 
 export interface FormatDefinition<
@@ -88,10 +93,17 @@ export interface FormatDefinition<
 > extends Definition<Name, Options, Short> {
   readonly kind: 'format'
   readonly examples: readonly FormatExample[]
-  /** Frames that must be refused, with escapes and with the default options. The suite shows that they are. */
+  /** Frames that must be refused, with escapes and with the options of the first example. The suite shows that they are. */
   readonly rejects: readonly string[]
-  /** The type of the values, where it is known, gives the TypeScript builder its type. */
-  create(options: z.output<Options>): Format<Value>
+  /** Values cannot be written: `print` always throws `format_not_printable`. */
+  readonly readOnly?: boolean
+  /**
+   * The type of the values, where it is known, gives the TypeScript builder its type.
+   * @param context absent where there is no configuration: paths start at the working directory then, and packages are
+   *   those that are installed beside Sluice
+   * @throws SluiceError when the options cannot be used, such as a file that is not there
+   */
+  create(options: z.output<Options>, context?: FormatContext): Format<Value>
 }
 
 /** An example of a step: what goes in as `msg`, what comes out, what is answered. */
@@ -197,16 +209,36 @@ export function defineFraming<const Name extends string, Options extends z.ZodTy
   return { kind: 'framing', ...definition }
 }
 
-/** Declares a format. */
+/** Declares a format. A package that it alone needs is loaded by its `create`, so that nobody else waits for it. */
 export function defineFormat<
   const Name extends string,
   Options extends z.ZodType,
   const Short extends string = never,
   Value = unknown,
->(
-  definition: Omit<FormatDefinition<Name, Options, Short, Value>, 'kind'>,
-): FormatDefinition<Name, Options, Short, Value> {
-  return { kind: 'format', ...definition }
+>({ create, ...definition }: FormatDraft<Name, Options, Short, Value>): FormatDefinition<Name, Options, Short, Value> {
+  return {
+    kind: 'format',
+    ...definition,
+    create: (options, context = withoutConfiguration) => create(options, context),
+  }
+}
+
+/** A format as it is declared: it always has a context. */
+type FormatDraft<Name extends string, Options extends z.ZodType, Short extends string, Value> = Omit<
+  FormatDefinition<Name, Options, Short, Value>,
+  'kind' | 'create'
+> & { create(options: z.output<Options>, context: FormatContext): Format<Value> }
+
+const withoutConfiguration: FormatContext = {
+  resolvePath: (path) => resolve(path),
+  resolvePackage(name) {
+    try {
+      return createRequire(import.meta.url).resolve(name)
+    } catch (thrown) {
+      const hint = `Install it beside Sluice: npm install ${name}`
+      throw new SluiceError('package_missing', `the package ${name} is not installed`, { cause: thrown, hint })
+    }
+  },
 }
 
 /** Declares a step. */

@@ -36,6 +36,7 @@ export const failures = {
   storage_failed: 'The embedded database could not be read or written.',
   kept_by_step: 'A deadLetter step kept the message on purpose.',
   package_missing: 'A part needs a package that is not installed.',
+  schema_invalid: 'A file that describes a format, such as a .proto file, cannot be used.',
   script_failed: 'A script threw an error or could not be loaded.',
   internal: 'A defect of Sluice itself.',
 } as const satisfies Record<string, string>

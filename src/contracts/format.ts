@@ -29,8 +29,27 @@ export interface Format<Value = unknown> {
    * offers it, and values are then made only when a step asks for them. False means "look at each".
    */
   acceptsAll?(frames: Frames): boolean
+  /**
+   * Settles when the format can be used, with the reason when it cannot; it never rejects. Nothing is parsed or printed
+   * before. Absent means at once: only a format that compiles something while it is made needs time.
+   */
+  readonly ready?: Promise<SluiceError | undefined>
   /** The bytes of a reply's `text` in this format's character set. Absent means UTF-8. */
   encodeText?(text: string): Buffer
+}
+
+/** What a format may use while it is made. */
+export interface FormatContext {
+  /** A path of the configuration, made absolute: relative ones start at the configuration file's folder. */
+  resolvePath(path: string): string
+  /**
+   * Where a package lies that only this format needs, so that nobody else has to install it. It is looked for beside the
+   * configuration file, then beside Sluice.
+   * @param name as it is imported
+   * @returns the absolute path of what a `require` of it loads
+   * @throws SluiceError `package_missing`, saying what to install
+   */
+  resolvePackage(name: string): string
 }
 
 /**
@@ -50,12 +69,23 @@ export function readUtf8(bytes: Buffer, start: number, end: number): string {
 /**
  * The error for a frame that cannot be parsed, with the place and the bytes around it.
  * @param at index in `bytes` of the first byte that is wrong; the message counts from the start of the frame
+ * @param field what of the value it belongs to, such as `device.temps[2]`; '' for the value itself
  */
-export function invalidAt(problem: string, bytes: Buffer, start: number, end: number, at: number): SluiceError {
+export function invalidAt(
+  problem: string,
+  bytes: Buffer,
+  start: number,
+  end: number,
+  at: number,
+  field = '',
+): SluiceError {
   const from = Math.max(start, at - AROUND)
   const to = Math.min(end, at + AROUND)
   const shown = `${from > start ? '…' : ''}${formatBytes(bytes.subarray(from, to))}${to < end ? '…' : ''}`
-  return new SluiceError('format_invalid', `${problem} at byte ${at - start}, near "${shown}"`)
+  return new SluiceError(
+    'format_invalid',
+    `${problem} at byte ${at - start}${field && `, in ${field}`}, near "${shown}"`,
+  )
 }
 
 /** How many bytes on each side of a mistake are shown. */

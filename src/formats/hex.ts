@@ -1,7 +1,7 @@
 import { defineFormat } from '../contracts/define.ts'
-import { SluiceError } from '../contracts/errors.ts'
 import { type Format, invalidAt } from '../contracts/format.ts'
 import { z } from '../contracts/schema.ts'
+import { bytesToPrint } from './bytes-to-print.ts'
 
 /** Bytes that travel as hexadecimal digits. */
 export const hex = defineFormat({
@@ -18,7 +18,7 @@ The value is bytes, and only bytes can be written: for a text say \`bytes(msg.te
   ],
   rejects: ['0', '0d0', '0g', 'g0', '0d 0a', ' 0d', '0d\\n', '0x0d', '\\xb0\\xb1'],
   create(): Format<Buffer> {
-    return { parse, print }
+    return { parse, print: (value) => bytesToPrint(value, 'hex').toString('hex') }
   },
 })
 
@@ -29,13 +29,4 @@ function parse(bytes: Buffer, start: number, end: number): Buffer {
   const wrong = digits.search(/[^\da-f]/i)
   if (wrong === -1) throw invalidAt('half a byte: an odd number of hexadecimal digits', bytes, start, end, end - 1)
   throw invalidAt('not a hexadecimal digit', bytes, start, end, start + wrong)
-}
-
-function print(value: unknown): string {
-  if (Buffer.isBuffer(value)) return value.toString('hex')
-  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('hex')
-  const what = value === null ? 'null' : typeof value
-  throw new SluiceError('format_not_printable', `the format hex writes bytes, and this is ${what}`, {
-    hint: 'Make bytes of it: bytes(…).',
-  })
 }

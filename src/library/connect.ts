@@ -34,6 +34,7 @@ export async function connect<In = string, Out = In>(options: ConnectOptions<In,
   const { maxFrameLength, signal, ...entry } = options
   const limits = maxFrameLength === undefined ? {} : { limits: { maxFrameLength } }
   const plan = planOf({ connect: { client: { ...entry, ...limits, dataflow: [] } as ConnectEntry } }, {})
+  await plan.ready()
   const endpoint = plan.endpoints[0]!
   if (endpoint.kind !== 'connect') throw new TypeError('connect makes outgoing connections only')
   const raw = await createTcp().dial({ ...endpoint.dial, ...(signal && { signal }) })

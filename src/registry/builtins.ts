@@ -1,8 +1,16 @@
 import type { PartDefinition } from '../contracts/define.ts'
+import { base64 } from '../formats/base64.ts'
 import { bytes } from '../formats/bytes.ts'
+import { cbor } from '../formats/cbor.ts'
+import { csv } from '../formats/csv.ts'
 import { hex } from '../formats/hex.ts'
 import { json } from '../formats/json.ts'
+import { kaitai } from '../formats/kaitai.ts'
+import { keyValue } from '../formats/key-value.ts'
+import { msgpack } from '../formats/msgpack.ts'
+import { protobuf } from '../formats/protobuf.ts'
 import { text } from '../formats/text.ts'
+import { xml } from '../formats/xml.ts'
 import { delimiter } from '../framings/delimiter.ts'
 import { fixed } from '../framings/fixed.ts'
 import { lengthPrefix } from '../framings/length-prefix.ts'
@@ -55,8 +63,16 @@ export const formats = [
   // One a line.
   text,
   json,
+  csv,
+  keyValue,
+  xml,
   bytes,
   hex,
+  base64,
+  msgpack,
+  cbor,
+  protobuf,
+  kaitai,
 ] as const
 export const steps = [
   // One a line.

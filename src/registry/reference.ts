@@ -197,30 +197,35 @@ function framingExample({ name }: FramingDefinition, { title, options, bytes, fr
 }
 
 function formatExample({ name }: FormatDefinition, example: ExampleOf<FormatDefinition>) {
-  const { title, options, bytes, value, prints } = example
+  const { title, options, bytes, value, prints, files } = example
   return [
     `### ${title}`,
     yamlBlock({ format: options === undefined ? name : { [name]: options } }),
+    ...filesBeside(files),
     `The frame ${code(bytes)} has the value ${inlineValue(value)}.${prints === undefined ? '' : ` The value is written as ${code(prints)}.`}`,
   ]
 }
 
 function stepExample({ title, endpoint, config, given, gives, replies, files, dataflows }: ExampleOf<StepDefinition>) {
   const values = (list: readonly unknown[]) => (list.length === 0 ? 'nothing' : list.map(inlineValue).join(', '))
-  const beside = Object.entries(files ?? {}).flatMap(([name, content]) => [
-    `${code(name)}:`,
-    `\`\`\`${name.endsWith('.ts') ? 'ts' : ''}\n${content.trimEnd()}\n\`\`\``,
-  ])
   return [
     `### ${title}`,
     yamlBlock({ ...endpoint, dataflow: [config], ...(dataflows && { dataflows }) }),
-    ...beside,
+    ...filesBeside(files),
     [
       `- given: ${values(given)}`,
       `- goes on: ${values(gives)}`,
       ...(replies === undefined ? [] : [`- answered: ${values(replies)}`]),
     ].join('\n'),
   ]
+}
+
+/** Files that lie beside the configuration of an example. */
+function filesBeside(files: Readonly<Record<string, string>> = {}): string[] {
+  return Object.entries(files).flatMap(([name, content]) => [
+    `${code(name)}:`,
+    `\`\`\`${name.endsWith('.ts') ? 'ts' : ''}\n${content.trimEnd()}\n\`\`\``,
+  ])
 }
 
 function sinkExample(sink: SinkDefinition, { title, config }: ExampleOf<SinkDefinition>) {

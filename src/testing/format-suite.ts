@@ -1,4 +1,8 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import type { FormatDefinition } from '../contracts/define.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
@@ -15,14 +19,25 @@ export interface FormatSuiteOptions {
   readonly seed?: number
 }
 
-/** The checks that every format passes. They need no network, no files and no test runner. */
+/**
+ * The checks that every format passes. They need no network and no test runner. Files that the examples name are written
+ * to a temporary folder, and are gone when a format has been made.
+ */
 export function formatSuite(definition: FormatDefinition, options: FormatSuiteOptions = {}): Check[] {
   const { frames = 100_000, seed = 1 } = options
   const variants = variantsOf(definition)
+  const formatOf = async ({ options }: Example) => {
+    const { format } = variants.find(({ title }) => title === titleOf(options))!
+    assert.equal(await format.ready, undefined)
+    return format
+  }
   const each = (title: string, run: (variant: Variant, random: Random, frames: number) => void): Check[] =>
     variants.map((variant) => ({
       name: `${title}, with ${variant.title}`,
-      run: () => run(variant, createRandom(seed), Math.ceil(frames / variants.length)),
+      async run() {
+        await variant.format.ready
+        run(variant, createRandom(seed), Math.ceil(frames / variants.length))
+      },
     }))
   return [
     ...definitionSuite(definition),
@@ -32,19 +47,24 @@ export function formatSuite(definition: FormatDefinition, options: FormatSuiteOp
     },
     ...definition.examples.map((example) => ({
       name: `example: ${example.title}`,
-      run() {
-        const format = create(definition, example.options)
+      async run() {
+        const format = await formatOf(example)
         const bytes = parseBytes(example.bytes)
         assert.deepEqual(format.parse(bytes, 0, bytes.length), example.value)
+        if (definition.readOnly) {
+          assert.throws(() => format.print(example.value), isNotPrintable)
+          return
+        }
         const printed = toBuffer(format.print(example.value))
         assert.equal(formatBytes(printed, 1000), formatBytes(parseBytes(example.prints ?? example.bytes), 1000))
       },
     })),
     ...definition.rejects.map((text) => ({
       name: `refuses "${text.length > 40 ? `${text.slice(0, 40)}…` : text}"`,
-      run() {
+      async run() {
         const bytes = parseBytes(text)
-        assert.throws(() => create(definition, undefined).parse(bytes, 0, bytes.length), isFormatInvalid)
+        const format = await formatOf(definition.examples[0]!)
+        assert.throws(() => format.parse(bytes, 0, bytes.length), isFormatInvalid)
       },
     })),
     ...each('reads only its slice', readsOnlyItsSlice),
@@ -64,17 +84,41 @@ interface Variant {
 }
 
 function variantsOf(definition: FormatDefinition): Variant[] {
-  const byOptions = Map.groupBy(definition.examples, ({ options }) => JSON.stringify(options ?? {}))
+  const byOptions = Map.groupBy(definition.examples, ({ options }) => titleOf(options))
   return [...byOptions].map(([title, examples]) => ({
-    title: title === '{}' ? 'default options' : title,
-    isDefault: title === '{}',
-    format: create(definition, examples[0]!.options),
+    title,
+    isDefault: title === DEFAULT,
+    format: create(definition, examples[0]!),
     good: examples.map(({ bytes }) => parseBytes(bytes)),
   }))
 }
 
-function create(definition: FormatDefinition, options: unknown): Format {
-  return definition.create(readOptions(definition, options))
+function titleOf(options: unknown): string {
+  const title = JSON.stringify(options ?? {})
+  return title === '{}' ? DEFAULT : title
+}
+
+const DEFAULT = 'default options'
+
+type Example = FormatDefinition['examples'][number]
+
+function create(definition: FormatDefinition, { options, files = {} }: Example): Format {
+  const read = readOptions(definition, options)
+  if (Object.keys(files).length === 0) return definition.create(read)
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-format-'))
+  const remove = () => rmSync(folder, { recursive: true })
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content)
+  const { resolve: resolvePackage } = createRequire(import.meta.url)
+  let format: Format
+  try {
+    format = definition.create(read, { resolvePath: (path) => resolve(folder, path), resolvePackage })
+  } catch (error) {
+    remove()
+    throw error
+  }
+  if (format.ready === undefined) remove()
+  else void format.ready.then(remove)
+  return format
 }
 
 function readsOnlyItsSlice({ format, good }: Variant, random: Random): void {
@@ -170,9 +214,13 @@ function print(format: Format, value: unknown, must: boolean): Buffer | undefine
   try {
     return toBuffer(format.print(value))
   } catch (error) {
-    if (!must && error instanceof SluiceError && error.code === 'format_not_printable') return undefined
+    if (!must && isNotPrintable(error)) return undefined
     throw error
   }
+}
+
+function isNotPrintable(error: unknown): boolean {
+  return error instanceof SluiceError && error.code === 'format_not_printable'
 }
 
 function isFormatInvalid(error: unknown): boolean {
