@@ -36,6 +36,8 @@ export const failures = {
   kept_by_step: 'A deadLetter step kept the message on purpose.',
   package_missing: 'A part needs a package that is not installed.',
   script_failed: 'A script threw an error or could not be loaded.',
+  process_died:
+    'The process that worked on a message died: that of a script with isolate: process, or the server each time a buffer delivered it.',
   internal: 'A defect of Sluice itself.',
 } as const satisfies Record<string, string>
 
