@@ -15,12 +15,13 @@ import type { ScriptNews, ScriptWorkerData } from './script-worker.ts'
 export function startProcess(data: ScriptWorkerData, listener: ScriptListener): ScriptHost {
   // Beside this file, in src as in dist.
   const file = import.meta.url.endsWith('.ts') ? './script-worker.ts' : './script-worker.js'
-  const child = fork(fileURLToPath(new URL(file, import.meta.url)), [JSON.stringify(data)], {
+  const child = fork(fileURLToPath(new URL(file, import.meta.url)), {
     serialization: 'advanced',
     // What the server was started with, a debugger's port say, is not for it.
     execArgv: [],
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })
+  child.send(data, () => {})
   const exited = once(child, 'exit').catch(() => {})
   child.on('message', (news) => listener.heard(news as ScriptNews))
   child.on('error', (error) => listener.ended('script_failed', `its process cannot be used: ${error.message}`))

@@ -6,6 +6,7 @@
  *                  └─▶ { failed, hint } and ends
  * ```
  */
+import { once } from 'node:events'
 import { parentPort, Worker, workerData } from 'node:worker_threads'
 import type { Client } from '../contracts/client.ts'
 import { toSluiceError } from '../contracts/errors.ts'
@@ -47,7 +48,9 @@ export type ScriptNews =
   | { readonly kind: 'wrote'; readonly level: LogLevel; readonly line: string }
   | { readonly kind: 'done'; readonly results: readonly ScriptResult[] }
 
-const { file, exportName } = (parentPort === null ? JSON.parse(process.argv[2]!) : workerData) as ScriptWorkerData
+// A process gets it as its first message.
+const [given] = parentPort === null ? await once(process, 'message') : [workerData]
+const { file, exportName } = given as ScriptWorkerData
 if (parentPort === null) liveAsChild()
 else {
   // Standard output of the process may be data of a sink, and its standard error is the log.
@@ -68,11 +71,10 @@ try {
 
 /**
  * The server ends this process, and nobody else: a Ctrl-C or a service manager that means them all lets the server finish
- * its messages first. When the server has gone, this process goes too.
+ * its messages first. When the server has gone, a thread ends this process.
  */
 function liveAsChild(): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {})
-  process.on('disconnect', () => process.exit())
   const url = new URL(import.meta.url.endsWith('.ts') ? './script-parent.ts' : './script-parent.js', import.meta.url)
   new Worker(url, { name: 'sluice parent', workerData: process.ppid }).unref()
 }
