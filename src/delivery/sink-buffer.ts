@@ -8,7 +8,7 @@ import type { Outcomes, Sink } from '../contracts/sink.ts'
 import { createBackoff } from '../util/backoff.ts'
 import { formatDuration } from '../util/units.ts'
 import { BufferRoom, LOOK_MS } from './buffer-room.ts'
-import { type Entry, type FormatOf, type Queue, sizeOf } from './queue.ts'
+import { type Entry, type FormatOf, MAX_MESSAGES, type Queue, sizeOf } from './queue.ts'
 import { type RetryOptions, type RetryTiming, realTiming, withRetry } from './retry.ts'
 
 /** A message that could not be delivered. */
@@ -170,8 +170,11 @@ export class SinkBuffer {
     while (!signal.aborted) {
       const added = this.#added
       try {
-        const entries = await this.#queue.take(MAX_MESSAGES, MAX_BYTES, delivery.formatOf)
-        if (entries.length > 0) await this.#deliver(entries, delivery, signal)
+        const { suspects } = this.#queue
+        const entries = await this.#queue.take(suspects ? 1 : MAX_MESSAGES, MAX_BYTES, delivery.formatOf)
+        const [first] = entries
+        const guarded = suspects && first ? { ...delivery, sink: suspects.guard(delivery.sink, first) } : delivery
+        if (first !== undefined) await this.#deliver(entries, guarded, signal)
         else if (this.#finishing) break
         else await this.#change(added, signal)
       } catch (thrown) {
@@ -316,8 +319,7 @@ function hasTime({ buffer: { kind, maxAge }, retry: { max } }: Delivery): boolea
   return kind === 'disk' && maxAge > 0 && max === undefined
 }
 
-/** So many messages and bytes are delivered in one write. */
-const MAX_MESSAGES = 1024
+/** So many bytes are delivered in one write. */
 const MAX_BYTES = 1024 * 1024
 
 /** Milliseconds that an attempt under way has to end when the delivery does, and when the server does not wait any longer. */
