@@ -2,7 +2,7 @@ import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { Batch, type Message } from '../contracts/message.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import type { Database } from '../contracts/storage.ts'
-import type { Entry } from './queue.ts'
+import type { Entry, Guard } from './queue.ts'
 
 /** So often the process must have died with the same entry at the head of a buffer before its messages are suspected. */
 export const DEATHS = 3
@@ -28,7 +28,7 @@ export interface Suspicion {
  * removed at a clean end, so all this costs nothing in between. A row in `suspects` is a mark; one that is there at a start
  * was there when the process died.
  */
-export class Suspects {
+export class Suspects implements Guard {
   /** Whether what waits first is to be delivered one by one, and why; undefined in a usual start. */
   readonly suspicion: Suspicion | undefined
   readonly #database: Database
