@@ -59,6 +59,8 @@ export class SinkBuffer {
   readonly #queue: Queue
   readonly #options: SinkBufferOptions
   readonly #timing: RetryTiming
+  /** What the clock said when the time of {@link RetryTiming} began. */
+  readonly #began: number
   /** Where to deliver to now; undefined before the first, and behind the last. */
   #delivery: Delivery | undefined = undefined
   /** Aborted when the delivery is another, or none. */
@@ -77,6 +79,7 @@ export class SinkBuffer {
     this.#options = options
     this.counters = options.counters
     this.#timing = options.timing ?? realTiming
+    this.#began = options.clock.now() - this.#timing.now()
     this.#room = new BufferRoom(queue, options.counters, options.events, options.hasRoom)
   }
 
@@ -234,7 +237,7 @@ export class SinkBuffer {
    * @returns `unknown` when the delivery has ended meanwhile and it is not known what was delivered
    */
   async #attempt(batch: Batch, since: number, { sink, buffer, retry }: Delivery, signal: AbortSignal) {
-    const left = buffer.maxAge === 0 ? Number.POSITIVE_INFINITY : buffer.maxAge - (this.#options.clock.now() - since)
+    const left = buffer.maxAge === 0 ? Number.POSITIVE_INFINITY : buffer.maxAge - this.#ageOf(since)
     const forMs = buffer.kind === 'memory' ? retry.forMs : left
     const written = withRetry(sink, { ...retry, timing: this.#timing, forMs, signal }).write(batch, signal)
     const ended = this.#ended(signal)
@@ -266,7 +269,16 @@ export class SinkBuffer {
   }
 
   #isOld({ since }: Entry, { buffer: { maxAge } }: Delivery): boolean {
-    return maxAge > 0 && this.#options.clock.now() - since >= maxAge
+    return maxAge > 0 && this.#ageOf(since) >= maxAge
+  }
+
+  /**
+   * Milliseconds since then, or fewer: when the clock of the machine is set while something waits, by hours and in either
+   * direction, nothing is given up too early.
+   */
+  #ageOf(since: number): number {
+    const steady = this.#began + this.#timing.now()
+    return Math.min(steady, this.#options.clock.now()) - since
   }
 
   #expire({ batch }: Entry, { buffer }: Delivery): Undelivered[] {
