@@ -19,20 +19,19 @@ const clock = createTestClock()
 
 let folder: string
 let file: string
-const storages: Storage[] = []
+let storage: Storage
 beforeEach(() => {
+  storage = createStorage()
   folder = mkdtempSync(join(tmpdir(), 'sluice-suspects-'))
   file = join(folder, 'buffers.db')
 })
 afterEach(async () => {
-  await Promise.all(storages.splice(0).map((storage) => storage.close()))
+  await storage.close()
   rmSync(folder, { recursive: true })
 })
 
 /** Another run of the server. One that is never closed has died. */
 async function open(step = 'store'): Promise<{ queue: DiskQueue; suspicion: Suspicion | undefined }> {
-  const storage = createStorage()
-  storages.push(storage)
   let suspicion: Suspicion | undefined
   const onSuspected = (given: Suspicion) => {
     suspicion = given

@@ -156,6 +156,16 @@ describe('a worker thread', () => {
   })
 })
 
+test.each(['thread', 'process'])(
+  'what ends its %s while it is loaded is a script that cannot be loaded',
+  async (isolate) => {
+    await expect(create('process.exit(2)', { isolate })).rejects.toMatchObject({
+      code: 'script_failed',
+      message: expect.stringMatching(/^crash-\d+\.mjs cannot be loaded: .*ended .* with code 2$/),
+    })
+  },
+)
+
 test('inline and a process of its own exclude each other', () => {
   const context = { resolvePath: (path: string) => path } as Parameters<NonNullable<typeof script.check>>[1]
   const options = script.options.parse({ file: 'a.ts', inline: true, isolate: 'process' })
