@@ -1,6 +1,5 @@
 import { basename } from 'node:path'
-import type { FailureCode } from '../contracts/errors.ts'
-import { SluiceError } from '../contracts/errors.ts'
+import { type FailureCode, SluiceError } from '../contracts/errors.ts'
 import type { LogLevel } from '../contracts/events.ts'
 import { formatDuration } from '../util/units.ts'
 import type { ScriptJob, ScriptNews, ScriptResult, ScriptWorkerData } from './script-worker.ts'
@@ -24,7 +23,7 @@ export interface ScriptHost {
 /** Who listens to a host. */
 export interface ScriptListener {
   heard(news: ScriptNews): void
-  /** The host has ended by itself. @param reason goes on from "the script failed: " */
+  /** The host has ended. @param reason goes on from "the script failed: " */
   ended(code: FailureCode, reason: string): void
 }
 

@@ -48,15 +48,16 @@ export type ScriptNews =
   | { readonly kind: 'wrote'; readonly level: LogLevel; readonly line: string }
   | { readonly kind: 'done'; readonly results: readonly ScriptResult[] }
 
-// A process gets it as its first message.
-const [given] = parentPort === null ? await once(process, 'message') : [workerData]
-const { file, exportName } = given as ScriptWorkerData
 if (parentPort === null) liveAsChild()
 else {
   // Standard output of the process may be data of a sink, and its standard error is the log.
   tellWhatIsWritten(process.stdout, 'info')
   tellWhatIsWritten(process.stderr, 'warn')
 }
+
+// A process gets it as its first message.
+const [given] = parentPort === null ? await once(process, 'message') : [workerData]
+const { file, exportName } = given as ScriptWorkerData
 
 try {
   const script = await loadScript(file, exportName)
