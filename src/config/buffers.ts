@@ -16,6 +16,7 @@ import { BUFFERS_FILE, DiskQueue } from '../delivery/disk-queue.ts'
 import { MemoryQueue } from '../delivery/memory-queue.ts'
 import { realTiming } from '../delivery/retry.ts'
 import { type Delivery, SinkBuffer, type Undelivered } from '../delivery/sink-buffer.ts'
+import type { Suspicion } from '../delivery/suspects.ts'
 import { settleFailures } from '../engine/stages.ts'
 import type { DataFolder } from './data-folder.ts'
 
@@ -90,7 +91,8 @@ class StepBuffer {
     }
     const { data, storage } = around
     const onDamaged = (detail: string) => events.emit('buffer.damaged', { step, detail })
-    const queue = new DiskQueue(storage, { file: join(data.path, BUFFERS_FILE), step, clock, onDamaged })
+    const onSuspected = (suspicion: Suspicion) => events.emit('buffer.suspected', { step, ...suspicion })
+    const queue = new DiskQueue(storage, { file: join(data.path, BUFFERS_FILE), step, clock, onDamaged, onSuspected })
     this.#queue = queue
     const hasRoom = async () => hasDiskRoom(data.path, await queue.reusable())
     this.queueing = new SinkBuffer(queue, { ...options, hasRoom })
@@ -147,10 +149,16 @@ export function createSettle(
         const { onError, counters } = aftermath(endpoint)
         const tell = createDeathNotice(counters, events)
         const letters = countDeadLetters(deadLetters, counters, events)
-        return settleFailures(behindBuffer(its, step, counters), onError, createHooks(counters, events), (failure) => {
-          tell(failure)
-          return keep(failure, letters)
-        })
+        const settle = (some: readonly Undelivered[], handler: Dataflow | undefined) =>
+          settleFailures(behindBuffer(some, step, counters), handler, createHooks(counters, events), (failure) => {
+            tell(failure)
+            return keep(failure, letters)
+          })
+        // What has killed the process might do so in an onError too.
+        const { deadly = [], others = [] } = Object.groupBy(its, ({ error }) =>
+          error.code === 'process_died' ? 'deadly' : 'others',
+        )
+        return Promise.all([settle(deadly, undefined), settle(others, onError)])
       }),
     )
     return isKept

@@ -38,6 +38,8 @@ export const failures = {
   package_missing: 'A part needs a package that is not installed.',
   schema_invalid: 'A file that describes a format, such as a .proto file, cannot be used.',
   script_failed: 'A script threw an error or could not be loaded.',
+  process_died:
+    'The process that worked on a message died: that of a script with isolate: process, or the server each time a buffer delivered it.',
   internal: 'A defect of Sluice itself.',
 } as const satisfies Record<string, string>
 

@@ -77,6 +77,14 @@ export interface EventMap {
   'buffer.blocked': { readonly step: string; readonly error: SluiceError; readonly retryIn: number }
   /** An entry of a buffer cannot be read any more and was put aside. */
   'buffer.damaged': { readonly step: string; readonly detail: string }
+  /** The process has died while a buffer delivered; what waits first in it is delivered one by one. */
+  'buffer.suspected': {
+    readonly step: string
+    /** How often in a row it has died with the same message first. */
+    readonly deaths: number
+    /** Messages that were being delivered alone when it died: they are given up. */
+    readonly blamed: number
+  }
   /** Messages of an earlier run wait on disk for a step that the configuration does not have. */
   'buffer.orphaned': { readonly step: string; readonly messages: number }
   /** A `log` step, or a part that has something to say. */
@@ -131,6 +139,7 @@ export const eventDescriptions = {
   'buffer.emptied': 'A buffer that was full has room again.',
   'buffer.blocked': 'A buffer could not store what came; it tries again after `retryIn` and its senders wait.',
   'buffer.damaged': 'An entry of a buffer could not be read and was put aside; those behind it are delivered.',
+  'buffer.suspected': 'The process has died while a buffer delivered: what waits first in it is delivered one by one.',
   'buffer.orphaned': 'Messages wait on disk for a step that the configuration does not have; nothing delivers them.',
   'part.logged': 'A `log` step wrote a line, or a part has something to say.',
 } as const satisfies Record<EventName, string>

@@ -14,6 +14,7 @@ import { DiskQueue } from './disk-queue.ts'
 import { MemoryQueue } from './memory-queue.ts'
 import { packBatch } from './packed-batch.ts'
 import type { Entry, Queue } from './queue.ts'
+import type { Suspicion } from './suspects.ts'
 
 const utf8 = text.create({ encoding: 'utf-8' })
 const clock = createTestClock()
@@ -23,11 +24,13 @@ let folder: string
 let file: string
 let storage: Storage
 const damaged: string[] = []
+const suspected: Suspicion[] = []
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'sluice-queue-'))
   file = join(folder, 'buffers.db')
   storage = createStorage()
   damaged.length = 0
+  suspected.length = 0
 })
 afterEach(async () => {
   await storage.close()
@@ -36,7 +39,7 @@ afterEach(async () => {
 
 async function openDisk(step = 'store', on = storage): Promise<DiskQueue> {
   const onDamaged = (detail: string) => damaged.push(detail)
-  const queue = new DiskQueue(on, { file, step, clock, onDamaged })
+  const queue = new DiskQueue(on, { file, step, clock, onDamaged, onSuspected: (one) => suspected.push(one) })
   await queue.open()
   return queue
 }

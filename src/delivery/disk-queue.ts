@@ -5,7 +5,8 @@ import type { Batch } from '../contracts/message.ts'
 import type { Database, SqlRow, SqlValue, Storage } from '../contracts/storage.ts'
 import { cannotBeStored } from './memory-queue.ts'
 import { packBatch, type Unpacked, unpackBatch } from './packed-batch.ts'
-import type { Entry, FormatOf, Queue } from './queue.ts'
+import { type Entry, type FormatOf, MAX_MESSAGES, type Queue } from './queue.ts'
+import { Suspects, type Suspicion } from './suspects.ts'
 
 /** Name of the file in the data folder that holds the buffers of all steps. */
 export const BUFFERS_FILE = 'buffers.db'
@@ -21,6 +22,8 @@ export interface DiskQueueOptions {
   readonly clock: Clock
   /** Called for an entry that cannot be read any more; it has been put aside. */
   onDamaged(detail: string): void
+  /** Called when what waits first may have killed the process: it is delivered one by one. */
+  onSuspected(suspicion: Suspicion): void
 }
 
 /**
@@ -53,6 +56,7 @@ export class DiskQueue implements Queue {
   #oldestUnread = 0
   /** Up to this id everything is dealt with; what is left of it on disk is deleted with the next that is. */
   #settled = 0
+  #suspects: Suspects | undefined = undefined
 
   constructor(storage: Storage, options: DiskQueueOptions) {
     this.#storage = storage
@@ -61,6 +65,10 @@ export class DiskQueue implements Queue {
 
   get oldest(): number {
     return (this.#taken[0] ?? this.#tail[0])?.since ?? (this.messages > 0 ? this.#oldestUnread : 0)
+  }
+
+  get suspects(): Suspects | undefined {
+    return this.#suspects?.isBehind(this.#cursor) ? this.#suspects : undefined
   }
 
   /**
@@ -153,11 +161,12 @@ export class DiskQueue implements Queue {
     const database = await this.#database?.catch(() => undefined)
     if (database === undefined) return
     await this.#delete().catch(() => {})
+    await this.#suspects?.close().catch(() => {})
     await database.close()
   }
 
   async #open(): Promise<Database> {
-    const { file, step } = this.#options
+    const { file, step, onSuspected } = this.#options
     const database = await this.#storage.open(file)
     try {
       await prepare(database, file)
@@ -165,6 +174,8 @@ export class DiskQueue implements Queue {
       this.messages = Number(counted!['messages'])
       this.bytes = Number(counted!['bytes'])
       this.#oldestUnread = Number(counted!['oldest'])
+      this.#suspects = await Suspects.open(database, step, MAX_MESSAGES)
+      if (this.#suspects.suspicion !== undefined) onSuspected(this.#suspects.suspicion)
       return database
     } catch (thrown) {
       await database.close()

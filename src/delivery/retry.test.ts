@@ -93,7 +93,7 @@ describe('withRetry', () => {
     expect(outcomes).toEqual([undefined, undefined, refused, undefined, undefined])
     expect(given.retries).toEqual([
       [1, busy, 100],
-      [2, busy, 200],
+      [2, busy, 100],
     ])
   })
 
@@ -152,6 +152,25 @@ describe('withRetry', () => {
       })
     }
     expect(outcomes).toHaveLength(2)
+  })
+
+  test('waits 100 ms again when some of the messages have got through', async () => {
+    const { timing, waits } = fakeTiming()
+    const { sink } = scripted(
+      fail,
+      fail,
+      fail,
+      () => [undefined, busy, busy],
+      () => [undefined, busy],
+      fail,
+      () => undefined,
+    )
+    expect(await withRetry(sink, options({ timing })).write(createBatch([1, 2, 3]))).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ])
+    expect(waits).toEqual([100, 200, 400, 100, 100, 200])
   })
 
   test('counts the time that attempts take', async () => {

@@ -42,9 +42,10 @@ export interface RetryTiming {
 
 /**
  * Stands around a sink and tries messages again whose error is `retryable`, with exponential backoff and full jitter,
- * 100 ms doubling up to 5 s, and not before the time that a destination has asked for (`retryAfter`). Messages that were delivered, or refused for good, are not sent again; the others keep
- * their order. When the time is over, the last attempt has been made at its end, and what still fails has failed with
- * `sink_unavailable`, the sink's own error being its cause.
+ * 100 ms doubling up to 5 s, and from 100 ms again when some of them have got through; never before the time that a
+ * destination has asked for (`retryAfter`). Messages that were delivered, or refused for good, are not sent again; the
+ * others keep their order. When the time is over, the last attempt has been made at its end, and what still fails has
+ * failed with `sink_unavailable`, the sink's own error being its cause.
  *
  * A wait holds the lane that called; nothing is kept beyond the batch in hand.
  */
@@ -94,7 +95,10 @@ async function retry(
     const results = await attempt(sink, subset(batch, open), over)
     attempts++
     for (const [i, position] of open.entries()) outcomes[position] = results?.[i]
-    open = retryable(outcomes)
+    const still = retryable(outcomes)
+    // A destination that takes some of them is not down: what it takes in bits must not wait longer from bit to bit.
+    if (still.length < open.length) backoff.reset()
+    open = still
   }
   const spent = timing.now() - since
   for (const position of open) outcomes[position] = unavailable(outcomes[position]!, attempts, spent, options)

@@ -65,7 +65,7 @@ function setUp(
   }
   const failed: string[] = []
   const late = new AbortController()
-  const timing: RetryTiming = given.timing ?? { now: () => 0, wait: turn, random: () => 0.5 }
+  const timing: RetryTiming = given.timing ?? { now: () => clock.now(), wait: turn, random: () => 0.5 }
   const queueing = new SinkBuffer(queue, { counters, clock, events, late: late.signal, timing })
   const { timing: _, ...options } = given
   const buffer: BufferOptions = { kind: 'disk', maxSize: 1 << 20, maxAge: 0, whenFull: 'wait', ...options }
@@ -333,6 +333,35 @@ test('a message is given up when it is older than maxAge itself, not when the ol
   await buffered.write(createBatch(['young']))
   await until(() => counters.delivered + counters.failed === 2)
   expect({ delivered: all(), failed }).toEqual({ delivered: ['young'], failed: ['old: sink_unavailable'] })
+  await buffered.close()
+})
+
+test.each([
+  ['forward', 5 * 3_600_000],
+  ['back', -5 * 3_600_000],
+])('a clock that is set %s while messages wait expires none of them, and delays no attempt', async (_, shift) => {
+  let steady = 0
+  let set = 0
+  const base = createTestClock()
+  const clock = { ...base, now: () => base.now() + steady + set }
+  const waits: number[] = []
+  const wait = async (milliseconds: number) => {
+    waits.push(milliseconds)
+    steady += milliseconds
+    await turn()
+  }
+  const timing = { now: () => steady, wait, random: () => 0.5 }
+  const { buffered, all, failed, until, counters } = setUp({ maxAge: 60_000, clock, timing }, (texts) => {
+    if (steady < 40_000) return texts.map(() => down)
+  })
+  await buffered.write(createBatch(['under way']))
+  while (steady < 10_000) await turn()
+  await buffered.write(createBatch(['before']))
+  set = shift
+  await buffered.write(createBatch(['after']))
+  await until(() => counters.delivered + counters.failed === 3)
+  expect({ delivered: all(), failed }).toEqual({ delivered: ['under way', 'before', 'after'], failed: [] })
+  expect(Math.max(...waits)).toBeLessThanOrEqual(5000)
   await buffered.close()
 })
 

@@ -8,7 +8,7 @@ import type { Outcomes, Sink } from '../contracts/sink.ts'
 import { createBackoff } from '../util/backoff.ts'
 import { formatDuration } from '../util/units.ts'
 import { BufferRoom, LOOK_MS } from './buffer-room.ts'
-import { type Entry, type FormatOf, type Queue, sizeOf } from './queue.ts'
+import { type Entry, type FormatOf, MAX_MESSAGES, type Queue, sizeOf } from './queue.ts'
 import { type RetryOptions, type RetryTiming, realTiming, withRetry } from './retry.ts'
 
 /** A message that could not be delivered. */
@@ -59,6 +59,8 @@ export class SinkBuffer {
   readonly #queue: Queue
   readonly #options: SinkBufferOptions
   readonly #timing: RetryTiming
+  /** What the clock said when the time of {@link RetryTiming} began. */
+  readonly #began: number
   /** Where to deliver to now; undefined before the first, and behind the last. */
   #delivery: Delivery | undefined = undefined
   /** Aborted when the delivery is another, or none. */
@@ -77,6 +79,7 @@ export class SinkBuffer {
     this.#options = options
     this.counters = options.counters
     this.#timing = options.timing ?? realTiming
+    this.#began = options.clock.now() - this.#timing.now()
     this.#room = new BufferRoom(queue, options.counters, options.events, options.hasRoom)
   }
 
@@ -170,8 +173,11 @@ export class SinkBuffer {
     while (!signal.aborted) {
       const added = this.#added
       try {
-        const entries = await this.#queue.take(MAX_MESSAGES, MAX_BYTES, delivery.formatOf)
-        if (entries.length > 0) await this.#deliver(entries, delivery, signal)
+        const { suspects } = this.#queue
+        const entries = await this.#queue.take(suspects ? 1 : MAX_MESSAGES, MAX_BYTES, delivery.formatOf)
+        const [first] = entries
+        const guarded = suspects && first ? { ...delivery, sink: suspects.guard(delivery.sink, first) } : delivery
+        if (first !== undefined) await this.#deliver(entries, guarded, signal)
         else if (this.#finishing) break
         else await this.#change(added, signal)
       } catch (thrown) {
@@ -231,7 +237,7 @@ export class SinkBuffer {
    * @returns `unknown` when the delivery has ended meanwhile and it is not known what was delivered
    */
   async #attempt(batch: Batch, since: number, { sink, buffer, retry }: Delivery, signal: AbortSignal) {
-    const left = buffer.maxAge === 0 ? Number.POSITIVE_INFINITY : buffer.maxAge - (this.#options.clock.now() - since)
+    const left = buffer.maxAge === 0 ? Number.POSITIVE_INFINITY : buffer.maxAge - this.#ageOf(since)
     const forMs = buffer.kind === 'memory' ? retry.forMs : left
     const written = withRetry(sink, { ...retry, timing: this.#timing, forMs, signal }).write(batch, signal)
     const ended = this.#ended(signal)
@@ -263,7 +269,16 @@ export class SinkBuffer {
   }
 
   #isOld({ since }: Entry, { buffer: { maxAge } }: Delivery): boolean {
-    return maxAge > 0 && this.#options.clock.now() - since >= maxAge
+    return maxAge > 0 && this.#ageOf(since) >= maxAge
+  }
+
+  /**
+   * Milliseconds since then, or fewer: when the clock of the machine is set while something waits, by hours and in either
+   * direction, nothing is given up too early.
+   */
+  #ageOf(since: number): number {
+    const steady = this.#began + this.#timing.now()
+    return Math.min(steady, this.#options.clock.now()) - since
   }
 
   #expire({ batch }: Entry, { buffer }: Delivery): Undelivered[] {
@@ -316,8 +331,7 @@ function hasTime({ buffer: { kind, maxAge }, retry: { max } }: Delivery): boolea
   return kind === 'disk' && maxAge > 0 && max === undefined
 }
 
-/** So many messages and bytes are delivered in one write. */
-const MAX_MESSAGES = 1024
+/** So many bytes are delivered in one write. */
 const MAX_BYTES = 1024 * 1024
 
 /** Milliseconds that an attempt under way has to end when the delivery does, and when the server does not wait any longer. */

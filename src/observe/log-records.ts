@@ -175,6 +175,12 @@ export const logRecords: {
     text: `the buffer of ${step} is damaged and goes on with what follows: ${detail}`,
     fields: { step },
   }),
+  'buffer.suspected': ({ step, deaths, blamed }) =>
+    warn(
+      `the server has died while the buffer of ${step} delivered: what waits first there is delivered one by one now`,
+      { step, deaths, blamed, hint: 'A message with which it dies alone becomes a dead letter (process_died).' },
+      `buffer.suspected ${step}`,
+    ),
   'buffer.orphaned': ({ step, messages }) =>
     warn(
       `${messages} messages wait on disk for the step ${step}, which the configuration does not have: nothing delivers them`,

@@ -31,6 +31,7 @@ export interface Running extends AsyncDisposable {
 const NAMES: readonly EventName[] = [
   'buffer.blocked',
   'buffer.damaged',
+  'buffer.suspected',
   'buffer.emptied',
   'buffer.filled',
   'buffer.orphaned',
