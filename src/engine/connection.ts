@@ -1,7 +1,7 @@
 import type { Client, PayloadKind } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
 import { countReason } from '../contracts/counters.ts'
-import { type CloseReason, closeReasonOf, SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { type CloseReason, closeReasonOf, notices, SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { Frames } from '../contracts/framing.ts'
 import { Batch, type Dataflow, Message, type MessageEvent, type Source } from '../contracts/message.ts'
 import type { Socket, SocketHandler } from '../contracts/transport.ts'
@@ -122,13 +122,22 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
     this.finish('client_closed')
   }
 
+  /** What we do not read is no silence. */
+  onQuiet(): boolean {
+    if (this.#phase !== 'open') return false
+    if (this.#paused) return true
+    this.takeFrames(this.#framer.end())
+    this.#pump()
+    return false
+  }
+
   onDrain(): void {
     this.#writeSince = 0
     this.#onWritable?.()
   }
 
   onClose(error: Error | undefined): void {
-    if (this.#phase === 'open') this.takeFrames(this.#framer.end())
+    if (this.#phase === 'open') this.takeFrames(this.#framer.end(error !== undefined))
     if (this.#reason === undefined) {
       this.#reason = closeReasonOf(error)
       this.#detail = error?.message ?? ''
@@ -266,7 +275,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
   /** Between two runs the other connections get their turn, whether the runs waited for anything or not. */
   async #pumpAfter(run: Promise<void> | undefined): Promise<void> {
     await run?.catch((thrown) => this.#fail(thrown))
-    if (this.#jobs.length > 0) await nextTurn()
+    if (this.#jobs.length > 0) await new Promise(setImmediate)
     this.#lane = 'idle'
     this.#pump()
   }
@@ -338,18 +347,21 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
     return Batch.of(messages)
   }
 
-  /** Makes a message of each frame; one that framing or format refuses becomes a failure with its raw bytes. */
+  /**
+   * Makes a message of each frame; one that framing or format refuses becomes a failure with its raw bytes. One that was
+   * skipped or cut on purpose is told of.
+   */
   #decode(frames: Frames, messages: Message[], failures: FailureList): void {
     const { spec, surroundings } = this.#host
     const { format } = spec
     const { bytes, starts, ends, errors } = frames
     for (let i = 0; i < starts.length; i++) {
       let error = errors?.get(i)
-      if (error === undefined) {
+      if (error === undefined || error.code === 'frame_cut') {
         try {
           const value = format.parse(bytes, starts[i]!, ends[i]!)
           messages.push(Message.ofFrame(value, this, frames, i, format))
-          continue
+          if (error === undefined) continue
         } catch (thrown) {
           error = toSluiceError(thrown, 'format_invalid')
         }
@@ -357,7 +369,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
       const message = Message.ofFrame(null, this, frames, i, undefined)
       countReason(spec.counters.rejected, error.code)
       surroundings.events.emit('frame.rejected', { message, error })
-      failures.add(message, error)
+      if (!notices.has(error.code)) failures.add(message, error)
     }
   }
 
@@ -447,7 +459,3 @@ type Job = Frames | EventJob
 const READ_COST = 512
 
 const LINGER_MS = 2000
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
-}

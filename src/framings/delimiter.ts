@@ -3,7 +3,7 @@ import { SluiceError } from '../contracts/errors.ts'
 import { type Decoder, Found, type Framing, NEED_MORE } from '../contracts/framing.ts'
 import { bytes, z } from '../contracts/schema.ts'
 import type { ByteWriter } from '../util/byte-writer.ts'
-import { maxLengthOption, withMaxLength } from './max-length.ts'
+import { limitOptions, withLimits } from './limits.ts'
 
 const delimiters = z.union([
   bytes().transform((one) => [one]),
@@ -17,7 +17,7 @@ const options = z.strictObject({
   any: delimiters.describe(
     'The bytes that end a frame, or a list of which any does. The first one is written. Required; no default.',
   ),
-  maxLength: maxLengthOption(),
+  ...limitOptions(),
 })
 
 /** Frames that end with given bytes. */
@@ -41,7 +41,7 @@ export const delimiter = defineFraming({
     },
     { title: 'Bytes as hex', options: { any: { hex: '03' } }, bytes: 'A1\\x03\\x03', frames: ['A1', ''] },
   ],
-  create: ({ any, maxLength }) => withMaxLength(new Delimited(any), maxLength),
+  create: ({ any, ...limits }) => withLimits(new Delimited(any), limits),
 })
 
 class Delimited implements Framing {
@@ -105,6 +105,13 @@ class DelimiterDecoder implements Decoder {
     return this.#rests === NO_RESTS
       ? this.#frame(bytes, from, to, found, true)
       : this.#behind(bytes, from, to, found, true)
+  }
+
+  giveUp(_bytes: Buffer, from: number, _to: number, found: Found): number {
+    found.start = from
+    found.end = from + this.#scanned
+    this.#scanned = 0
+    return found.end
   }
 
   #frame(bytes: Buffer, from: number, to: number, found: Found, ended: boolean): number {

@@ -22,6 +22,9 @@ const has = (options: unknown, name: string) => typeof options === 'object' && o
 /** What the suite must know of a framing that its definition does not say. Most framings need no entry. */
 const exceptions: { readonly [Name in (typeof framings)[number]['name']]?: FramingSuiteOptions } = {
   raw: { cutByReads: true },
+  gap: { cutByReads: true },
+  'until-close': { cutByReads: true },
+  'modbus-tcp': { rewrites: () => true },
   'length-prefix': { rewrites: (options) => has(options, 'keepHeader') },
   fixed: { rewrites: (options) => has(options, 'pad') },
 }

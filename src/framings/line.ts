@@ -4,7 +4,7 @@ import { type Decoder, type Found, type Frames, type Framing, NEED_MORE } from '
 import { z } from '../contracts/schema.ts'
 import type { ByteWriter } from '../util/byte-writer.ts'
 import { createSplitter, MAX_SPLIT_COUNT, MAX_SPLIT_LENGTH, type Splitter } from '../util/split.ts'
-import { maxLengthOption, withMaxLength } from './max-length.ts'
+import { limitOptions, withLimits } from './limits.ts'
 
 const options = z.strictObject({
   ending: z
@@ -13,7 +13,7 @@ const options = z.strictObject({
     .describe(
       'What ends a line that is written: lf (\\n) or crlf (\\r\\n). Both are understood when reading. Default: lf.',
     ),
-  maxLength: maxLengthOption(),
+  ...limitOptions(),
 })
 
 /** Lines of text, or of anything else that contains no LF. */
@@ -32,7 +32,7 @@ export const line = defineFraming({
     { title: 'An empty line is an empty frame', bytes: 'a\\n\\nb\\n', frames: ['a', '', 'b'] },
     { title: 'Lines written with CR LF', options: { ending: 'crlf' }, bytes: 'OK 7\\r\\n', frames: ['OK 7'] },
   ],
-  create: ({ ending, maxLength }) => withMaxLength(new Line(ending), maxLength),
+  create: ({ ending, ...limits }) => withLimits(new Line(ending), limits),
 })
 
 const LF = 10
@@ -98,14 +98,16 @@ class Line implements Framing {
   }
 }
 
-class LineDecoder implements Decoder {
+/** Finds lines. Without a splitter it finds them one by one. */
+export class LineDecoder implements Decoder {
   readonly envelope = 2
   readonly separator = LF
-  readonly #splitter: Splitter
+  readonly #splitter: Splitter | undefined
   /** How many of the unread bytes are known to hold no LF. */
   #scanned = 0
 
-  constructor(splitter: Splitter) {
+  /** @param splitter used by several decoders, one after the other */
+  constructor(splitter?: Splitter) {
     this.#splitter = splitter
   }
 
@@ -121,11 +123,19 @@ class LineDecoder implements Decoder {
     return at + 1
   }
 
+  giveUp(_bytes: Buffer, from: number, to: number, found: Found): number {
+    this.#scanned = 0
+    found.start = from
+    found.end = to
+    return to
+  }
+
   nextFrames(bytes: Buffer, from: number, until: number, frames: Frames, most: number): number {
-    if (bytes.length - from - this.#scanned > MAX_SPLIT_LENGTH) return from
-    const { starts, ends } = this.#splitter
+    const splitter = this.#splitter
+    if (splitter === undefined || bytes.length - from - this.#scanned > MAX_SPLIT_LENGTH) return from
+    const { starts, ends } = splitter
     const enough = Math.min(most, MAX_SPLIT_COUNT)
-    let count = this.#splitter.split(bytes, from, this.#scanned, LF, CR, enough)
+    let count = splitter.split(bytes, from, this.#scanned, LF, CR, enough)
     const drops = ends[count]!
     while (count > 0 && starts[count - 1]! >= until) count--
     const behind = starts[count]!
