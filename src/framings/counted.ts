@@ -24,7 +24,7 @@ export interface Counted {
    * @throws SluiceError `frame_invalid` when it is none; the stream cannot be read any further then
    */
   read(bytes: Buffer, from: number, to: number, header: Header): boolean
-  /** Looks at the end of a whole frame. @throws SluiceError `frame_invalid` */
+  /** Looks at the end of a whole frame that is not too long. @throws SluiceError `frame_invalid` */
   check?(bytes: Buffer, end: number): void
 }
 
@@ -44,7 +44,7 @@ export class CountedDecoder implements Decoder {
   }
 
   next(bytes: Buffer, from: number, to: number, found: Found): number {
-    if (this.#left > 0) return this.#rest(bytes, from, to, found)
+    if (this.#left > 0) return this.#rest(from, to, found)
     const header = this.#header
     const layout = this.#layout
     if (!layout.read(bytes, from, to, header)) return NEED_MORE
@@ -53,7 +53,7 @@ export class CountedDecoder implements Decoder {
     }
     const end = from + header.start + header.length + header.trailer
     if (end > to) return NEED_MORE
-    layout.check?.(bytes, end)
+    if (header.length <= this.#maxLength) layout.check?.(bytes, end)
     found.start = from + header.start
     found.end = found.start + header.length
     return end
@@ -68,10 +68,9 @@ export class CountedDecoder implements Decoder {
   }
 
   /** The rest of a frame that was given up. */
-  #rest(bytes: Buffer, from: number, to: number, found: Found): number {
+  #rest(from: number, to: number, found: Found): number {
     const end = from + this.#left
     if (end > to) return NEED_MORE
-    this.#layout.check?.(bytes, end)
     this.#left = 0
     found.start = from
     found.end = end

@@ -68,6 +68,7 @@ function createJsonStream(maxDepth: number): Framing {
  * ```
  */
 class JsonStreamDecoder implements Decoder {
+  readonly envelope = MOST_SPACE
   readonly #maxDepth: number
   readonly #maxLength: number
   /** How many of the unread bytes are done with. Never between a backslash and its byte. */
@@ -108,8 +109,10 @@ class JsonStreamDecoder implements Decoder {
       } else if (kind === Kind.open) {
         this.#enter(byte)
       } else if (kind === Kind.close) {
-        if (this.#open.pop() !== byte) found.error = mismatch(byte)
-        if (this.#open.length === 0 || found.error !== undefined) return this.#take(from, at + 1, found)
+        const matches = this.#open.pop() === byte
+        // What is too long is told as that: else it would depend on how much has been read.
+        if (!matches && at + 1 - from <= this.#maxLength + this.envelope) found.error = mismatch(byte)
+        if (!matches || this.#open.length === 0) return this.#take(from, at + 1, found)
       }
     }
     this.#scanned = at - from
