@@ -4,7 +4,9 @@ import { createAtEnd } from './at-end.ts'
 import { limitOptions, withLimits } from './limits.ts'
 
 const options = z.strictObject({
-  silence: duration().describe('How long nothing must arrive, such as 50ms. Required; no default.'),
+  silence: duration()
+    .refine((silence) => silence > 0, 'expected a time above zero')
+    .describe('How long nothing must arrive, such as 50ms. Required; no default.'),
   ...limitOptions(),
 })
 
