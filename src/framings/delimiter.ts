@@ -3,7 +3,9 @@ import { SluiceError } from '../contracts/errors.ts'
 import { type Decoder, Found, type Framing, NEED_MORE } from '../contracts/framing.ts'
 import { bytes, z } from '../contracts/schema.ts'
 import type { ByteWriter } from '../util/byte-writer.ts'
+import { createSplitter, type Splitter } from '../util/split.ts'
 import { limitOptions, withLimits } from './limits.ts'
+import { NO_BYTE, SeparatorDecoder } from './separator.ts'
 
 const delimiters = z.union([
   bytes().transform((one) => [one]),
@@ -47,14 +49,18 @@ export const delimiter = defineFraming({
 class Delimited implements Framing {
   readonly #search: Search
   readonly #written: Buffer
+  /** For the usual case of one delimiter of one byte. */
+  readonly #splitter: Splitter | undefined
 
   constructor(all: readonly Buffer[]) {
     this.#search = new Search(all)
     this.#written = all[0]!
+    this.#splitter = all.length === 1 && this.#written.length === 1 ? createSplitter() : undefined
   }
 
   createDecoder(): Decoder {
-    return new DelimiterDecoder(this.#search)
+    if (this.#splitter === undefined) return new DelimiterDecoder(this.#search)
+    return new SeparatorDecoder(this.#written[0]!, NO_BYTE, this.#splitter)
   }
 
   encode(payload: string | Buffer, out: ByteWriter): void {

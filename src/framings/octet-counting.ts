@@ -5,7 +5,7 @@ import { z } from '../contracts/schema.ts'
 import { CountedDecoder, Header } from './counted.ts'
 import { MAX_DIGITS, NO_COUNT, readCount } from './decimal-count.ts'
 import { limitOptions, type WhenTooLong, withLimits } from './limits.ts'
-import { LineDecoder } from './line.ts'
+import { SeparatorDecoder } from './separator.ts'
 
 const options = z.strictObject({
   detect: z
@@ -104,7 +104,7 @@ function readLength(bytes: Buffer, from: number, to: number, header: Header): nu
 class DetectingDecoder implements Decoder {
   readonly envelope = ENVELOPE
   readonly #counted: Decoder
-  readonly #line = new LineDecoder()
+  readonly #line = new SeparatorDecoder(LF, CR)
   /** The one that has begun a frame. */
   #current: Decoder | undefined = undefined
   readonly #header = new Header()
