@@ -1,7 +1,7 @@
 import { defineFraming } from '../contracts/define.ts'
 import { duration, z } from '../contracts/schema.ts'
 import { createAtEnd } from './at-end.ts'
-import { limitOptions, withLimits } from './limits.ts'
+import { limitOptions, limitsInWords, withLimits } from './limits.ts'
 
 const options = z.strictObject({
   silence: duration()
@@ -31,6 +31,7 @@ export const gap = defineFraming({
       frames: ['\\x01\\x03\\x02\\x00\\x2a\\x39\\x9b'],
     },
   ],
+  inWords: ({ silence, ...limits }) => `of ${silence} ms${limitsInWords(limits)}`,
   alsoCalled: ['silence', 'pause', 'timeout', 'modbus-rtu'],
   create: ({ silence, ...limits }) => withLimits(createAtEnd({ silence }), limits),
 })

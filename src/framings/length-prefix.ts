@@ -4,7 +4,7 @@ import type { Decoder, Framing } from '../contracts/framing.ts'
 import { z } from '../contracts/schema.ts'
 import type { ByteWriter } from '../util/byte-writer.ts'
 import { CountedDecoder, type Header } from './counted.ts'
-import { limitOptions, withLimits } from './limits.ts'
+import { limitOptions, limitsInWords, withLimits } from './limits.ts'
 import { MAX_VARINT, readVarint, varintOf } from './varint.ts'
 
 const options = z
@@ -211,7 +211,7 @@ function layoutInWords(layout: Layout): string {
   if (adjust !== 0) words.push(`adjusted by ${adjust}`)
   if (includesHeader) words.push('which count themselves')
   if (keepHeader) words.push('kept in the frame')
-  return words.join(', ')
+  return words.join(', ') + limitsInWords(layout)
 }
 
 /** What is added to the value of the length field to get the length of what follows it. */

@@ -3,11 +3,14 @@ import type { FramingDefinition } from '../contracts/define.ts'
 import type { Framing } from '../contracts/framing.ts'
 import { Framer } from '../engine/framer.ts'
 import { entries } from '../testing/framing-run.ts'
+import { gap } from './gap.ts'
 import { lengthPrefix } from './length-prefix.ts'
 import { line } from './line.ts'
 import { raw } from './raw.ts'
 import { slip } from './slip.ts'
 import { startEnd } from './start-end.ts'
+import { stxEtx } from './stx-etx.ts'
+import { untilClose } from './until-close.ts'
 
 const make = (definition: FramingDefinition, options: object): Framing =>
   definition.create(definition.options.parse(options))
@@ -86,4 +89,16 @@ test('an end of the input in the rest of a frame leaves no more than the rest of
 test('raw has no frames that are too long, so it has no whenTooLong', () => {
   expect(raw.options.safeParse({ whenTooLong: 'skip' }).success).toBe(false)
   expect(line.options.safeParse({ whenTooLong: 'drop' }).success).toBe(false)
+})
+
+test('sluice check names the limits that are given', () => {
+  const words = (definition: FramingDefinition, options: object) =>
+    definition.inWords?.(definition.options.parse(options))
+  const limits = { maxLength: '1KiB', whenTooLong: 'skip' }
+  expect(words(stxEtx, limits)).toMatch(/^which is start-end: .*, maxLength 1024, whenTooLong skip$/)
+  expect(words(gap, { silence: '50ms', maxLength: 9 })).toBe('of 50 ms, maxLength 9')
+  expect(words(untilClose, {})).toBe('in pieces above maxLength')
+  expect(words(untilClose, { streamAbove: '64KiB' })).toBe('in pieces above 65536 bytes')
+  expect(words(untilClose, { streamAbove: 'off', ...limits })).toBe('in one piece, maxLength 1024, whenTooLong skip')
+  expect(words(lengthPrefix, { varint: true })).toBe('varint')
 })

@@ -59,6 +59,12 @@ export function withLimits(framing: Framing, { maxLength, whenTooLong = 'close' 
   }
 }
 
+/** The limits that are given, for `sluice check`: ", maxLength 260". */
+export function limitsInWords({ maxLength, whenTooLong }: Limits): string {
+  const length = maxLength === undefined ? '' : `, maxLength ${maxLength}`
+  return whenTooLong === undefined ? length : `${length}, whenTooLong ${whenTooLong}`
+}
+
 /** The error for a frame that says in front how long it is. @throws always */
 export function refuseLength(length: number, maxLength: number, hint: string): never {
   throw new SluiceError('frame_too_long', `a frame declares ${length} bytes; the limit is ${maxLength}`, { hint })

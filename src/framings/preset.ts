@@ -1,6 +1,6 @@
 import { defineFraming, type FramingDefinition, type FramingExample } from '../contracts/define.ts'
 import { z } from '../contracts/schema.ts'
-import { type Limits, limitOptions } from './limits.ts'
+import { type Limits, limitOptions, limitsInWords } from './limits.ts'
 
 interface Preset<Name extends string> {
   readonly name: Name
@@ -28,7 +28,7 @@ export function definePreset<const Name extends string>(
     ...preset,
     details: `${details}\n\nIt stands for \`${stands}\`. To change more than its limits, write that.`,
     options: z.strictObject(limitOptions()) as unknown as PresetOptions,
-    inWords: () => `which is ${stands}`,
+    inWords: (limits) => `which is ${stands}${limitsInWords(limits)}`,
     create: (limits) => base.create({ ...(base.options.parse(fixed) as object), ...given(limits) }),
   })
 }

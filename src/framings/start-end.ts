@@ -4,7 +4,7 @@ import { type Decoder, type Found, type Framing, NEED_MORE } from '../contracts/
 import { bytes, z } from '../contracts/schema.ts'
 import type { ByteWriter } from '../util/byte-writer.ts'
 import { formatBytes } from '../util/escapes.ts'
-import { limitOptions, withLimits } from './limits.ts'
+import { limitOptions, limitsInWords, withLimits } from './limits.ts'
 
 const options = z
   .strictObject({
@@ -56,10 +56,10 @@ export const startEnd = defineFraming({
     },
   ],
   alsoCalled: ['stxetx', 'markers'],
-  inWords({ start, end, escape: escapeBytes, between }) {
+  inWords({ start, end, escape: escapeBytes, between, ...limits }) {
     const escaped = escapeBytes === undefined ? '' : `, escape "${formatBytes(escapeBytes)}"`
     const passed = between === undefined ? '' : `, between them "${formatBytes(between)}"`
-    return `"${formatBytes(start)}" … "${formatBytes(end)}"${escaped}${passed}`
+    return `"${formatBytes(start)}" … "${formatBytes(end)}"${escaped}${passed}${limitsInWords(limits)}`
   },
   create: ({ start, end, escape: escapeBytes, between = Buffer.alloc(0), ...limits }) =>
     withLimits(createStartEnd({ start, end, escapeByte: escapeBytes?.[0], between: new Set(between) }), limits),

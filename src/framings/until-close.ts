@@ -1,7 +1,7 @@
 import { defineFraming } from '../contracts/define.ts'
 import { size, z } from '../contracts/schema.ts'
 import { createAtEnd } from './at-end.ts'
-import { limitOptions, withLimits } from './limits.ts'
+import { limitOptions, limitsInWords, withLimits } from './limits.ts'
 
 const options = z
   .strictObject({
@@ -46,8 +46,10 @@ export const untilClose = defineFraming({
     { title: 'Pieces of four bytes', options: { streamAbove: 4 }, bytes: 'abcdefghi', frames: ['abcd', 'efgh', 'i'] },
   ],
   alsoCalled: ['eof', 'until-eof', 'connection', 'stream', 'file'],
-  inWords: ({ streamAbove }) =>
-    streamAbove === 'off' ? '' : `in pieces above ${streamAbove === undefined ? 'maxLength' : `${streamAbove} bytes`}`,
+  inWords({ streamAbove = 'maxLength', ...limits }) {
+    const above = typeof streamAbove === 'number' ? `${streamAbove} bytes` : streamAbove
+    return (above === 'off' ? 'in one piece' : `in pieces above ${above}`) + limitsInWords(limits)
+  },
   create: ({ streamAbove = Number.POSITIVE_INFINITY, ...limits }) =>
     withLimits(
       createAtEnd({ pieceLength: streamAbove === 'off' ? undefined : streamAbove, trustsReset: false }),

@@ -100,7 +100,11 @@ describe('until-close', () => {
       port: 0,
       framing: { 'until-close': '1MiB' },
       format: 'bytes',
-      dataflow: [{ tcp: { host: '127.0.0.1', port: target.port(), framing: 'raw' } }, { map: 'more ? "true" : "false"' }, flags],
+      dataflow: [
+        { tcp: { host: '127.0.0.1', port: target.port(), framing: 'raw' } },
+        { map: 'more ? "true" : "false"' },
+        flags,
+      ],
     }
     const running = await start({ listen: { relay: entry } } as never)
     await using peer = await Peer.connect(running.port())
