@@ -35,7 +35,7 @@ export interface Decoder {
   readonly maxLength?: number
   /**
    * How many bytes a frame may have besides its payload (markers, headers, escapes): as many more than the longest
-   * payload may be unread before the driver gives up. Default 64.
+   * payload may be unread before the driver gives up. Default {@link DEFAULT_ENVELOPE}.
    */
   readonly envelope?: number
   /**
@@ -90,6 +90,9 @@ export interface Decoder {
    */
   giveUp?(bytes: Buffer, from: number, to: number, found: Found): number
 }
+
+/** Bytes that a framing may put around a payload when its decoder does not say. */
+export const DEFAULT_ENVELOPE = 64
 
 /** What {@link Decoder.next} returns when it cannot tell yet. */
 export const NEED_MORE = -1

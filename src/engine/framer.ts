@@ -1,5 +1,5 @@
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
-import { type Decoder, Found, Frames, NEED_MORE } from '../contracts/framing.ts'
+import { DEFAULT_ENVELOPE, type Decoder, Found, Frames, NEED_MORE } from '../contracts/framing.ts'
 import { Quiet, type QuietListener } from '../util/quiet.ts'
 
 /**
@@ -38,7 +38,7 @@ export class Framer {
   constructor(decoder: Decoder, maxLength: number) {
     this.#decoder = decoder
     this.#maxLength = Math.min(maxLength, decoder.maxLength ?? maxLength)
-    this.#maxUnread = this.#maxLength + (decoder.envelope ?? ENVELOPE)
+    this.#maxUnread = this.#maxLength + (decoder.envelope ?? DEFAULT_ENVELOPE)
     this.#quiet = decoder.silence === undefined ? undefined : new Quiet(decoder.silence)
   }
 
@@ -186,9 +186,6 @@ export const MAX_FRAMES = 1024
 
 /** So much of a large chunk is copied for the sake of the frame that it ends. */
 const HEAD = 2048
-
-/** What a framing may put around a payload when its decoder does not say. */
-const ENVELOPE = 64
 
 const NOTHING = Buffer.alloc(0)
 

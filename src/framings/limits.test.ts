@@ -7,6 +7,7 @@ import { gap } from './gap.ts'
 import { lengthPrefix } from './length-prefix.ts'
 import { line } from './line.ts'
 import { raw } from './raw.ts'
+import { regex } from './regex.ts'
 import { slip } from './slip.ts'
 import { startEnd } from './start-end.ts'
 import { stxEtx } from './stx-etx.ts'
@@ -80,10 +81,19 @@ test('escapes do not count, and are gone from what is left of a frame', () => {
   expect(read(framerOf(stuffed), 'a\xdb\xdcb\xc0ok\xc0')).toEqual(['frame_cut a\xc0', 'frame ok'])
 })
 
-test('an end of the input in the rest of a frame leaves no more than the rest of its end', () => {
-  const framer = framerOf(make(line, { maxLength: 4, whenTooLong: 'skip' }))
-  read(framer, 'abcdefgh')
-  expect(entries(framer.end())).toEqual([])
+test('an end of the input in the rest of a frame that was skipped is no failure of its own', () => {
+  for (const [definition, options] of [
+    [line, {}],
+    [regex, { end: '\\n' }],
+    [lengthPrefix, { bytes: 1 }],
+  ] as const) {
+    const framer = framerOf(make(definition, { ...options, maxLength: 4, whenTooLong: 'skip' }))
+    expect(read(framer, `\xff${'x'.repeat(139)}`)).toHaveLength(1)
+    expect(entries(framer.end())).toEqual([])
+  }
+  const unbegun = framerOf(make(line, { maxLength: 4, whenTooLong: 'skip' }))
+  read(unbegun, 'ab')
+  expect(entries(unbegun.end())[0]?.error?.code).toBe('frame_truncated')
 })
 
 test('raw has no frames that are too long, so it has no whenTooLong', () => {

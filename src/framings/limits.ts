@@ -1,5 +1,12 @@
 import { type FailureCode, SluiceError } from '../contracts/errors.ts'
-import { type Decoder, type Found, type Frames, type Framing, NEED_MORE } from '../contracts/framing.ts'
+import {
+  DEFAULT_ENVELOPE,
+  type Decoder,
+  type Found,
+  type Frames,
+  type Framing,
+  NEED_MORE,
+} from '../contracts/framing.ts'
 import { size, z } from '../contracts/schema.ts'
 
 /** What may become of a frame that is too long. */
@@ -84,7 +91,6 @@ class LimitedDecoder implements Decoder {
   readonly envelope: number
   readonly separator?: number
   readonly silence?: number
-  readonly end?: NonNullable<Decoder['end']>
   readonly nextFrames?: NonNullable<Decoder['nextFrames']>
   readonly #decoder: Decoder
   readonly #whenTooLong: Exclude<WhenTooLong, 'close'>
@@ -92,16 +98,13 @@ class LimitedDecoder implements Decoder {
   #passing = false
 
   constructor(decoder: Decoder, maxLength: number, whenTooLong: Exclude<WhenTooLong, 'close'>) {
-    const { envelope = 64, separator, silence } = decoder
+    const { envelope = DEFAULT_ENVELOPE, separator, silence } = decoder
     this.#decoder = decoder
     this.#whenTooLong = whenTooLong
     this.maxLength = maxLength
     this.envelope = envelope
     if (separator !== undefined) this.separator = separator
     if (silence !== undefined) this.silence = silence
-    if (decoder.end !== undefined) {
-      this.end = (bytes, from, to, found, reset) => this.#limit(decoder.end!(bytes, from, to, found, reset), found)
-    }
     if (decoder.nextFrames !== undefined) {
       this.nextFrames = (bytes, from, until, frames: Frames, most) =>
         this.#passing ? from : decoder.nextFrames!(bytes, from, until, frames, most)
@@ -117,6 +120,14 @@ class LimitedDecoder implements Decoder {
     else this.#cut(found)
     this.#passing = true
     return rest
+  }
+
+  end(bytes: Buffer, from: number, to: number, found: Found, reset: boolean): number {
+    if (!this.#passing) return this.#limit(this.#decoder.end?.(bytes, from, to, found, reset) ?? NEED_MORE, found)
+    if (from === to) return NEED_MORE
+    this.#passing = false
+    pass(found)
+    return to
   }
 
   /** @param next what the decoder gave */

@@ -32,7 +32,7 @@ export const regex = defineFraming({
   name: 'regex',
   summary: 'Ends a frame where a pattern matches.',
   details:
-    'For devices with an end that no other framing can describe, such as ETX and any check byte behind it: `"\\\\x03."`. What ' +
+    'For devices with an end that no other framing can describe, such as ETX and any check byte behind it: `\\x03(?s:.)`. What ' +
     'matches is not part of the frame. The frame ends with the first byte at which the pattern has matched, so `\\n+` is ' +
     'the same as `\\n`, and an end that may be longer is not waited for: for `\\r` with or without `\\n` use `delimiter`, which ' +
     'can. What matches may be 64 bytes long; a longer match may be overlooked.\n\n' +

@@ -1,7 +1,7 @@
 /** The single checks of {@link framingSuite}. Each throws when the framing under test breaks the contract. */
 import assert from 'node:assert/strict'
 import { SluiceError } from '../contracts/errors.ts'
-import { type Decoder, Found, Frames, type Framing, NEED_MORE } from '../contracts/framing.ts'
+import { DEFAULT_ENVELOPE, type Decoder, Found, Frames, type Framing, NEED_MORE } from '../contracts/framing.ts'
 import { Framer } from '../engine/framer.ts'
 import { decodeAll, encodeOne, entries, NO_LIMIT, show, singleBytes, write } from './framing-run.ts'
 import type { Random } from './random.ts'
@@ -280,7 +280,7 @@ function framesOf(framing: Framing, bytes: Buffer, limit = NO_LIMIT): Buffer[] {
 }
 
 function envelopeOf(framing: Framing, limit: number): number {
-  return framing.createDecoder(limit).envelope ?? 64
+  return framing.createDecoder(limit).envelope ?? DEFAULT_ENVELOPE
 }
 
 function randomChunks(stream: Buffer, random: Random): Buffer[] {
