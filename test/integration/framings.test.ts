@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import modbus from 'modbus-serial'
 import { describe, expect, it } from 'vitest'
 import { readDeadLetters } from '../../src/delivery/dead-letter-files.ts'
-import { connect } from '../../src/index.ts'
-import { eventually } from '../support/parts.ts'
+import { connect, defineFraming, type Framing, NEED_MORE, z } from '../../src/index.ts'
+import { eventually, Gate, registryWith } from '../support/parts.ts'
 import { Peer } from '../support/peer.ts'
 import { type Running, start } from '../support/server.ts'
 
@@ -20,6 +20,30 @@ function crc(bytes: Buffer): Buffer {
     for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >> 1) ^ 0xa001 : value >> 1
   }
   return Buffer.from([value & 255, value >> 8])
+}
+
+/** @param ends gets what a silence has ended */
+function linesOrSilence(ends: string[]): Framing {
+  return {
+    createDecoder: () => ({
+      silence: 20,
+      next(bytes, from, _to, found) {
+        const at = bytes.indexOf(10, from)
+        if (at === -1) return NEED_MORE
+        found.start = from
+        found.end = at
+        return at + 1
+      },
+      end(bytes, from, to, found) {
+        if (from === to) return NEED_MORE
+        ends.push(bytes.toString('latin1', from, to))
+        found.start = from
+        found.end = to
+        return to
+      },
+    }),
+    encode: (payload, out) => out.write(payload),
+  }
 }
 
 describe('gap', () => {
@@ -45,6 +69,39 @@ describe('gap', () => {
     await peer.send('one').hear('<one>')
     await peer.send('two').finish().end()
     expect(peer.text).toBe('<one><two>')
+  })
+
+  it('does not take the time for silence in which it does not read', async () => {
+    const gate = new Gate()
+    const ends: string[] = []
+    const registry = registryWith('held', gate.write)
+    registry.add(
+      defineFraming({
+        name: 'lines-or-silence',
+        summary: 'Ends a frame at LF or after a silence.',
+        options: z.strictObject({}),
+        examples: [],
+        create: () => linesOrSilence(ends),
+      }),
+    )
+    const framing = 'lines-or-silence'
+    const slow = { port: 0, framing, limits: { maxQueued: '1KiB' }, dataflow: [{ held: {} }] }
+    const quick = { port: 0, framing, dataflow: [{ reply: '${msg}' }] }
+    await using running = await start({ listen: { slow, quick } } as never, { registry })
+    await using peer = await Peer.connect(running.port('slow'))
+    peer.send('first\n')
+    await gate.entered()
+    peer.send(`${'line\n'.repeat(1000)}tail`)
+    const { counters } = running.server.endpoints[0]!
+    await eventually(() => counters.readsPaused > 0 && counters.bytesIn === 5010)
+    // Its silence begins later than the other one, so that one would have been told before.
+    await using other = await Peer.connect(running.port('quick'))
+    await other.send('quiet').hear('quiet')
+    expect(ends).toEqual(['quiet'])
+    gate.open()
+    await eventually(() => gate.values.at(-1) === 'tail')
+    expect(gate.values).toHaveLength(1002)
+    expect(ends).toEqual(['quiet', 'tail'])
   })
 
   it('works for a connection that was dialled too', async () => {
