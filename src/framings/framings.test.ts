@@ -5,8 +5,8 @@ import { framings } from '../registry/builtins.ts'
 import { type FramingSuiteOptions, framingSuite } from '../testing/framing-suite.ts'
 
 /** Seeds that fast-check tries at each framing, and the streams that each of them decodes: 1e5 in all. */
-const SEEDS = 500
-const DECODES = 200
+const SEEDS = 100
+const DECODES = 1000
 
 // Refused frames by the hundred thousand: without this, most of the time goes into stack traces that nobody reads.
 const { stackTraceLimit } = Error
