@@ -78,6 +78,7 @@ export type {
   TlsLayer,
   Transport,
 } from './contracts/transport.ts'
+export { type Limits, limitOptions, withLimits } from './framings/limits.ts'
 export {
   type FormatRef,
   type FramingRef,

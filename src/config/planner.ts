@@ -281,6 +281,14 @@ export class Planner {
     return id
   }
 
+  /** A framing of a part, which may have one for each direction as an endpoint may. */
+  #framingOption(value: unknown, path: ConfigPath): Framing | undefined {
+    if (!isMapping(value) || Object.keys(value).toSorted().join() !== 'in,out') return this.framing(value, path)?.part
+    const incoming = this.framing(value['in'], [...path, 'in'])?.part
+    const outgoing = this.framing(value['out'], [...path, 'out'])?.part
+    return incoming && outgoing && { ...bound(outgoing), createDecoder: incoming.createDecoder.bind(incoming) }
+  }
+
   #named<Kind extends 'framing' | 'format'>(kind: Kind, value: unknown, path: ConfigPath) {
     const written = readNamed(kind, value, path)
     if ('code' in written) {
@@ -331,7 +339,7 @@ export class Planner {
   #resolveOne(waiting: Unresolved, path: ConfigPath, place: Place): unknown {
     const { kind, value } = waiting
     if (kind === 'dataflow') return new PlannedDataflow(this.dataflow(value, path, place))
-    if (kind === 'framing') return this.framing(value, path)?.part
+    if (kind === 'framing') return this.#framingOption(value, path)
     if (kind === 'format') return this.format(value, path)?.part
     try {
       return compile(waiting, this.#environment.env, place.counters)
@@ -365,6 +373,14 @@ const RETRY_FOR = 10_000
 
 function retryOf({ retry }: Siblings): StepPlan['retry'] {
   return { forMs: retry?.for ?? RETRY_FOR, ...(retry?.max !== undefined && { max: retry.max }) }
+}
+
+/** What a framing writes with. */
+function bound(framing: Framing): Pick<Framing, 'encode' | 'encodeFrames'> {
+  return {
+    encode: framing.encode.bind(framing),
+    ...(framing.encodeFrames && { encodeFrames: framing.encodeFrames.bind(framing) }),
+  }
 }
 
 /** The path that an id is made of: that of the use, for a step of a shared dataflow. */

@@ -7,6 +7,9 @@
  */
 export const failures = {
   frame_too_long: 'A frame is longer than maxLength or limits.maxFrameLength. Its bytes up to the limit are kept.',
+  frame_skipped: 'A frame was longer than maxLength and was dropped, as whenTooLong: skip says. This is no failure.',
+  frame_cut:
+    'A frame was longer than maxLength and its message has the first bytes of it, as whenTooLong: truncate says. This is no failure.',
   frame_invalid: 'Bytes that no frame may contain at this place, such as text before the start marker.',
   frame_truncated: 'The connection ended in the middle of a frame.',
   frame_timeout: 'A frame was begun and not finished within limits.frameTimeout.',
@@ -45,6 +48,9 @@ export const failures = {
 
 /** A code of {@link failures}. */
 export type FailureCode = keyof typeof failures
+
+/** Codes that only tell: what the configuration says was done, and nothing has failed. */
+export const notices: ReadonlySet<FailureCode> = new Set(['frame_skipped', 'frame_cut'])
 
 export interface SluiceErrorOptions {
   /** The error underneath, if any. */

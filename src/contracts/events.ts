@@ -126,7 +126,8 @@ export const eventDescriptions = {
   'connection.spoke': 'The first bytes of a connection have arrived.',
   'connection.closed': 'A client is gone; the reason is one of the close reasons.',
   'connection.refused': 'A connection was closed before it became a client.',
-  'frame.rejected': 'The framing or the format could not make a message of some bytes.',
+  'frame.rejected':
+    'The framing or the format could not make a message of some bytes, or a frame that was too long was dropped or cut.',
   'message.failed': 'A message failed in a step and was handled by an `onError` or became a dead letter.',
   'deadLetter.stored': 'A message that failed for good is on disk.',
   'deadLetter.lost': 'The store of dead letters failed too: this event is all that is left of the message.',

@@ -77,6 +77,8 @@ export class Message<T = unknown> {
   readonly givenKey: string
   /** Which one it is of several messages that a step made of one: `.0`, `.1`; '' when it is the only one. */
   readonly part: string
+  /** It is a piece of a frame too long to be kept in memory, and more of the same frame follows in the next message. */
+  readonly more: boolean
   readonly #bytes: Buffer
   readonly #start: number
   readonly #end: number
@@ -94,6 +96,7 @@ export class Message<T = unknown> {
     error: ErrorInfo | undefined,
     givenKey = '',
     part = '',
+    more = false,
   ) {
     this.msg = msg
     this.source = source
@@ -107,6 +110,7 @@ export class Message<T = unknown> {
     this.error = error
     this.givenKey = givenKey
     this.part = part
+    this.more = more
   }
 
   /**
@@ -116,11 +120,12 @@ export class Message<T = unknown> {
   static ofFrame<T>(
     msg: T,
     source: Source,
-    { bytes, starts, ends, time, sequence }: Frames,
+    { bytes, starts, ends, time, sequence, more }: Frames,
     i: number,
     verbatim: Format | undefined,
   ): Message<T> {
-    return new Message(msg, source, 'message', time, sequence + i, bytes, starts[i]!, ends[i]!, verbatim, undefined)
+    const [start, end] = [starts[i]!, ends[i]!]
+    return new Message(msg, source, 'message', time, sequence + i, bytes, start, end, verbatim, undefined, '', '', more)
   }
 
   /** A message that stands for an event of the connection and has no bytes. */
@@ -201,9 +206,10 @@ export class Message<T = unknown> {
     key = this.givenKey,
     part = this.part,
   ): Message<U> {
-    const { event, time, sequence } = this
+    const { event, time, sequence, more } = this
     const bytes = this.#bytes
-    return new Message(msg, source, event, time, sequence, bytes, this.#start, this.#end, verbatim, error, key, part)
+    const [start, end] = [this.#start, this.#end]
+    return new Message(msg, source, event, time, sequence, bytes, start, end, verbatim, error, key, part, more)
   }
 }
 

@@ -38,6 +38,15 @@ describe('a batch comes back as it was', () => {
     expect(batch.messages[1]!.error).toEqual(error)
   })
 
+  test('with the word that more of a frame follows, for a message that was changed and for one that was not', () => {
+    const given = createFramesBatch(['a', 'b'], utf8)
+    for (const frames of given.frames!) frames.more = true
+    expect(unpack(given, utf8).batch.messages.map(({ more }) => more)).toEqual([true, true])
+    const changed = Batch.of(given.messages.map((message) => message.with(1)))
+    expect(unpack(changed).batch.messages.map(({ more }) => more)).toEqual([true, true])
+    expect(unpack(Batch.of(createMessages(['x']))).batch.messages[0]!.more).toBe(false)
+  })
+
   test('as bytes that nobody has looked at', () => {
     const given = createFramesBatch(['one', 'two', ''], utf8)
     const { batch } = unpack(given, utf8)

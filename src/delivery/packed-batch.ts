@@ -31,6 +31,8 @@ interface PackedFrames {
   readonly ends: Int32Array
   readonly separator: number | undefined
   readonly seamless: boolean
+  /** Not there in what an older version wrote. */
+  readonly more?: boolean
   readonly time: number
   readonly sequence: number
 }
@@ -44,6 +46,8 @@ interface PackedMessage {
   readonly sequence: number
   readonly givenKey: string
   readonly part: string
+  /** Not there in what an older version wrote. */
+  readonly more?: boolean
   readonly error: ErrorInfo | undefined
 }
 
@@ -88,7 +92,7 @@ function packRun({ client, boot, endpoint, state }: Source, parts: PackedRun['pa
   return { client: plain as unknown as Client, boot, endpoint, state, parts }
 }
 
-function packFrames({ bytes, starts, ends, separator, seamless, time, sequence }: Frames): PackedFrames {
+function packFrames({ bytes, starts, ends, separator, seamless, more, time, sequence }: Frames): PackedFrames {
   const from = starts[0] ?? 0
   const to = (ends[ends.length - 1] ?? 0) + (seamless ? 1 : 0)
   return {
@@ -97,20 +101,22 @@ function packFrames({ bytes, starts, ends, separator, seamless, time, sequence }
     ends: Int32Array.from(ends, (end) => end - from),
     separator,
     seamless,
+    more,
     time,
     sequence,
   }
 }
 
 function packMessage(message: Message): PackedMessage {
-  const { msg, verbatim, raw, event, time, sequence, givenKey, part, error } = message
-  return { ...(verbatim === undefined && { value: msg }), raw, event, time, sequence, givenKey, part, error }
+  const { msg, verbatim, raw, event, time, sequence, givenKey, part, more, error } = message
+  return { ...(verbatim === undefined && { value: msg }), raw, event, time, sequence, givenKey, part, more, error }
 }
 
 function ofFrames(packed: PackedFrames, source: Source, format: Format, failed: Unpacked['failed'][number][]): Batch {
   const frames = new Frames(packed.frames, packed.separator)
   frames.fill(packed.starts, packed.ends, packed.starts.length)
   frames.seamless = packed.seamless
+  frames.more = packed.more ?? false
   frames.time = packed.time
   frames.sequence = packed.sequence
   if (format.acceptsAll?.(frames)) return Batch.ofFrames([frames], format, source)
@@ -128,9 +134,9 @@ function ofFrames(packed: PackedFrames, source: Source, format: Format, failed: 
 }
 
 function ofMessage(packed: PackedMessage, source: Source, format: Format, failed: Unpacked['failed'][number][]): Batch {
-  const { raw, event, time, sequence, error, givenKey, part } = packed
+  const { raw, event, time, sequence, error, givenKey, part, more } = packed
   const make = (value: unknown, verbatim: Format | undefined) =>
-    new Message(value, source, event, time, sequence, raw, 0, raw.length, verbatim, error, givenKey, part)
+    new Message(value, source, event, time, sequence, raw, 0, raw.length, verbatim, error, givenKey, part, more)
   if ('value' in packed) return Batch.of([make(packed.value, undefined)])
   try {
     return Batch.of([make(format.parse(raw, 0, raw.length), format)])

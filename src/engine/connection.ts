@@ -2,7 +2,7 @@ import { Waits } from '../clients/waits.ts'
 import type { Client, PayloadKind } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
 import { countReason } from '../contracts/counters.ts'
-import { type CloseReason, closeReasonOf, SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { type CloseReason, closeReasonOf, notices, SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Frames } from '../contracts/framing.ts'
 import { Batch, type Dataflow, Message, type Source } from '../contracts/message.ts'
 import type { Socket, SocketHandler } from '../contracts/transport.ts'
@@ -136,14 +136,26 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
 
   onEnd(): void {
     if (this.#phase !== 'open') return
-    this.#endInput()
+    this.#endInput(false)
     this.finish('client_closed')
   }
 
-  /** No more will come: what was held is read, and what is unfinished is given up. */
-  #endInput(): void {
-    this.#release(true)
+  /** What we do not read is no silence. */
+  onQuiet(): boolean {
+    if (this.#phase !== 'open') return false
+    if (this.#lane.paused) return true
     this.takeFrames(this.#framer.end())
+    this.#pump()
+    return false
+  }
+
+  /**
+   * No more will come: what was held is read, and what is unfinished is given up.
+   * @param reset the connection broke
+   */
+  #endInput(reset: boolean): void {
+    this.#release(true)
+    this.takeFrames(this.#framer.end(reset))
   }
 
   onDrain(): void {
@@ -152,7 +164,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
   }
 
   onClose(error: Error | undefined): void {
-    if (this.#phase === 'open') this.#endInput()
+    if (this.#phase === 'open') this.#endInput(error !== undefined)
     if (this.#reason === undefined) {
       this.#reason = closeReasonOf(error)
       this.#detail = error?.message ?? ''
@@ -355,18 +367,21 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
     return Batch.of(messages)
   }
 
-  /** Makes a message of each frame; one that framing or format refuses becomes a failure with its raw bytes. */
+  /**
+   * Makes a message of each frame; one that framing or format refuses becomes a failure with its raw bytes. One that was
+   * skipped or cut on purpose is told of.
+   */
   #decode(frames: Frames, messages: Message[], failures: FailureList): void {
     const { spec, surroundings } = this.#host
     const { format } = spec
     const { bytes, starts, ends, errors } = frames
     for (let i = 0; i < starts.length; i++) {
       let error = errors?.get(i)
-      if (error === undefined) {
+      if (error === undefined || error.code === 'frame_cut') {
         try {
           const value = format.parse(bytes, starts[i]!, ends[i]!)
           messages.push(Message.ofFrame(value, this, frames, i, format))
-          continue
+          if (error === undefined) continue
         } catch (thrown) {
           error = toSluiceError(thrown, 'format_invalid')
         }
@@ -374,7 +389,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
       const message = Message.ofFrame(null, this, frames, i, undefined)
       countReason(spec.counters.rejected, error.code)
       surroundings.events.emit('frame.rejected', { message, error })
-      failures.add(message, error)
+      if (!notices.has(error.code)) failures.add(message, error)
     }
   }
 

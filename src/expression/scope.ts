@@ -15,6 +15,7 @@ export const scopeVariables = {
   received: 'time at which the last byte of the message was read',
   endpoint: 'name of the endpoint',
   key: "what tells the message from all others, also when it is tried again: the endpoint's key, else a text of its own",
+  more: 'true when the message is a piece of a frame that is too long for one message and more of it follows; else false',
   state: 'values of this connection, written by set',
   answer: 'in match: the message that has arrived, which may be the one that is waited for; null elsewhere',
   error: 'in onError: error.message, error.code, error.step and error.retryable; null elsewhere',
@@ -52,6 +53,8 @@ export function scopeVariable(node: ASTNode, name: ScopeVariable): ScopeValue {
       return { run: (message) => message.source.endpoint }
     case 'key':
       return { run: (message) => message.key }
+    case 'more':
+      return { run: (message) => message.more }
     case 'state':
       return { run: (message) => ({ ...message.source.state }) }
     case 'answer':

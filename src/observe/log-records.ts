@@ -1,6 +1,6 @@
 import { type Client, formatAddress } from '../contracts/client.ts'
 import type { WhenFull } from '../contracts/delivery.ts'
-import { type CloseReason, closeReasons, failures, type SluiceError } from '../contracts/errors.ts'
+import { type CloseReason, closeReasons, failures, notices, type SluiceError } from '../contracts/errors.ts'
 import type { EventMap, EventName, LogLevel, ReloadReport } from '../contracts/events.ts'
 import type { Message } from '../contracts/message.ts'
 import { formatBytes } from '../util/escapes.ts'
@@ -109,7 +109,7 @@ export const logRecords: {
 
   'frame.rejected': ({ message, error }, context) =>
     warn(
-      `${message.endpoint} rejected a frame: ${sentence(error, message.endpoint, context)}`,
+      `${message.endpoint}${notices.has(error.code) ? '' : ' rejected a frame'}: ${sentence(error, message.endpoint, context)}`,
       { ...originOf(message, context), ...reasonOf(error) },
       `frame.rejected ${message.endpoint} ${error.code}`,
     ),

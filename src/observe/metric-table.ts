@@ -16,7 +16,10 @@ export const metricTable = {
   sluice_messages_sent_total: counter(['endpoint'], 'Answers and sends that were queued at a connection.'),
   sluice_messages_dropped_total: counter(['endpoint'], 'Messages that a step ended on purpose, such as filter.'),
   sluice_messages_failed_total: counter(['endpoint', 'reason'], 'Messages that failed in a step.'),
-  sluice_frames_rejected_total: counter(['endpoint', 'reason'], 'Frames that framing or format refused.'),
+  sluice_frames_rejected_total: counter(
+    ['endpoint', 'reason'],
+    'Frames that framing or format refused, dropped or cut.',
+  ),
   sluice_dead_letters_total: counter(['endpoint', 'reason'], 'Messages and frames kept as dead letters.'),
   sluice_dead_letters_lost_total: counter(
     ['endpoint', 'reason'],

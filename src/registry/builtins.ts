@@ -11,13 +11,26 @@ import { msgpack } from '../formats/msgpack.ts'
 import { protobuf } from '../formats/protobuf.ts'
 import { text } from '../formats/text.ts'
 import { xml } from '../formats/xml.ts'
+import { cobs } from '../framings/cobs.ts'
 import { delimiter } from '../framings/delimiter.ts'
 import { fixed } from '../framings/fixed.ts'
+import { gap } from '../framings/gap.ts'
+import { hl7 } from '../framings/hl7.ts'
+import { jsonStream } from '../framings/json-stream.ts'
 import { lengthPrefix } from '../framings/length-prefix.ts'
 import { line } from '../framings/line.ts'
 import { mllp } from '../framings/mllp.ts'
+import { modbusTcp } from '../framings/modbus-tcp.ts'
+import { netstring } from '../framings/netstring.ts'
+import { nmea } from '../framings/nmea.ts'
+import { octetCounting } from '../framings/octet-counting.ts'
 import { raw } from '../framings/raw.ts'
+import { regex } from '../framings/regex.ts'
+import { slip } from '../framings/slip.ts'
 import { startEnd } from '../framings/start-end.ts'
+import { stxEtx } from '../framings/stx-etx.ts'
+import { syslog } from '../framings/syslog.ts'
+import { untilClose } from '../framings/until-close.ts'
 import { amqp } from '../sinks/amqp.ts'
 import { file } from '../sinks/file.ts'
 import { http } from '../sinks/http.ts'
@@ -53,11 +66,24 @@ export const framings = [
   // One a line.
   line,
   delimiter,
+  regex,
+  startEnd,
   lengthPrefix,
   fixed,
-  startEnd,
-  mllp,
+  gap,
+  untilClose,
   raw,
+  jsonStream,
+  netstring,
+  octetCounting,
+  slip,
+  cobs,
+  stxEtx,
+  mllp,
+  hl7,
+  syslog,
+  nmea,
+  modbusTcp,
 ] as const
 export const formats = [
   // One a line.

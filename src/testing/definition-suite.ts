@@ -39,9 +39,13 @@ export function definitionSuite(definition: PartDefinition): Check[] {
  * @param given as a user would write them: absent, a scalar or a list for the short form, or a mapping
  */
 export function readOptions(definition: PartDefinition, given: unknown): unknown {
-  const { options, short } = definition
+  return definition.options.parse(withoutShortForm(definition, given))
+}
+
+/** The options at length, not yet read. */
+export function withoutShortForm({ short }: PartDefinition, given: unknown): object {
   const isShort = short !== undefined && given !== undefined && (typeof given !== 'object' || Array.isArray(given))
-  return options.parse(isShort ? { [short]: given } : (given ?? {}))
+  return isShort ? { [short]: given } : ((given as object | undefined) ?? {})
 }
 
 function shapeOf(options: z.ZodType): Readonly<Record<string, z.ZodType>> {
