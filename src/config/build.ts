@@ -13,7 +13,7 @@ import type { Batching, Sink } from '../contracts/sink.ts'
 import { withMerging } from '../delivery/merging.ts'
 import { type RetryOptions, withRetry } from '../delivery/retry.ts'
 import type { Delivery } from '../delivery/sink-buffer.ts'
-import { createDataflow, oneByOne, type StageSpec } from '../engine/dataflow.ts'
+import { oneByOne, type StageSpec } from '../engine/dataflow.ts'
 import { countDeadLetters, createHooks } from '../engine/endpoint.ts'
 import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
 import { createClientTls, createServerTls } from '../transports/tls.ts'
@@ -154,15 +154,14 @@ class Builder {
 
   /** @param behind where a message goes that comes out of it; undefined when it ends there */
   async #dataflow(steps: readonly StepPlan[], scope: Scope, behind?: Behind): Promise<Dataflow> {
-    const level = new Level(behind)
+    const level = new Level(createHooks(scope.counters, this.#world.events), behind)
     const stages: StageSpec[] = []
     for (const [index, step] of steps.entries()) {
       const place = { level, index }
       scope.entryPoints.add(step.id, place)
       stages.push(await this.#stage(step, scope, place))
     }
-    level.flow = createDataflow(stages, createHooks(scope.counters, this.#world.events))
-    return level.flow
+    return level.bind(stages)
   }
 
   async #stage(plan: StepPlan, scope: Scope, place: Place): Promise<StageSpec> {

@@ -96,6 +96,8 @@ export class DeadLetterStore implements DeadLetters {
   }
 
   add(message: Message, error: SluiceError, step: string): Promise<number> {
+    // It will be tried again, so whoever remembers what has finished must not remember it.
+    if (message.error !== undefined || error.code !== 'kept_by_step') message.source.failed?.(message.sequence)
     return this.#add({ message, error, step, passed: message.source.buffer === step })
   }
 

@@ -92,7 +92,7 @@ class Dedupe implements Step {
    */
   async runAround(batch: Batch, rest: Dataflow, failures: Failures): Promise<Batch> {
     const passed: Batch[] = []
-    let left = batch.messages.map((message): Candidate => ({ message, key: this.#keyOf(message) }))
+    let left = batch.messages.map((message) => this.#identify(message))
     while (left.length > 0) {
       const mine: Candidate[] = []
       const others: Candidate[] = []
@@ -116,26 +116,33 @@ class Dedupe implements Step {
     return this.#bounds.close()
   }
 
-  /** @returns undefined for a message that cannot be known again */
-  #keyOf({ givenKey, key }: Message): string | undefined {
-    return givenKey === '' ? undefined : this.#keys.identify(this.#context.endpoint, key)
+  #identify(message: Message): Candidate {
+    const { givenKey, part } = message
+    if (givenKey === '') return { message, key: undefined, wholes: [] }
+    const identify = (text: string) => this.#keys.identify(this.#context.endpoint, givenKey + text)
+    const wholes: string[] = []
+    for (let end = part.length; end > 0; ) {
+      end = part.lastIndexOf('.', end - 1)
+      wholes.push(identify(part.slice(0, end)))
+    }
+    return { message, key: identify(part), wholes }
   }
 
   /** Sorts out the repeats and takes the others to their end. */
   async #round(mine: readonly Candidate[], rest: Dataflow, failures: Failures): Promise<Batch> {
-    const asked = mine.flatMap(({ key }) => key ?? [])
+    const asked = mine.flatMap(({ key, wholes }) => (key === undefined ? [] : [key, ...wholes]))
     const since = this.#context.clock.now() - this.#bounds.window
     const known = await this.#keys.find(asked, since).catch((thrown: unknown) => toSluiceError(thrown))
     const fresh: Candidate[] = []
     for (const one of mine) {
-      const { message, key } = one
+      const { message, key, wholes } = one
       if (key === undefined) {
         fresh.push(one)
       } else if (known instanceof SluiceError) {
         // Whether it is a repeat is not known. The sender has no answer, and can send it again.
         failures.add(message, known)
       } else {
-        const answers = known.get(key)
+        const answers = [key, ...wholes].map((each) => known.get(each)).find((found) => found !== undefined)
         if (answers === undefined) fresh.push(one)
         else repeat(message, answers, failures)
       }
@@ -198,8 +205,10 @@ class Dedupe implements Step {
 
 interface Candidate {
   readonly message: Message
-  /** Undefined when it has none. */
+  /** Undefined when it has none, and so cannot be known again. */
   readonly key: string | undefined
+  /** The keys of those of which steps have made it: a retry may bring a part of a message that was sent again whole. */
+  readonly wholes: readonly string[]
 }
 
 /** A message that is on its way to the end, and what is known of it. */
