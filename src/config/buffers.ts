@@ -112,7 +112,8 @@ export interface Aftermath {
 
 /**
  * Takes care of what could not be delivered: the `onError` of its endpoint, else a dead letter. Answers are skipped and
- * counted, for they have been sent. What is on disk stays there until its dead letter is stored.
+ * counted, for they have been sent. What is on disk stays there until its dead letter is stored. A message that was refused
+ * is not given to another destination that a reload brings: an `onError` may have had it by then.
  * @param aftermath of an endpoint: those of a shared dataflow have one buffer
  */
 export function createSettle(
@@ -121,19 +122,21 @@ export function createSettle(
   deadLetters: DeadLetters,
   aftermath: (endpoint: string) => Aftermath,
 ): Delivery['settle'] {
-  return async (failed, signal) => {
-    let isKept = true
+  return async (failed, until) => {
+    let unkept: number | undefined
+    const entries = new Map<Source, number>()
     const keep = async ({ message, error, step: at }: Failure, letters: DeadLetters): Promise<void> => {
       for (;;) {
         try {
-          await unlessAborted(letters.add(message, error, at), signal)
+          await letters.add(message, error, at, until)
           return
         } catch (thrown) {
-          if (!signal.aborted) {
-            await realTiming.wait(RETRY_MS, signal)
+          if (!until.aborted) {
+            await realTiming.wait(RETRY_MS, until)
             continue
           }
-          isKept = false
+          const entry = entries.get(message.source.origin ?? message.source) ?? failed[0]!.entry
+          unkept = Math.min(entry, unkept ?? entry)
           const cause = toSluiceError(thrown, 'storage_failed')
           if (kind === 'memory') events.emit('deadLetter.lost', { message, error, cause })
           return
@@ -146,43 +149,37 @@ export function createSettle(
         const { onError, counters } = aftermath(endpoint)
         const tell = createDeathNotice(counters, events)
         const letters = countDeadLetters(deadLetters, counters, events)
-        return settleFailures(behindBuffer(its, step, counters), onError, createHooks(counters, events), (failure) => {
+        const failures = behindBuffer(its, step, counters, entries)
+        return settleFailures(failures, onError, createHooks(counters, events), (failure) => {
           tell(failure)
           return keep(failure, letters)
         })
       }),
     )
-    return isKept
+    return unkept
   }
 }
 
-/** As failures of the step, from sources that know that the steps behind it have had the messages. */
-function behindBuffer(failed: readonly Undelivered[], step: string, counters: EndpointCounters): Failure[] {
+/**
+ * As failures of the step, from sources that know that the steps behind it have had the messages.
+ * @param entries is told which entry of the buffer a source belongs to
+ */
+function behindBuffer(
+  failed: readonly Undelivered[],
+  step: string,
+  counters: EndpointCounters,
+  entries: Map<Source, number>,
+): Failure[] {
   const skipped = () => {
     counters.repliesLost++
   }
   const sources = new Map<Source, Source>()
-  return failed.map(({ message, error }) => {
+  return failed.map(({ message, error, entry }) => {
     const source = sources.get(message.source) ?? { ...mutedSource(message.source, skipped), buffer: step }
     sources.set(message.source, source)
+    entries.set(source, entry)
     return { message: message.from(source), error, step }
   })
-}
-
-/** Waits no longer when the signal is aborted meanwhile. */
-async function unlessAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) {
-    await work
-    return
-  }
-  const { promise, reject } = Promise.withResolvers<never>()
-  const stop = () => reject(signal.reason)
-  signal.addEventListener('abort', stop, { once: true })
-  try {
-    await Promise.race([work, promise])
-  } finally {
-    signal.removeEventListener('abort', stop)
-  }
 }
 
 /** How long is waited before a dead letter that could not be stored is tried again, beyond what its store does. */

@@ -2,6 +2,7 @@ import type { DeadLetterCounters } from '../contracts/counters.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
 import type { Database } from '../contracts/storage.ts'
+import { whenAborted } from '../util/late.ts'
 import { TOTALS } from './dead-letter-rows.ts'
 import type { RetryTiming } from './retry.ts'
 
@@ -41,10 +42,11 @@ export class DeadLetterRoom {
 
   /**
    * Waits until there is room, and takes it.
-   * @throws SluiceError `storage_failed` when the server stops before
+   * @param signal ends the wait
+   * @throws SluiceError `storage_failed` when the wait was ended
    */
-  async take(database: Database, size: number): Promise<void> {
-    const { maxSize, events, signal } = this.#options
+  async take(database: Database, size: number, signal: AbortSignal): Promise<void> {
+    const { maxSize, events } = this.#options
     while (this.counters.bytes + this.#reserved >= maxSize) {
       if (signal.aborted) {
         throw new SluiceError('storage_failed', 'the server stopped while the dead letters were full')
@@ -55,7 +57,10 @@ export class DeadLetterRoom {
         events.emit('deadLetters.filled', { letters, bytes, maxSize })
       }
       this.#look ??= this.#lookAgain(database)
-      await this.#look
+      const { promise, resolve } = Promise.withResolvers<void>()
+      const forget = whenAborted(signal, resolve)
+      await Promise.race([this.#look, promise])
+      forget()
     }
     this.#reserved += size
     if (!this.#isFull) return

@@ -81,7 +81,7 @@ function setUp(
     settle(all) {
       failed.push(...all.map(({ message, error }) => `${message.msg}: ${error.code}`))
       note()
-      return Promise.resolve(true)
+      return Promise.resolve(undefined)
     },
   }
   queueing.use(delivery)
@@ -381,8 +381,8 @@ describe('another delivery', () => {
   })
 })
 
-test('what cannot become a dead letter stays where it is', async () => {
-  let isKept = false
+test('what cannot become a dead letter stays where it is, with what is behind it', async () => {
+  let unkept: number | undefined = 2
   const { queueing, delivery, buffered, queue, counters, until } = setUp()
   queueing.use({
     ...delivery,
@@ -392,12 +392,12 @@ test('what cannot become a dead letter stays where it is', async () => {
       },
       close() {},
     },
-    settle: () => Promise.resolve(isKept),
+    settle: () => Promise.resolve(unkept),
   })
-  await buffered.write(createBatch(['a']))
+  for (const value of ['a', 'b', 'c']) await buffered.write(createBatch([value]))
   for (let i = 0; i < 20; i++) await turn()
-  expect(queue.messages).toBe(1)
-  isKept = true
-  await until(() => counters.failed === 1)
+  expect([queue.messages, counters.failed]).toEqual([2, 1])
+  unkept = undefined
+  await until(() => counters.failed === 3)
   expect(queue.messages).toBe(0)
 })
