@@ -276,6 +276,25 @@ describe('a retry of a dead letter', () => {
     expect(moody.taken).toEqual(['7 1', '7 1'])
   })
 
+  it('that a deadLetter step keeps again finds room, though the dead letters are full', async () => {
+    const { moody, registry } = createMoody()
+    const dataflow = [once24, { moody: {}, id: 'store' }, { deadLetter: 'later' }]
+    const config = { ...scans({ dataflow }), data: { deadLetters: { maxSize: '1KiB' } } } as Config
+    await using running = await start(config, { registry })
+    await fail(running, `${JSON.stringify({ id: 7, more: 'x'.repeat(2000) })}\n`)
+    moody.refuses = false
+    expect(await running.server.retryDeadLetters([1])).toMatchObject({
+      kept: [{ id: 1, reason: 'kept again as dead letter 2' }],
+    })
+    expect(running.all('deadLetters.filled')).toEqual([])
+    expect(running.server.deadLetters).toMatchObject({ letters: 1 })
+    // The store is full, and says so to the next that is no retry.
+    await using peer = await Peer.connect(running.port())
+    peer.send(line(8, 1))
+    await running.event('deadLetters.filled')
+    expect(await running.server.retryDeadLetters([2])).toMatchObject({ done: [], kept: [{ id: 2 }] })
+  })
+
   it.each([
     ['behind a buffer', [once24, { moody: { buffer: 'memory' }, id: 'store' }]],
     ['in a branch that nobody waits for', [once24, { fork: { branches: { a: [{ moody: {} }] }, finishedWhen: [] } }]],
