@@ -179,7 +179,7 @@ export class DeadLetterStore implements DeadLetters {
       try {
         result = (await database.insert(INSERT, [row]))[0]!
       } finally {
-        if (size > 0) this.#room.release(size, typeof result === 'number')
+        if (size > 0) this.#room.release(database, size, typeof result === 'number')
       }
       return result
     } catch (thrown) {
