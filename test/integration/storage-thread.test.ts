@@ -10,6 +10,8 @@ import { start } from '../support/server.ts'
 /** The storage thread, while there is one, and how many have ended. */
 let thread: Worker | undefined
 let deaths: number
+/** Answers that have come, from whatever endpoint. */
+let answers: number
 const remember = (worker: Worker) => {
   thread = worker
   worker.once('exit', () => {
@@ -21,6 +23,7 @@ const remember = (worker: Worker) => {
 beforeEach(() => {
   thread = undefined
   deaths = 0
+  answers = 0
   process.on('worker', remember)
 })
 afterEach(() => void process.off('worker', remember))
@@ -41,18 +44,19 @@ async function send(port: number, name: string): Promise<string[]> {
   const sent: string[] = []
   for (; deaths < DEATHS; sent.push(`${name}${sent.length}`)) {
     await peer.send(`${name}${sent.length}\n`).hear(`OK ${name}${sent.length}\n`)
+    answers++
   }
   return sent
 }
 
-/** Ends the storage thread as soon as it has something to do: in the middle of a commit, for something always is. */
+/** Ends the storage thread whenever it has done something: in the middle of a commit, for there is always more to do. */
 async function endThreads(): Promise<void> {
   while (deaths < DEATHS) {
-    const before = deaths
-    await eventually(() => thread !== undefined)
-    for (let turn = 0; turn < 20 * (before + 1); turn++) await new Promise(setImmediate)
-    await thread!.terminate()
-    await eventually(() => deaths > before)
+    const before = { deaths, answers }
+    await eventually(() => answers >= before.answers + 3)
+    for (let turn = 0; turn < 7 * deaths; turn++) await new Promise(setImmediate)
+    await thread?.terminate()
+    await eventually(() => deaths > before.deaths || thread !== undefined)
   }
 }
 
