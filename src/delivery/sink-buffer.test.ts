@@ -254,6 +254,25 @@ describe('storing', () => {
   })
 })
 
+test('of a batch that is stored message by message nothing is begun once nobody waits for it: it has failed already', async () => {
+  const { buffered, queue, until, all } = setUp()
+  const add = queue.add.bind(queue)
+  const over = new AbortController()
+  queue.add = async (batch) => {
+    if (batch.length > 1) throw refused
+    await add(batch)
+    over.abort()
+  }
+  expect(await buffered.write(createBatch(['a', 'b', 'c']), over.signal)).toMatchObject([
+    undefined,
+    { code: 'sink_unavailable' },
+    { code: 'sink_unavailable' },
+  ])
+  await until(() => all().length > 0)
+  await buffered.close()
+  expect(all()).toEqual(['a'])
+})
+
 test('what cannot be read for a moment is delivered afterwards, whether more comes or not', async () => {
   const { buffered, queue, told, counters, all, until } = setUp()
   const take = queue.take.bind(queue)

@@ -171,10 +171,15 @@ export class SinkBuffer {
     }
   }
 
-  /** One message that cannot be stored must not fail its neighbours. */
+  /** One message that cannot be stored must not fail its neighbours. When nobody waits any more, the rest is not stored. */
   async #addApart(batch: Batch, signal: AbortSignal): Promise<Outcomes> {
     const outcomes: (SluiceError | undefined)[] = []
+    const text = `the buffer of ${this.counters.step} had no time left to store it`
     for (const message of batch.messages) {
+      if (signal.aborted) {
+        outcomes.push(new SluiceError('sink_unavailable', text, { retryable: true }))
+        continue
+      }
       const stored = this.#add(Batch.of([message]), signal).catch((thrown): Outcomes => [toSluiceError(thrown)])
       outcomes.push((await stored)?.[0])
     }
