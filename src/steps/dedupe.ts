@@ -49,6 +49,7 @@ export const dedupe = defineStep({
   drops: true,
   persists: true,
   coversRest: true,
+  holdsAnswers: true,
   needsKey: true,
   promise: ({ window, maxKeys }) =>
     `lets each key through once: a message with a key that has finished within ${formatDuration(window)} (of the last ` +
