@@ -59,6 +59,7 @@ export async function createBuffered(delivery: Delivery, around: BufferSurroundi
     throw thrown
   }
   const { queueing } = shared.value
+  const leave = shared.value.enter(around.endpoint)
   return {
     counters: queueing.counters,
     activate: () => queueing.use(delivery),
@@ -67,6 +68,7 @@ export async function createBuffered(delivery: Delivery, around: BufferSurroundi
       async close() {
         await queueing.leave(delivery)
         await sink.close()
+        leave()
         await shared.release()
       },
     },
@@ -77,11 +79,13 @@ export async function createBuffered(delivery: Delivery, around: BufferSurroundi
 class StepBuffer {
   readonly queueing: SinkBuffer
   readonly #queue: MemoryQueue | DiskQueue
+  /** One for each of its sinks. */
+  #endpoints: readonly string[] = []
 
   constructor(kind: BufferCounters['kind'], around: BufferSurroundings) {
-    const { step, endpoint, clock, events, late } = around
-    const none = { messages: 0, bytes: 0, oldest: 0, stored: 0, delivered: 0, dropped: 0, failed: 0 }
-    const options = { counters: { step, endpoint, kind, ...none }, clock, events, late }
+    const { step, clock, events, late } = around
+    const none = { endpoint: '', messages: 0, bytes: 0, oldest: 0, stored: 0, delivered: 0, dropped: 0, failed: 0 }
+    const options = { counters: { step, kind, ...none }, clock, events, late }
     if (kind === 'memory') {
       this.#queue = new MemoryQueue(clock)
       this.queueing = new SinkBuffer(this.#queue, options)
@@ -93,6 +97,20 @@ class StepBuffer {
     this.#queue = queue
     const hasRoom = async () => hasDiskRoom(data.path, await queue.reusable())
     this.queueing = new SinkBuffer(queue, { ...options, hasRoom })
+  }
+
+  /** An endpoint uses it. @returns what is to be called when it does no more */
+  enter(endpoint: string): () => void {
+    this.#use([...this.#endpoints, endpoint])
+    return () => {
+      const at = this.#endpoints.indexOf(endpoint)
+      this.#use(this.#endpoints.toSpliced(at, 1))
+    }
+  }
+
+  #use(endpoints: readonly string[]): void {
+    this.#endpoints = endpoints
+    this.queueing.counters.endpoint = [...new Set(endpoints)].sort().join(',')
   }
 
   async open(): Promise<void> {

@@ -132,6 +132,15 @@ describe('a dataflow with a disk buffer that two endpoints share', () => {
     }
   })
 
+  it('is counted under all of them, as the configuration in force has them', async () => {
+    await using running = await start(shared('OK'), { registry: registryWith('held', () => {}) })
+    expect(running.server.buffers.map(({ endpoint }) => endpoint)).toEqual(['a,b'])
+    const { dataflows, listen } = shared('OK')
+    await running.server.reload({ dataflows, listen: { b: listen!['b'], c: { port: 0, dataflow: 'store' } } } as Config)
+    await eventually(() => running.server.buffers[0]!.endpoint === 'b,c')
+    expect(running.server.buffers).toHaveLength(1)
+  })
+
   it('says at a start that fails why it does', async () => {
     using folder = temporaryFolder()
     const { dataflows, listen } = shared('OK')
