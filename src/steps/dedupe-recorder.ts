@@ -1,9 +1,9 @@
 import type { Client, PayloadKind } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
 import { type Codec, contentText, encodeContent } from '../contracts/codec.ts'
+import type { KeptAnswer } from '../contracts/key-file.ts'
 import type { Source } from '../contracts/message.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
-import type { KeptAnswer } from './dedupe-keys.ts'
 
 /** What is known of a message while its answers are held back. */
 export interface Recording {

@@ -1,11 +1,12 @@
 import type { PartContext } from '../contracts/context.ts'
 import { defineStep } from '../contracts/define.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { type KeptAnswer, keysFileOf } from '../contracts/key-file.ts'
 import { Batch, type Dataflow, type Failures, type Message, type Source } from '../contracts/message.ts'
 import { duration, z } from '../contracts/schema.ts'
 import type { Step } from '../contracts/step.ts'
 import { formatDuration } from '../util/units.ts'
-import { type KeptAnswer, KeyStore } from './dedupe-keys.ts'
+import { KeyStore } from './dedupe-keys.ts'
 import { AnswerRecorder, type Recording } from './dedupe-recorder.ts'
 
 /** Lets each message through once. */
@@ -55,7 +56,7 @@ export const dedupe = defineStep({
     `lets each key through once: a message with a key that has finished within ${formatDuration(window)} (of the last ` +
     `${maxKeys}) ends here with the answers of the first; answers leave when the key is on disk; what has failed is tried again`,
   async create({ window, maxKeys }, context) {
-    const file = context.dataPath(`dedupe-${context.id}.db`)
+    const file = context.dataPath(keysFileOf(context.id))
     // The same for all endpoints that use a shared dataflow, and for the dataflows before and after a reload.
     const keys = context.share(`dedupe ${file}`, () => new KeyStore(context.storage, file))
     try {
