@@ -14,7 +14,7 @@ import { countDeadLetters, createHooks } from '../delivery/burial.ts'
 import { withMerging } from '../delivery/merging.ts'
 import { type RetryOptions, withRetry } from '../delivery/retry.ts'
 import type { Delivery } from '../delivery/sink-buffer.ts'
-import { createDataflow, type StageSpec } from '../engine/dataflow.ts'
+import type { StageSpec } from '../engine/dataflow.ts'
 import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
 import { createClientTls, createServerTls } from '../transports/tls.ts'
 import { bindDataflows } from './bind-dataflows.ts'
@@ -156,15 +156,14 @@ class Builder {
 
   /** @param behind where a message goes that comes out of it; undefined when it ends there */
   async #dataflow(steps: readonly StepPlan[], scope: Scope, behind?: Behind): Promise<Dataflow> {
-    const level = new Level(behind)
+    const level = new Level(createHooks(scope.counters, this.#world.events), behind)
     const stages: StageSpec[] = []
     for (const [index, step] of steps.entries()) {
       const place = { level, index }
       scope.entryPoints.add(step.id, place)
       stages.push(await this.#stage(step, scope, place))
     }
-    level.flow = createDataflow(stages, createHooks(scope.counters, this.#world.events))
-    return level.flow
+    return level.bind(stages)
   }
 
   async #stage(plan: StepPlan, scope: Scope, place: Place): Promise<StageSpec> {

@@ -38,11 +38,13 @@ interface Place {
   readonly after: readonly string[]
   /** The first sink that is still to come. */
   readonly before: string | undefined
+  /** The step that holds answers back until those behind it have finished. */
+  readonly heldBy: string | undefined
   /** The path is for messages that go no further, or for none: an answer in it acknowledges nothing. */
   readonly isAside: boolean
 }
 
-const MAIN: Place = { after: [], before: undefined, isAside: false }
+const MAIN: Place = { after: [], before: undefined, heldBy: undefined, isAside: false }
 const ASIDE: Place = { ...MAIN, isAside: true }
 
 /** What holds for every endpoint. */
@@ -115,10 +117,11 @@ function pathLines(title: string, steps: readonly StepPlan[], place: Place): str
 
 function stepsLines(steps: readonly StepPlan[], place: Place): string[] {
   const lines: string[] = []
-  let after = place.after
+  let { after, heldBy } = place
   for (const [i, step] of steps.entries()) {
     const before = firstSink(steps.slice(i + 1)) ?? place.before
-    lines.push(...stepLines(step, { ...place, after, before }))
+    lines.push(...stepLines(step, { ...place, after, before, heldBy }))
+    if (step.definition.kind === 'step' && step.definition.holdsAnswers) heldBy = step.name
     after = [...after, ...happened(step)]
   }
   return lines
@@ -196,7 +199,7 @@ function promiseLine(
   step: StepPlan,
   definition: StepDefinition,
   promise: string,
-  { after, before, isAside }: Place,
+  { after, before, heldBy, isAside }: Place,
 ): string {
   const content = contentOf(step)
   const what = content === undefined ? promise : `${promise} ${content}`
@@ -205,7 +208,8 @@ function promiseLine(
   const behind = after.length === 0 ? '' : ` after ${after.join(', and ')}`
   if (isAside) return what + behind
   if (before === undefined) return behind === '' ? `${what}; nothing is stored before that` : what + behind
-  return `${what}${behind}, before ${before} has it: this acknowledges receipt only, and a crash after it loses the message`
+  const held = `, which ${heldBy} holds back until the steps behind it have finished, ${before} too; without a key`
+  return `${what}${behind}${heldBy === undefined ? '' : held}, before ${before} has it: this acknowledges receipt only, and a crash after it loses the message`
 }
 
 /** Nobody sent a message that stands for an event, so nothing is acknowledged. */

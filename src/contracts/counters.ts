@@ -61,7 +61,8 @@ export interface ObservedEndpoint {
 export interface BufferCounters {
   /** Id of the step. */
   readonly step: string
-  readonly endpoint: string
+  /** Names of the endpoints whose dataflows it stands in, with a comma between them: a dataflow may be shared. */
+  endpoint: string
   readonly kind: 'memory' | 'disk'
   /** Messages that wait now, and their bytes. */
   messages: number

@@ -162,6 +162,8 @@ export interface StepDefinition<
    * endpoint itself and not inside another step.
    */
   readonly coversRest?: boolean
+  /** Its `runAround` holds back the answers of the steps behind it until those have finished. */
+  readonly holdsAnswers?: boolean
   /** Tells messages apart by the endpoint's `key:`, which must then be there. */
   readonly needsKey?: boolean
   /** Whether, with these options, code of the user runs on the server's own thread, where nothing protects the server. */

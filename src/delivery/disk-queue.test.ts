@@ -269,6 +269,38 @@ describe('on disk', () => {
     await queue.close()
   })
 
+  test('counts what was stored although the storage thread ended before it could say so', async () => {
+    let dies = false
+    const dying: Storage = {
+      async open(path) {
+        const database = await storage.open(path)
+        const insert: Database['insert'] = async (sql, rows) => {
+          const ids = await database.insert(sql, rows)
+          if (dies) throw new SluiceError('storage_failed', 'the storage thread ended', { retryable: true })
+          return ids
+        }
+        const exec: Database['exec'] = (sql) => database.exec(sql)
+        const write: Database['write'] = (sql, rows) => database.write(sql, rows)
+        const all: Database['all'] = (sql, parameters) => database.all(sql, parameters)
+        return { insert, exec, write, all, close: () => database.close() }
+      },
+      close: () => storage.close(),
+    }
+    const queue = await openDisk('store', dying)
+    await queue.add(createBatch(['a']))
+    dies = true
+    await expect(queue.add(createBatch(['b']))).rejects.toMatchObject({ retryable: true })
+    dies = false
+    await queue.add(createBatch(['b']))
+    const entries = await queue.take(1000, 1 << 20, formatOf)
+    expect([textsOf(entries), queue.messages]).toEqual([['a', 'b', 'b'], 3])
+    queue.settle(entries[0]!.id)
+    expect(queue.messages).toBe(2)
+    queue.settle(entries.at(-1)!.id)
+    expect([queue.messages, queue.bytes]).toEqual([0, 0])
+    await queue.close()
+  })
+
   test('tells since when its oldest entry waits, also after a change of the reader', async () => {
     const queue = await openDisk()
     for (const letter of ['a', 'b']) await queue.add(createBatch([letter]))

@@ -52,6 +52,8 @@ export class DiskQueue implements Queue {
   #cursor = 0
   /** Entries that were taken and are not settled, oldest first. */
   #taken: StoredEntry[] = []
+  /** An entry may have been stored that was not counted: the storage thread ended before it could say so. */
+  #isUncounted = false
   /** When the oldest entry that was not read yet had been stored, as far as is known. */
   #oldestUnread = 0
   /** Up to this id everything is dealt with; what is left of it on disk is deleted with the next that is. */
@@ -86,7 +88,10 @@ export class DiskQueue implements Queue {
     const since = clock.now()
     const database = await this.#database!
     const row: SqlRow = [step, since, batch.length, data.length, crc32(data), data]
-    const [id] = await database.insert(INSERT, [row])
+    const [id] = await database.insert(INSERT, [row]).catch((thrown: unknown) => {
+      this.#isUncounted = true
+      throw thrown
+    })
     if (typeof id !== 'number') throw id
     if (this.messages === 0) this.#oldestUnread = since
     this.messages += batch.length
@@ -191,6 +196,7 @@ export class DiskQueue implements Queue {
   /** Reads entries behind the cursor, some `maxBytes` of them, into the tail, which is empty. */
   async #load(maxBytes: number): Promise<void> {
     const database = await this.#database!
+    if (this.#isUncounted) await this.#count(database)
     const rows = await database.all(SELECT, [this.#options.step, this.#cursor, MOST_ROWS, maxBytes])
     for (const row of rows) {
       const entry = toEntry(row)
@@ -199,6 +205,18 @@ export class DiskQueue implements Queue {
     }
     // The storage thread answers in order: what was stored before this look is among the rows, what comes after is added.
     if (rows.length === 0) this.#spilled = false
+  }
+
+  /** What is on disk and not settled. The storage thread answers in order, so whatever was added before is among it. */
+  async #count(database: Database): Promise<void> {
+    this.#isUncounted = false
+    const counting = database.all(`${COUNT} AND id > ?`, [this.#options.step, this.#settled])
+    const [counted] = await counting.catch((thrown: unknown) => {
+      this.#isUncounted = true
+      throw thrown
+    })
+    this.messages = Number(counted!['messages'])
+    this.bytes = Number(counted!['bytes'])
   }
 
   /**

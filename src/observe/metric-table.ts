@@ -47,7 +47,10 @@ export const metricTable = {
   sluice_dials_failed_total: counter(['endpoint', 'reason'], 'Attempts of a connect: endpoint to connect that failed.'),
   sluice_polls_timed_out_total: counter(['endpoint'], 'Polls that were not answered in time.'),
   sluice_sink_retries_total: counter(['step', 'reason'], 'Deliveries that failed for now and were tried again.'),
-  sluice_buffer_messages: gauge(['step', 'endpoint'], 'Messages that wait in the buffer of a sink.'),
+  sluice_buffer_messages: gauge(
+    ['step', 'endpoint'],
+    'Messages that wait in the buffer of a sink. A shared dataflow has one, under all its endpoints (`a,b`).',
+  ),
   sluice_buffer_bytes: gauge(['step', 'endpoint'], 'Bytes that wait in the buffer of a sink.'),
   sluice_buffer_oldest_seconds: gauge(['step', 'endpoint'], 'Age of the oldest message in the buffer of a sink.'),
   sluice_buffer_stored_total: counter(['step', 'endpoint'], 'Messages that the buffer of a sink has taken.'),
