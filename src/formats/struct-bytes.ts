@@ -27,12 +27,17 @@ export class Cursor {
   end = 0
   /** The struct that is being read, and those around it from the outermost on. */
   readonly rows: Row[] = []
+  #offset = 0
 
   open(bytes: Buffer, start: number, end: number): void {
-    if (bytes.buffer !== this.view.buffer) this.view = new DataView(bytes.buffer)
-    this.bytes = bytes
-    this.at = bytes.byteOffset + start
-    this.end = bytes.byteOffset + end
+    // Frames of one read share a buffer, and reads share memory.
+    if (bytes !== this.bytes) {
+      if (bytes.buffer !== this.view.buffer) this.view = new DataView(bytes.buffer)
+      this.bytes = bytes
+      this.#offset = bytes.byteOffset
+    }
+    this.at = this.#offset + start
+    this.end = this.#offset + end
   }
 
   /**

@@ -31,7 +31,7 @@ export function compileLevel(options: readonly FieldOptions[], around: Around): 
   ])
   const level = new Level({
     label: around.label,
-    depth: scope.depth,
+    depth: scope.isAsked ? scope.depth : undefined,
     fields: parts.map((part, index): Field => ({ ...part, computed: computed.has(index) })),
     // A checksum may be of a length, so lengths are written first.
     ranges: [...lengthRanges(notes), ...ranges.toSorted((a, b) => Number(a.isChecksum) - Number(b.isChecksum))],
@@ -156,7 +156,9 @@ function rangeOf({ options, codec }: Part, target: number, notes: LevelNotes): O
     if (to < from) notes.report([target], 'the checksum is of no field')
     if (from <= target && target <= to) notes.report([target], 'a checksum cannot be of itself')
     const { compute } = checksums[options.algorithm]
-    return [{ target, from, to, compute, what: `the ${options.algorithm} of the bytes`, isChecksum: true }]
+    const problem = (stated: unknown, found: number) =>
+      `is 0x${Number(stated).toString(16)}, and the ${options.algorithm} of the bytes is 0x${found.toString(16)},`
+    return [{ target, from, to, compute, problem, isChecksum: true }]
   }
   if (!isIntegerField(options) || options.lengthOf === undefined) return []
   const { plus } = options.lengthOf
@@ -168,7 +170,16 @@ function rangeOf({ options, codec }: Part, target: number, notes: LevelNotes): O
   }
   if (!('fixed' in codec)) return []
   const compute = (_bytes: Buffer, start: number, end: number) => end - start + plus
-  return [{ target, from, to, compute, what: 'the length of the bytes', isChecksum: false }]
+  return [
+    {
+      target,
+      from,
+      to,
+      compute,
+      problem: (stated, found) => `is ${stated}, and the fields that it is of have the length ${found},`,
+      isChecksum: false,
+    },
+  ]
 }
 
 function placeOf(name: string | undefined, path: readonly (string | number)[], notes: LevelNotes): number | undefined {
@@ -187,6 +198,6 @@ function lengthRanges(notes: LevelNotes): Range[] {
     from: index,
     to: index,
     compute: (_bytes, start, end) => end - start + plus,
-    what: undefined,
+    problem: undefined,
   }))
 }

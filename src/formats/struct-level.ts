@@ -11,7 +11,7 @@ import {
   type Writer,
 } from './struct-bytes.ts'
 import type { Condition } from './struct-condition.ts'
-import { createFill, type Fill } from './struct-fill.ts'
+import { createFill, type Fill, type Slot } from './struct-fill.ts'
 
 /** A field of a struct, ready to be read and written. */
 export interface Field {
@@ -32,8 +32,8 @@ export interface Range {
   readonly to: number
   /** What the number must be for `bytes[start, end)`. */
   compute(bytes: Buffer, start: number, end: number): number
-  /** What it is, for errors; undefined where reading needs no check. */
-  readonly what: string | undefined
+  /** The error for a frame that says something else; undefined where reading needs no check. */
+  readonly problem: ((stated: unknown, found: number) => string) | undefined
 }
 
 /** A number that is written as the size of a list beside it. */
@@ -45,8 +45,8 @@ export interface Count {
 
 export interface LevelPlan {
   readonly label: string
-  /** How many structs there are around it. */
-  readonly depth: number
+  /** How many structs there are around it; undefined where no field needs to know of others. */
+  readonly depth: number | undefined
   readonly fields: readonly Field[]
   readonly ranges: readonly Range[]
   readonly counts: readonly Count[]
@@ -60,6 +60,7 @@ export class Level implements Variable {
   readonly size: number | undefined
   readonly minSize: number
   readonly #plan: LevelPlan
+  readonly #depth: number | undefined
   readonly #template: Row
   readonly #parts: readonly Part[]
   readonly #places: readonly Place[]
@@ -68,12 +69,13 @@ export class Level implements Variable {
   constructor(plan: LevelPlan) {
     const keys = plan.fields.flatMap(({ key, codec }) => (key === undefined ? [] : [[key, 'fixed' in codec ? 0 : '']]))
     this.#plan = plan
+    this.#depth = plan.depth
     // An object that JSON.parse makes has room for all its keys inside, and so have the copies of it.
     this.#template = JSON.parse(JSON.stringify(Object.fromEntries(keys))) as Row
     const { parts, places } = partsOf(plan.fields)
     this.#parts = parts
     this.#places = places
-    this.#checks = plan.ranges.filter(({ what }) => what !== undefined)
+    this.#checks = plan.ranges.filter(({ problem }) => problem !== undefined)
     this.size = parts.some(({ size }) => size === undefined)
       ? undefined
       : parts.reduce((sum, part) => sum + part.size!, 0)
@@ -83,7 +85,7 @@ export class Level implements Variable {
   read(cursor: Cursor): Row {
     const row = { ...this.#template }
     const parts = this.#parts
-    cursor.rows[this.#plan.depth] = row
+    if (this.#depth !== undefined) cursor.rows[this.#depth] = row
     if (this.#checks.length === 0) {
       for (let i = 0; i < parts.length; i++) parts[i]!.read(cursor, row)
       return row
@@ -98,10 +100,10 @@ export class Level implements Variable {
   }
 
   write(writer: Writer, value: unknown): void {
-    const { depth, counts, ranges } = this.#plan
+    const { counts, ranges } = this.#plan
     const row = this.#rowOf(value)
     for (const { key, list, plus } of counts) row[key] = (Array.isArray(row[list]) ? row[list].length : 0) + plus
-    writer.rows[depth] = row
+    if (this.#depth !== undefined) writer.rows[this.#depth] = row
     const marks = [writer.at]
     for (const part of this.#parts) {
       part.write(writer, row)
@@ -119,7 +121,7 @@ export class Level implements Variable {
     }
   }
 
-  #check({ target, from, to, compute, what }: Range, cursor: Cursor, marks: readonly number[]): void {
+  #check({ target, from, to, compute, problem }: Range, cursor: Cursor, marks: readonly number[]): void {
     const { start: at, end } = this.#spanOf(target, marks)
     if (at === end) return
     const { bytes, view } = cursor
@@ -128,7 +130,7 @@ export class Level implements Variable {
     const offset = bytes.byteOffset
     const found = compute(bytes, this.#spanOf(from, marks).start - offset, this.#spanOf(to, marks).end - offset)
     if (stated === found) return
-    throw new FieldFault(`${field.label} is ${stated} and should be ${found}, ${what},`, at)
+    throw new FieldFault(`${field.label} ${problem!(stated, found)}`, at)
   }
 
   #spanOf(index: number, marks: readonly number[]): { start: number; end: number } {
@@ -198,7 +200,8 @@ class Run implements Part {
   readonly size: number
   readonly minSize: number
   readonly #fields: readonly Field[]
-  readonly #fill: Fill
+  readonly #slots: readonly Slot[]
+  #fill: Fill | undefined
   /** Readers of fields that only check something. */
   readonly #checks: readonly ReturnType<Fixed['reader']>[]
 
@@ -216,7 +219,7 @@ class Run implements Part {
     this.size = offset
     this.minSize = offset
     this.#fields = fields
-    this.#fill = createFill(slots)
+    this.#slots = slots
     this.#checks = checks
   }
 
@@ -225,6 +228,7 @@ class Run implements Part {
     if (cursor.end - at < this.size) this.#tooShort(cursor)
     cursor.at = at + this.size
     for (let i = 0; i < this.#checks.length; i++) this.#checks[i]!(view, at, bytes)
+    this.#fill ??= createFill(this.#slots)
     this.#fill(row, view, at, bytes)
   }
 

@@ -2,6 +2,8 @@ import { bytes, withoutProto, z } from '../contracts/schema.ts'
 import { checksumNames } from '../util/checksum.ts'
 import { floatTypes, integerTypes } from './struct-numbers.ts'
 
+const ALWAYS = 'What stands there in every frame; anything else is refused. A text or bytes then have no length.'
+
 const endian = z.enum(['big', 'little'])
 
 const fieldName = z
@@ -50,7 +52,7 @@ const integerField = z.strictObject({
   type: z.enum(integerTypes).describe('A whole number: `u16` has 16 bits, `i16` has 16 bits with a sign.'),
   name,
   endian: ownEndian,
-  equals: z.int().optional().describe('The number that stands there in every frame; any other is refused.'),
+  equals: z.int().optional().describe(ALWAYS),
   ...meaning,
   lengthOf: range
     .optional()
@@ -68,7 +70,7 @@ const floatField = z.strictObject({
 const bcdField = z.strictObject({
   type: z.literal('bcd').describe('Decimal digits, two in each byte.'),
   name,
-  length: z.int().min(1).max(64).describe('How many bytes.'),
+  length: z.int().min(1).max(64).describe('A whole number of bytes for `bcd` and `pad`.'),
   endian: ownEndian,
   as: z.enum(['number', 'text']).default('number').describe('A text keeps zeros in front. Default number.'),
   ...meaning,
@@ -107,7 +109,7 @@ const textField = z.strictObject({
     .refine((value) => value.length === 1, 'expected one byte')
     .optional()
     .describe('The byte that fills up a text of a fixed length. Default `"\\0"`.'),
-  equals: z.string().min(1).optional().describe('The text that stands there in every frame.'),
+  equals: z.string().min(1).optional().describe(ALWAYS),
   if: condition,
 })
 
@@ -115,13 +117,13 @@ const bytesField = z.strictObject({
   type: z.literal('bytes').describe('Bytes.'),
   name,
   length: length.optional(),
-  equals: bytes().optional().describe('The bytes that stand there in every frame, instead of a length.'),
+  equals: bytes().optional().describe(ALWAYS),
   if: condition,
 })
 
 const padField = z.strictObject({
   type: z.literal('pad').describe('Bytes that mean nothing: they are passed over.'),
-  length: z.int().min(1).describe('How many bytes.'),
+  length: z.int().min(1).describe('A whole number of bytes for `bcd` and `pad`.'),
   fill: z.int().min(0).max(255).default(0).describe('The byte that is written. Default 0.'),
   if: condition,
 })

@@ -19,6 +19,8 @@ export class Scope {
   readonly depth: number
   readonly #outer: Scope | undefined
   readonly #fields = new Map<string, FieldOptions>()
+  /** True when a field of this struct has been found, so that rows of it must be kept. */
+  isAsked = false
 
   constructor(outer?: Scope) {
     this.#outer = outer
@@ -49,6 +51,7 @@ export class Scope {
       const found = this.#outer?.find(path)
       return found && { ...found, near: false }
     }
+    this.isAsked = true
     const { depth } = this
     if (inner.length === 0) return { get: (rows) => rows[depth]![name], options, near: true }
     const member = memberOf(options, inner)

@@ -2,6 +2,7 @@ import type { PartDefinition } from '../contracts/define.ts'
 import { bytes } from '../formats/bytes.ts'
 import { hex } from '../formats/hex.ts'
 import { json } from '../formats/json.ts'
+import { struct } from '../formats/struct.ts'
 import { text } from '../formats/text.ts'
 import { delimiter } from '../framings/delimiter.ts'
 import { fixed } from '../framings/fixed.ts'
@@ -55,6 +56,7 @@ export const formats = [
   json,
   bytes,
   hex,
+  struct,
 ] as const
 export const steps = [
   // One a line.
