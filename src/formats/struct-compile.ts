@@ -102,7 +102,8 @@ function compileCodec(options: FieldOptions, index: number, label: string, notes
 function compileArray(options: ArrayOptions, index: number, label: string, notes: LevelNotes): Compiled<Codec> {
   const { count, length, of, name } = options
   const item = itemOf(of, index, label, notes)
-  if (item.minSize === 0) notes.report([index, 'of'], 'an item can be empty, so nobody knows how many there are')
+  if (item.minSize === 0 && typeof count !== 'number')
+    notes.report([index, 'of'], 'an item can be empty, so nobody knows how many there are')
   if ((count === undefined) === (length === undefined) || count === REST) {
     notes.report([index], 'an array needs one of count and length; up to the end it is length: rest')
     return { codec: BROKEN, usesRest: false }

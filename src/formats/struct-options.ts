@@ -155,10 +155,12 @@ const arrayField = z.strictObject({
   type: z.literal('array').describe('The same again and again; the value is a list.'),
   name,
   get of(): z.ZodType<FieldOptions[] | NumberType, FieldInput[] | NumberType> {
-    return z.union([fields, z.enum([...integerTypes, ...floatTypes])])
+    return z
+      .union([fields, z.enum([...integerTypes, ...floatTypes])])
+      .describe('The fields of an item, or the type of a number.')
   },
   count: z
-    .union([z.int().min(0), z.string()])
+    .union([z.int().min(0).max(65_535), z.string()])
     .optional()
     .describe('How many items: a number, the name of a field before that says it, or such a name with a number.'),
   length: length.optional(),
