@@ -1,6 +1,7 @@
 import type { PartDefinition } from '../contracts/define.ts'
 import { bytes } from '../formats/bytes.ts'
 import { hex } from '../formats/hex.ts'
+import { hl7 } from '../formats/hl7.ts'
 import { json } from '../formats/json.ts'
 import { struct } from '../formats/struct.ts'
 import { text } from '../formats/text.ts'
@@ -57,6 +58,7 @@ export const formats = [
   bytes,
   hex,
   struct,
+  hl7,
 ] as const
 export const steps = [
   // One a line.
