@@ -5,8 +5,9 @@ import { hex } from './hex.ts'
 import { hl7 } from './hl7.ts'
 import { json } from './json.ts'
 import { struct } from './struct.ts'
+import { syslog } from './syslog.ts'
 import { text } from './text.ts'
 
-describe.each([bytes, hex, hl7, json, struct, text])('the format $name', (definition) => {
+describe.each([bytes, hex, hl7, json, struct, syslog, text])('the format $name', (definition) => {
   for (const { name, run } of formatSuite(definition)) test(name, run)
 })

@@ -4,6 +4,7 @@ import { hex } from '../formats/hex.ts'
 import { hl7 } from '../formats/hl7.ts'
 import { json } from '../formats/json.ts'
 import { struct } from '../formats/struct.ts'
+import { syslog } from '../formats/syslog.ts'
 import { text } from '../formats/text.ts'
 import { delimiter } from '../framings/delimiter.ts'
 import { fixed } from '../framings/fixed.ts'
@@ -59,6 +60,7 @@ export const formats = [
   hex,
   struct,
   hl7,
+  syslog,
 ] as const
 export const steps = [
   // One a line.
