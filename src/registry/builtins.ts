@@ -3,6 +3,7 @@ import { bytes } from '../formats/bytes.ts'
 import { hex } from '../formats/hex.ts'
 import { hl7 } from '../formats/hl7.ts'
 import { json } from '../formats/json.ts'
+import { nmea } from '../formats/nmea.ts'
 import { struct } from '../formats/struct.ts'
 import { syslog } from '../formats/syslog.ts'
 import { text } from '../formats/text.ts'
@@ -61,6 +62,7 @@ export const formats = [
   struct,
   hl7,
   syslog,
+  nmea,
 ] as const
 export const steps = [
   // One a line.
