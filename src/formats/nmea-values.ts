@@ -161,10 +161,13 @@ class Fields {
   }
 
   #withSign(value: number | null, field: number, positive: string, negative: string): number | null {
-    const pattern = new RegExp(`^[${positive}${negative}]$`)
-    const sign = this.#read(field, pattern, `${positive} or ${negative}`, ([text]) => (text === negative ? -1 : 1))
+    const text = this.#fields[field - 1] ?? ''
+    if (text !== '' && text !== positive && text !== negative) {
+      throw new NmeaFault(field, text, `${positive} or ${negative}`)
+    }
+    if (value === null || text === '') return null
     // Adding 0 makes 0 of the negative zero.
-    return value === null || sign === null ? null : value * sign + 0
+    return (text === negative ? -value : value) + 0
   }
 
   #day(field: number, text: string, year: string, month: string, day: string): string {

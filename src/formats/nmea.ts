@@ -7,6 +7,19 @@ import { checksums } from '../util/checksum.ts'
 import { suggest } from '../util/suggest.ts'
 import { NmeaFault, readValues } from './nmea-values.ts'
 
+/** A sentence; the values with names of its type stand beside these. */
+export interface NmeaSentence {
+  readonly start: Start
+  readonly talker: string
+  readonly type: string
+  readonly fields: readonly string[]
+  /** Two hexadecimal digits; null when there is none. */
+  readonly checksum: string | null
+  readonly [value: string]: unknown
+}
+
+type Start = '$' | '!'
+
 /** Sentences of NMEA 0183, with which GPS receivers and ships' instruments speak. */
 export const nmea = defineFormat({
   name: 'nmea',
@@ -99,7 +112,7 @@ AIS (\`!AIVDM\`) is read as fields; the payload stays as it is. Use it with the 
     '$GPHDT,\\xff*00',
     '$GPHDT,x,T*4E',
   ],
-  create: ({ checksum }): Format<Sentence> => ({
+  create: ({ checksum }): Format<NmeaSentence> => ({
     parse(bytes, start, end) {
       const text = bytes.toString('latin1', start, end)
       const refuse = (problem: string, index: number) => invalidAt(problem, bytes, start, end, start + index)
@@ -131,19 +144,6 @@ AIS (\`!AIVDM\`) is read as fields; the payload stays as it is. Use it with the 
   }),
 })
 
-type Start = '$' | '!'
-
-/** A sentence; the values with names of its type stand beside these. */
-interface Sentence {
-  readonly start: Start
-  readonly talker: string
-  readonly type: string
-  readonly fields: readonly string[]
-  /** Two hexadecimal digits; null when there is none. */
-  readonly checksum: string | null
-  readonly [value: string]: unknown
-}
-
 const ADDRESS = /^[$!]([A-Z\d]{3,})(?=[,*]|$)/
 
 /** XOR of all between the first character and the asterisk. */
@@ -153,7 +153,7 @@ function checksumOf(body: string): string {
 }
 
 /** @throws NmeaFault */
-function sentenceOf(start: Start, address: string, fields: readonly string[], checksum: string | null): Sentence {
+function sentenceOf(start: Start, address: string, fields: readonly string[], checksum: string | null): NmeaSentence {
   const length = address.startsWith('P') ? 1 : 2
   const [talker, type] = [address.slice(0, length), address.slice(length)]
   return { start, talker, type, fields, checksum, ...readValues(type, fields) }
@@ -163,7 +163,7 @@ function print(value: unknown): string {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw notPrintable('a sentence is written from an object with talker, type and fields')
   }
-  const given = value as Partial<Sentence>
+  const given = value as Partial<NmeaSentence>
   const { talker = '', type = '', fields, start = type === 'VDM' || type === 'VDO' ? '!' : '$', checksum } = given
   const address = `${talker}${type}`
   if (!ADDRESS.test(`${start}${address}`)) throw notPrintable(`${start}${address} is no address such as $GPRMC`)
@@ -179,7 +179,7 @@ function print(value: unknown): string {
 }
 
 /** Values with names are read from the fields, so a change of one of them would be lost. */
-function requireEqual(given: Partial<Sentence>, start: Start, address: string, fields: readonly string[]): void {
+function requireEqual(given: Partial<NmeaSentence>, start: Start, address: string, fields: readonly string[]): void {
   const sentence = readBack(start, address, fields)
   for (const [key, value] of Object.entries(given)) {
     if (OWN.includes(key)) continue
@@ -194,7 +194,7 @@ function requireEqual(given: Partial<Sentence>, start: Start, address: string, f
 
 const OWN: readonly string[] = ['start', 'talker', 'type', 'fields', 'checksum']
 
-function readBack(start: Start, address: string, fields: readonly string[]): Sentence {
+function readBack(start: Start, address: string, fields: readonly string[]): NmeaSentence {
   try {
     return sentenceOf(start, address, fields, null)
   } catch (error) {
