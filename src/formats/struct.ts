@@ -12,7 +12,7 @@ export const struct = defineFormat({
   name: 'struct',
   summary: 'The frame is a binary record whose fields you declare.',
   details: `A field is a mapping with \`type\` and \`name\`, and the fields stand in the list in the order of the frame. The value is an
-object with the named fields; the page [Binary records](../../guide/binary-records.md) tells how a manual becomes fields.
+object with the named fields; the page "Binary records" of the guide tells how a manual becomes fields.
 
 What can be worked out is checked when a frame is read, and worked out when a value is written: numbers that say how many
 items or bytes there are, \`lengthOf\`, checksums and constants. What a value says of these does not count, but a constant
