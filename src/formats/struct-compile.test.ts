@@ -73,6 +73,11 @@ describe('mistakes in the fields', () => {
     ['a constant', [{ ...a, equals: 256 }], 'fields.0.equals: 256 is no u8'],
     ['a scaled constant', [{ ...a, equals: 1, scale: 2 }], 'fields.0.equals: a number that is always the same'],
     ['a named number', [{ ...a, names: { 300: 'x' } }], 'fields.0.names.300: 300 is no u8'],
+    [
+      'a text with a scale',
+      [{ name: 'a', type: 'bcd', length: 2, as: 'text', scale: 2 }],
+      'fields.0.as: a text has no scale',
+    ],
     ['names of names', [{ ...a, names: { x: 'y' } }], 'fields.0.names.x: '],
     ['equal names', [{ ...a, names: { 1: 'x', 2: 'x' } }], 'fields.0.names: two numbers have the name x'],
     ['names with a scale', [{ ...a, names: { 1: 'x' }, scale: 2 }], 'fields.0.names: a number has names or a scale'],

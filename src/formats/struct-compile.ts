@@ -150,7 +150,7 @@ interface OwnRange extends Range {
 }
 
 /** What a checksum or a length is of. */
-function rangeOf({ options, codec }: Part, target: number, notes: LevelNotes): OwnRange[] {
+function rangeOf({ options }: Part, target: number, notes: LevelNotes): OwnRange[] {
   if (options.type === 'checksum') {
     const from = placeOf(options.from, [target, 'from'], notes) ?? 0
     const to = placeOf(options.to, [target, 'to'], notes) ?? target - 1
@@ -159,7 +159,7 @@ function rangeOf({ options, codec }: Part, target: number, notes: LevelNotes): O
     const { compute } = checksums[options.algorithm]
     const problem = (stated: unknown, found: number) =>
       `is 0x${Number(stated).toString(16)}, and the ${options.algorithm} of the bytes is 0x${found.toString(16)},`
-    return [{ target, from, to, compute, problem, isChecksum: true }]
+    return [{ target, from, to, compute, problem, asked: askedOf(options.name, 0, notes), isChecksum: true }]
   }
   if (!isIntegerField(options) || options.lengthOf === undefined) return []
   const { plus } = options.lengthOf
@@ -169,7 +169,6 @@ function rangeOf({ options, codec }: Part, target: number, notes: LevelNotes): O
   if (options.equals !== undefined || options.scale !== undefined || options.offset !== undefined || options.names) {
     notes.report([target, 'lengthOf'], 'a length has no equals, scale, offset or names')
   }
-  if (!('fixed' in codec)) return []
   const compute = (_bytes: Buffer, start: number, end: number) => end - start + plus
   return [
     {
@@ -178,6 +177,7 @@ function rangeOf({ options, codec }: Part, target: number, notes: LevelNotes): O
       to,
       compute,
       problem: (stated, found) => `is ${stated}, and the fields that it is of have the length ${found},`,
+      asked: askedOf(options.name, 0, notes),
       isChecksum: false,
     },
   ]
@@ -192,6 +192,11 @@ function placeOf(name: string | undefined, path: readonly (string | number)[], n
   return undefined
 }
 
+/** @param own how many fields ask for it and are written first */
+function askedOf(name: string | undefined, own: number, notes: LevelNotes): string | undefined {
+  return name !== undefined && notes.scope.usesOf(name) > own ? name : undefined
+}
+
 /** Numbers that say how long a field is. Reading has used them, so only writing asks. */
 function lengthRanges(notes: LevelNotes): Range[] {
   return notes.lengths.map(({ name, index, plus }) => ({
@@ -200,5 +205,6 @@ function lengthRanges(notes: LevelNotes): Range[] {
     to: index,
     compute: (_bytes, start, end) => end - start + plus,
     problem: undefined,
+    asked: askedOf(name, 1, notes),
   }))
 }

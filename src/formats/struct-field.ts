@@ -33,6 +33,9 @@ export function compileField(
   const endian = ('endian' in field ? field.endian : undefined) ?? notes.around.endian
   switch (field.type) {
     case 'bcd':
+      if (field.as === 'text' && meaningOf(field, [index], notes) !== undefined) {
+        notes.report([index, 'as'], 'a text has no scale, offset or names')
+      }
       return { fixed: withOptions(bcd(field.length, endian, field.as === 'text', label), field, label, [index], notes) }
     case 'bits':
       return bitsOf(field, index, endian, label, notes)

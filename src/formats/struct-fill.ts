@@ -11,8 +11,8 @@ export type Fill = (row: Row, view: DataView, at: number, bytes: Buffer) => void
 
 /**
  * Makes one function that reads all slots. A line for each of the first ones looks clumsy and is what makes this fast: at
- * each line the engine then sees one key and one reader, and puts the reader in place. A loop is five times slower, and so
- * is this when a server has several structs, which share these lines; `npm run bench -- --only struct` measures both.
+ * each line the engine then sees one key and one reader, and puts the reader in place. A loop takes several times as long, and so
+ * does this when a server has several structs, which share these lines; `npm run bench -- --only struct` measures both.
  */
 export function createFill(slots: readonly Slot[]): Fill {
   const count = slots.length

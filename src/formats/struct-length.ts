@@ -1,5 +1,5 @@
 import { suggest } from '../util/suggest.ts'
-import { type Cursor, FieldFault } from './struct-bytes.ts'
+import { type Cursor, FieldFault, notPrintable } from './struct-bytes.ts'
 import { type Found, isCount, type Scope } from './struct-scope.ts'
 import type { Length } from './struct-texts.ts'
 
@@ -61,6 +61,11 @@ export function createLength(measure: Measure, derived: boolean, behind: () => n
       if (Number.isSafeInteger(length) && length >= 0) return length
       throw new FieldFault(`${label} has no length: ${name} is ${String(stated)}`, cursor.at)
     },
-    write: (writer) => (derived ? undefined : (found.get(writer.rows) as number) + plus),
+    write(writer) {
+      if (derived) return undefined
+      const stated = found.get(writer.rows)
+      if (typeof stated === 'number') return stated + plus
+      throw notPrintable(name, stated, `the size of ${label}`)
+    },
   }
 }

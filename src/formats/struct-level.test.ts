@@ -123,6 +123,30 @@ describe('lengths, counts and lists', () => {
     expect(() => write(list, { h: { n: 3 }, t: [1] })).toThrow(notPrintable('t is a list, and takes 3 bytes, not 2'))
   })
 
+  test('two texts of the same length need it to be given, and must have it', () => {
+    const fields = [
+      { name: 'n', type: 'u8' },
+      { name: 'a', type: 'text', length: 'n' },
+      { name: 'b', type: 'text', length: 'n' },
+    ]
+    expect(write(fields, { n: 2, a: 'AB', b: 'CD' })).toBe('0241424344')
+    expect(() => write(fields, { a: 'AB', b: 'CD' })).toThrow(notPrintable('n is missing'))
+    expect(() => write(fields, { n: 2, a: 'AB', b: 'C' })).toThrow(notPrintable('b is "C", and takes 2 bytes'))
+    expect(() => write(fields, { n: 2, a: 'ABC', b: 'CD' })).toThrow(notPrintable('n is 2, and takes 3'))
+  })
+
+  test('a number that is worked out must be given where a condition asks for it', () => {
+    const fields = [
+      { name: 'n', type: 'u8', lengthOf: { from: 'n', to: 'b' } },
+      { name: 'a', type: 'u8' },
+      { name: 'b', type: 'u8', if: 'n == 3' },
+    ]
+    expect(write(fields, { n: 3, a: 1, b: 2 })).toBe('030102')
+    expect(write(fields, { n: 2, a: 1, b: null })).toBe('0201')
+    expect(() => write(fields, { a: 1 })).toThrow(notPrintable('n is missing'))
+    expect(() => write(fields, { n: 7, a: 1 })).toThrow(notPrintable('n is 7, and takes 2'))
+  })
+
   test('a length over several fields is checked, and written', () => {
     const fields = [
       { name: 'len', type: 'u8', lengthOf: { from: 'len', to: 't', plus: 1 } },

@@ -34,6 +34,8 @@ export interface Range {
   compute(bytes: Buffer, start: number, end: number): number
   /** The error for a frame that says something else; undefined where reading needs no check. */
   readonly problem: ((stated: unknown, found: number) => string) | undefined
+  /** The key of the target, where other fields ask for it: they were written by what the value says, so that must be right. */
+  readonly asked: string | undefined
 }
 
 /** A number that is written as the size of a list beside it. */
@@ -113,11 +115,12 @@ export class Level implements Variable {
       const target = this.#spanOf(range.target, marks)
       if (target.end === target.start) continue
       const start = this.#spanOf(range.from, marks).start
-      fixedOf(this.#plan.fields[range.target]!).write(
-        writer,
-        target.start,
-        range.compute(writer.bytes, start, this.#spanOf(range.to, marks).end),
-      )
+      const number = range.compute(writer.bytes, start, this.#spanOf(range.to, marks).end)
+      const field = this.#plan.fields[range.target]!
+      if (range.asked !== undefined && row[range.asked] !== number) {
+        throw notPrintable(field.label, row[range.asked], String(number))
+      }
+      fixedOf(field).write(writer, target.start, number)
     }
   }
 

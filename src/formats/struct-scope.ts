@@ -19,8 +19,7 @@ export class Scope {
   readonly depth: number
   readonly #outer: Scope | undefined
   readonly #fields = new Map<string, FieldOptions>()
-  /** True when a field of this struct has been found, so that rows of it must be kept. */
-  isAsked = false
+  readonly #uses = new Map<string, number>()
 
   constructor(outer?: Scope) {
     this.#outer = outer
@@ -31,8 +30,14 @@ export class Scope {
     this.#fields.set(name, options)
   }
 
-  has(name: string): boolean {
-    return this.#fields.has(name)
+  /** True when a field of this struct has been found, so that rows of it must be kept. */
+  get isAsked(): boolean {
+    return this.#uses.size > 0
+  }
+
+  /** How many other fields have asked for one. */
+  usesOf(name: string): number {
+    return this.#uses.get(name) ?? 0
   }
 
   /** The names that can be used, for hints. */
@@ -51,7 +56,7 @@ export class Scope {
       const found = this.#outer?.find(path)
       return found && { ...found, near: false }
     }
-    this.isAsked = true
+    this.#uses.set(name, this.usesOf(name) + 1)
     const { depth } = this
     if (inner.length === 0) return { get: (rows) => rows[depth]![name], options, near: true }
     const member = memberOf(options, inner)
