@@ -4,11 +4,15 @@ import { bytes } from '../formats/bytes.ts'
 import { cbor } from '../formats/cbor.ts'
 import { csv } from '../formats/csv.ts'
 import { hex } from '../formats/hex.ts'
+import { hl7 as hl7Format } from '../formats/hl7.ts'
 import { json } from '../formats/json.ts'
 import { kaitai } from '../formats/kaitai.ts'
 import { keyValue } from '../formats/key-value.ts'
 import { msgpack } from '../formats/msgpack.ts'
+import { nmea as nmeaFormat } from '../formats/nmea.ts'
 import { protobuf } from '../formats/protobuf.ts'
+import { struct } from '../formats/struct.ts'
+import { syslog as syslogFormat } from '../formats/syslog.ts'
 import { text } from '../formats/text.ts'
 import { xml } from '../formats/xml.ts'
 import { cobs } from '../framings/cobs.ts'
@@ -98,7 +102,11 @@ export const formats = [
   msgpack,
   cbor,
   protobuf,
+  struct,
   kaitai,
+  hl7Format,
+  syslogFormat,
+  nmeaFormat,
 ] as const
 export const steps = [
   // One a line.

@@ -1,7 +1,7 @@
 import type { PartDefinition } from '../contracts/define.ts'
 import type { z } from '../contracts/schema.ts'
 import { describeOptions, type Marker, markerWords, type OptionsSchema } from './options-schema.ts'
-import type { Registry } from './registry.ts'
+import { partKinds, type Registry } from './registry.ts'
 
 /** A JSON Schema, or a part of one. */
 export type JsonSchema = Readonly<Record<string, unknown>>
@@ -31,6 +31,7 @@ export function createJsonSchema(registry: Registry, schemas: ConfigSchemas): Js
         ],
       },
       step: stepSchema(registry, forEditors(describeOptions(schemas.siblings))),
+      ...Object.assign({}, ...partKinds.flatMap((kind) => registry.list(kind)).map(ownDefs)),
     },
   }
 }
@@ -75,20 +76,31 @@ const leaves: Readonly<Record<Marker, (schema: OptionsSchema) => JsonSchema>> = 
   secret: () => ({ type: 'string' }),
 }
 
-/** Options with what the markers stand for written out. */
-function forEditors(schema: OptionsSchema): JsonSchema {
-  const { marker, off: _, ...rest } = schema
+/** The `$defs` of a part that has options within options of the same kind, under names of its own. */
+function ownDefs({ name, options }: PartDefinition): JsonSchema {
+  const { $defs = {} } = describeOptions(options)
+  return Object.fromEntries(Object.entries($defs).map(([key, def]) => [`${name}-${key}`, forEditors(def, name)]))
+}
+
+/**
+ * Options with what the markers stand for written out.
+ * @param part whose options they are; its name stands in front of the `$defs` that they mean
+ */
+function forEditors(schema: OptionsSchema, part = ''): JsonSchema {
+  const { marker, off: _, $defs, $ref, ...rest } = schema
   if (marker !== undefined) {
     const description = [schema.description, markerWords[marker].hint].filter((text) => text !== undefined).join(' ')
     return { ...rest, description, ...leaves[marker](schema) }
   }
   const { properties, additionalProperties, items, anyOf } = rest
+  const inner = (one: OptionsSchema) => forEditors(one, part)
   return {
     ...withReference(rest),
-    ...(properties && { properties: mapValues(properties, forEditors) }),
-    ...(typeof additionalProperties === 'object' && { additionalProperties: forEditors(additionalProperties) }),
-    ...(items && { items: forEditors(items) }),
-    ...(anyOf && { anyOf: anyOf.map(forEditors) }),
+    ...($ref !== undefined && { $ref: $ref.replace('#/$defs/', `#/$defs/${part}-`) }),
+    ...(properties && { properties: mapValues(properties, inner) }),
+    ...(typeof additionalProperties === 'object' && { additionalProperties: inner(additionalProperties) }),
+    ...(items && { items: inner(items) }),
+    ...(anyOf && { anyOf: anyOf.map(inner) }),
   }
 }
 
@@ -123,7 +135,7 @@ function namesAlone(definitions: readonly PartDefinition[]): JsonSchema[] {
 /** What stands behind a part's name: its options, or the short form. */
 function partSchema(definition: PartDefinition): JsonSchema {
   const options = describeOptions(definition.options)
-  const long = forEditors(options)
+  const long = forEditors(options, definition.name)
   const about = { description: definition.summary, ...examplesOf(definition) }
   const short = definition.short === undefined ? undefined : options.properties?.[definition.short]
   const nothing = definition.options.safeParse({}).success ? [{ type: 'null' }] : []
@@ -131,7 +143,7 @@ function partSchema(definition: PartDefinition): JsonSchema {
     const description = [definition.summary, long['description']].filter((text) => text !== undefined).join(' ')
     return { ...long, ...about, description }
   }
-  return { ...about, anyOf: [...(short ? [forEditors(short)] : []), long, ...nothing] }
+  return { ...about, anyOf: [...(short ? [forEditors(short, definition.name)] : []), long, ...nothing] }
 }
 
 function examplesOf(definition: PartDefinition): JsonSchema {
