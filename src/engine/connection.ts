@@ -145,7 +145,8 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
 
   reply(sequence: number, kind: PayloadKind, content: unknown): void {
     if (!this.#replies.add(sequence, kind, content)) this.#host.lost(this.client, 1)
-    else if (this.#lane === 'waiting') queueMicrotask(() => this.#sendFirst())
+    // Where the run ends within this turn, all its answers leave in one write.
+    else if (this.#lane === 'waiting' && sequence === this.#replies.first) setImmediate(() => this.#sendFirst())
   }
 
   echo(frames: readonly Frames[]): boolean {
