@@ -4,14 +4,17 @@ import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
 import type { Database, SqlRow, SqlValue, Storage } from '../contracts/storage.ts'
 import { cannotBeStored } from './memory-queue.ts'
-import { packBatch, type Unpacked, unpackBatch } from './packed-batch.ts'
+import { joinPacked, packBatch, type Unpacked, unpackBatch } from './packed-batch.ts'
 import type { Entry, FormatOf, Queue } from './queue.ts'
 
 /** Name of the file in the data folder that holds the buffers of all steps. */
 export const BUFFERS_FILE = 'buffers.db'
 
-/** Version of the file's layout, kept in `PRAGMA user_version`. */
-export const BUFFERS_VERSION = 1
+/**
+ * Version of the file's layout, kept in `PRAGMA user_version`. Layout 2 has other bytes in `data`
+ * (`packed-frames.ts`, `joinPacked`) in the same table; those of layout 1 are read as they are.
+ */
+export const BUFFERS_VERSION = 2
 
 export interface DiskQueueOptions {
   /** Path of the file; several queues share it, so that one sync serves them all. */
@@ -24,13 +27,14 @@ export interface DiskQueueOptions {
 }
 
 /**
- * Writes that wait on disk, each as one row of a table.
+ * Writes that wait on disk. Those of one turn of the event loop, from however many connections, are one row of a table:
+ * a row for each would cost more than all else that is done for a short line.
  *
  * ```
- *   add ─▶ INSERT, synced ─┬─▶ tail (in memory, as long as it is small) ─▶ take ─▶ settle ─▶ DELETE
- *                          └─▶ only on disk (`#spilled`) ─▶ SELECT … WHERE id > cursor ─▶ take
+ *   add ─▶ group ─▶ INSERT, synced ─┬─▶ tail (in memory, as long as it is small) ─▶ take ─▶ settle ─▶ DELETE
+ *                                   └─▶ only on disk (`#spilled`) ─▶ SELECT … WHERE id > cursor ─▶ take
  * ```
- * Rows that many connections add at the same time are committed together by the storage thread. Their order is that of
+ * Rows that are added while others are being synced are committed together by the storage thread. Their order is that of
  * the calls. What is deleted need not be on the disk before the next entry is taken: after a crash such an entry is
  * delivered once more.
  */
@@ -53,6 +57,8 @@ export class DiskQueue implements Queue {
   #oldestUnread = 0
   /** Up to this id everything is dealt with; what is left of it on disk is deleted with the next that is. */
   #settled = 0
+  /** What was added in this turn of the event loop. */
+  #group: Group | undefined = undefined
 
   constructor(storage: Storage, options: DiskQueueOptions) {
     this.#storage = storage
@@ -73,15 +79,36 @@ export class DiskQueue implements Queue {
   }
 
   async add(batch: Batch): Promise<void> {
-    const { step, clock } = this.#options
     const data = pack(batch)
+    const group = this.#groupFor(batch.length, data.length)
+    group.parts.push(data)
+    group.messages += batch.length
+    group.bytes += data.length
+    await group.stored
+  }
+
+  /** The group of this turn, or another when that has no room. They are stored in the order in which they were begun. */
+  #groupFor(messages: number, bytes: number): Group {
+    const open = this.#group
+    if (open && open.messages + messages <= GROUP_MESSAGES && open.bytes + bytes <= GROUP_BYTES) return open
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const group: Group = { parts: [], messages: 0, bytes: 0, stored: promise.then(() => this.#store(group)) }
+    this.#group = group
+    setImmediate(resolve)
+    return group
+  }
+
+  async #store(group: Group): Promise<void> {
+    if (this.#group === group) this.#group = undefined
+    const { step, clock } = this.#options
+    const data = joinPacked(group.parts)
     const since = clock.now()
     const database = await this.#database!
-    const row: SqlRow = [step, since, batch.length, data.length, crc32(data), data]
+    const row: SqlRow = [step, since, group.messages, data.length, crc32(data), data]
     const [id] = await database.insert(INSERT, [row])
     if (typeof id !== 'number') throw id
     if (this.messages === 0) this.#oldestUnread = since
-    this.messages += batch.length
+    this.messages += group.messages
     this.bytes += data.length
     // What `#load` has read already must not come twice.
     if (this.#spilled || id <= (this.#tail.at(-1)?.id ?? this.#cursor)) return
@@ -89,7 +116,7 @@ export class DiskQueue implements Queue {
       this.#spilled = true
       return
     }
-    this.#tail.push({ id, data, since, messages: batch.length })
+    this.#tail.push({ id, data, since, messages: group.messages })
     this.#tailBytes += data.length
   }
 
@@ -100,7 +127,7 @@ export class DiskQueue implements Queue {
       if (this.#tail.length === 0) await this.#load(maxBytes)
       let messages = 0
       let bytes = 0
-      for (const next of [...this.#tail]) {
+      for (const next of this.#tail) {
         const { data } = next
         if (entries.length > 0 && (messages + next.messages > maxMessages || bytes + data.length > maxBytes)) break
         const unpacked = await this.#unpack(next, formatOf)
@@ -152,6 +179,7 @@ export class DiskQueue implements Queue {
   async close(): Promise<void> {
     const database = await this.#database?.catch(() => undefined)
     if (database === undefined) return
+    await this.#group?.stored.catch(() => {})
     await this.#delete().catch(() => {})
     await database.close()
   }
@@ -218,6 +246,18 @@ export class DiskQueue implements Queue {
     onDamaged(detail)
   }
 }
+
+/** Writes that become one entry. */
+interface Group {
+  readonly parts: Buffer[]
+  messages: number
+  bytes: number
+  readonly stored: Promise<void>
+}
+
+/** An entry has no more messages and bytes, unless a single write has. */
+const GROUP_MESSAGES = 1024
+const GROUP_BYTES = 256 * 1024
 
 /** An entry as it is in the file. */
 interface StoredEntry {

@@ -187,22 +187,19 @@ export class SinkBuffer {
 
   /** Delivers entries and settles those, from the first on, of which every message is dealt with. */
   async #deliver(entries: readonly Entry[], delivery: Delivery, signal: AbortSignal): Promise<void> {
-    const fresh = entries.filter((entry) => !this.#isOld(entry, delivery))
-    const batch = Batch.join(fresh.length === 0 ? [Batch.of([])] : fresh.map((entry) => entry.batch))
-    const outcomes = batch.length === 0 ? [] : await this.#attempt(batch, fresh[0]!.since, delivery, signal)
+    const expired = new Set(entries.filter((entry) => this.#isOld(entry, delivery)))
+    const fresh = entries.filter((entry) => !expired.has(entry))
+    const batch = fresh.length === 0 ? Batch.of([]) : Batch.join(fresh.map((entry) => entry.batch))
+    const outcomes = batch.length === 0 ? undefined : await this.#attempt(batch, fresh[0]!.since, delivery, signal)
     if (outcomes === 'unknown') return this.#queue.giveBack()
     let at = 0
     let done = 0
     let delivered = 0
     const failed: Undelivered[] = []
     for (const entry of entries) {
-      const isFresh = fresh.includes(entry)
+      const isFresh = !expired.has(entry)
       const isOld = this.#isOld(entry, delivery)
-      const undelivered = isFresh
-        ? entry.batch.messages.flatMap((message, i) =>
-            outcomes?.[at + i] ? [{ message, error: outcomes[at + i]! }] : [],
-          )
-        : this.#expire(entry, delivery)
+      const undelivered = isFresh ? refused(entry, outcomes, at) : this.#expire(entry, delivery)
       at += isFresh ? entry.batch.length : 0
       // This and what is behind it is tried again: nothing is given up because of an end, nor before its time is over.
       if (isFresh && undelivered.length > 0 && signal.aborted) break
@@ -309,6 +306,13 @@ export class SinkBuffer {
     this.counters.bytes = this.#queue.bytes
     this.counters.oldest = this.#queue.oldest
   }
+}
+
+/** Messages of an entry that were not delivered. @param from which of the outcomes is that of its first */
+function refused({ batch }: Entry, outcomes: void | Outcomes, from: number): Undelivered[] {
+  // Nobody has asked for the messages of frames that were delivered as they are; making them would be for nothing.
+  if (!outcomes) return []
+  return batch.messages.flatMap((message, i) => (outcomes[from + i] ? [{ message, error: outcomes[from + i]! }] : []))
 }
 
 /** A message is tried until it is too old, however long those before it have been tried. */
