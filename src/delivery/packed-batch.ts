@@ -14,7 +14,7 @@ import type { FormatOf } from './queue.ts'
  *
  * What nobody has changed is kept as the frame alone, and its value is read from it again, in the format that the
  * endpoint then has. Other values are kept in the form that Node.js gives them (structured clone), so times, bytes and
- * big integers stay what they are. The first byte tells which form it is; several packed batches can be joined into one.
+ * big integers stay what they are. The first byte tells which form it is; packed batches can be joined into one.
  */
 interface PackedRun extends PackedSource {
   readonly parts: readonly (PackedFrames | PackedMessage)[]
@@ -55,11 +55,13 @@ export function packBatch(batch: Batch): Buffer {
   return serialize(runs.map((run) => packRun(run.source, run.messages)))
 }
 
-/** Several packed batches as one: u8 2, then of each u32 length, little-endian, and its bytes. */
+/**
+ * Packed batches as one: u8 2, then of each u32 length, little-endian, and its bytes. The result has memory of its
+ * own, so that it may be kept: a small buffer shares its memory with others, and would keep all of that.
+ */
 export function joinPacked(packed: readonly Buffer[]): Buffer {
-  if (packed.length === 1) return packed[0]!
-  const joined = Buffer.allocUnsafe(packed.reduce((sum, { length }) => sum + 4 + length, 1))
-  let at = joined.writeUInt8(SEVERAL, 0)
+  const joined = Buffer.allocUnsafeSlow(packed.reduce((sum, { length }) => sum + 4 + length, 1))
+  let at = joined.writeUInt8(JOINED, 0)
   for (const bytes of packed) {
     at = joined.writeUInt32LE(bytes.length, at)
     at += bytes.copy(joined, at)
@@ -86,7 +88,7 @@ export function unpackBatch(bytes: Buffer, formatOf: FormatOf, clock: Clock): Un
 }
 
 function batchesOf(bytes: Buffer, formatOf: FormatOf, clock: Clock, failed: Failed[]): Batch[] {
-  if (bytes[0] === SEVERAL) return split(bytes).flatMap((one) => batchesOf(one, formatOf, clock, failed))
+  if (bytes[0] === JOINED) return split(bytes).flatMap((one) => batchesOf(one, formatOf, clock, failed))
   const detach = (of: PackedSource) =>
     detachedSource({ ...of, clock }, 'Put the reply before the step that has the buffer.')
   if (bytes[0] === FRAMES) {
@@ -163,5 +165,5 @@ function ofMessage(packed: PackedMessage, source: Source, format: Format, failed
 /** A message that cannot be read any more; see {@link Unpacked}. */
 type Failed = Unpacked['failed'][number]
 
-/** The first byte of several packed batches. */
-const SEVERAL = 2
+/** The first byte of packed batches that were joined. */
+const JOINED = 2

@@ -26,16 +26,17 @@ export const FRAMES = 1
  */
 export function packFrames(source: PackedSource, reads: readonly Frames[]): Buffer {
   const { client, boot, endpoint, state } = source
-  const header = Buffer.from(JSON.stringify([plain(client), boot, endpoint]))
+  const header = JSON.stringify([plain(client), boot, endpoint])
+  const headerLength = Buffer.byteLength(header)
   const packedState = Object.keys(state).length === 0 ? NOTHING : serialize(state)
-  let size = 1 + 4 + header.length + 4 + packedState.length + 4
+  let size = 1 + 4 + headerLength + 4 + packedState.length + 4
   for (const read of reads) size += READ_HEAD + 8 * read.count + endOf(read) - startOf(read)
   const out = Buffer.allocUnsafe(size)
   let at = out.writeUInt8(FRAMES, 0)
-  for (const bytes of [header, packedState]) {
-    at = out.writeUInt32LE(bytes.length, at)
-    at += bytes.copy(out, at)
-  }
+  at = out.writeUInt32LE(headerLength, at)
+  at += out.write(header, at)
+  at = out.writeUInt32LE(packedState.length, at)
+  at += packedState.copy(out, at)
   at = out.writeUInt32LE(reads.length, at)
   for (const read of reads) at = writeRead(read, out, at)
   return out
