@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { serialize } from 'node:v8'
 import { crc32 } from 'node:zlib'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { SluiceError } from '../contracts/errors.ts'
 import { Batch, Message } from '../contracts/message.ts'
 import type { Database, Storage } from '../contracts/storage.ts'
@@ -157,6 +157,28 @@ describe('on disk', () => {
     const again = await openDisk()
     expect(await take(again)).toEqual(['a'])
     await again.close()
+  })
+
+  test('what is settled is deleted along with what is added next, or soon, or at once when it is much', async () => {
+    const deletions: string[] = []
+    const queue = await openDisk(
+      'store',
+      watched(storage, (sql) => deletions.push(sql)),
+    )
+    const settleAll = async () => queue.settle((await queue.take(1000, 1 << 20, formatOf)).at(-1)!.id)
+    await queue.add(createBatch(['a']))
+    await settleAll()
+    await queue.add(createBatch(['b']))
+    expect(deletions).toHaveLength(1)
+    expect(rows('SELECT id FROM entries')).toEqual([[2]])
+    await settleAll()
+    await vi.waitFor(() => expect(rows('SELECT id FROM entries')).toEqual([]))
+    await queue.add(createBatch(Array.from({ length: 128 }, () => 'c')))
+    deletions.length = 0
+    await settleAll()
+    await Promise.resolve()
+    expect(deletions).toHaveLength(1)
+    await queue.close()
   })
 
   test('a file of layout 1 is taken over with what is in it', async () => {

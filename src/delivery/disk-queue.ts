@@ -35,8 +35,8 @@ export interface DiskQueueOptions {
  *                                   └─▶ only on disk (`#spilled`) ─▶ SELECT … WHERE id > cursor ─▶ take
  * ```
  * Rows that are added while others are being synced are committed together by the storage thread. Their order is that of
- * the calls. What is deleted need not be on the disk before the next entry is taken: after a crash such an entry is
- * delivered once more.
+ * the calls. What is settled is deleted in the commit of what is added next, or some milliseconds later in one of its own;
+ * after a crash in between such an entry is delivered once more.
  */
 export class DiskQueue implements Queue {
   messages = 0
@@ -57,6 +57,9 @@ export class DiskQueue implements Queue {
   #oldestUnread = 0
   /** Up to this id everything is dealt with; what is left of it on disk is deleted with the next that is. */
   #settled = 0
+  /** Messages that are settled and not deleted, for a while: what is added next takes the deletion along into its commit. */
+  #undeleted = 0
+  #timer: NodeJS.Timeout | undefined = undefined
   /** What was added in this turn of the event loop. */
   #group: Group | undefined = undefined
 
@@ -103,6 +106,7 @@ export class DiskQueue implements Queue {
     const { step, clock } = this.#options
     const data = joinPacked(group.parts)
     const since = clock.now()
+    if (this.#undeleted > 0) this.#deleteSoon()
     const database = await this.#database!
     const row: SqlRow = [step, since, group.messages, data.length, crc32(data), data]
     const [id] = await database.insert(INSERT, [row])
@@ -150,11 +154,12 @@ export class DiskQueue implements Queue {
     for (const { messages, data } of this.#taken.filter(({ id }) => id <= upTo)) {
       this.messages -= messages
       this.bytes -= data.length
+      this.#undeleted += messages
     }
     this.#taken = this.#taken.filter(({ id }) => id > upTo)
     this.#settled = upTo
-    // What cannot be deleted now is deleted with the next; till then a crash would deliver it twice.
-    void this.#delete().catch(() => {})
+    if (this.#undeleted >= MOST_UNDELETED) this.#deleteSoon()
+    else this.#timer ??= setTimeout(() => this.#deleteSoon(), DELETE_WITHIN)
   }
 
   giveBack(): void {
@@ -200,7 +205,15 @@ export class DiskQueue implements Queue {
     }
   }
 
+  /** What cannot be deleted now is deleted with the next; till then a crash would deliver it twice. */
+  #deleteSoon(): void {
+    void this.#delete().catch(() => {})
+  }
+
   async #delete(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#undeleted = 0
     const database = await this.#database!
     await database.write('DELETE FROM entries WHERE step = ? AND id <= ?', [[this.#options.step, this.#settled]])
   }
@@ -258,6 +271,10 @@ interface Group {
 /** An entry has no more messages and bytes, unless a single write has. */
 const GROUP_MESSAGES = 1024
 const GROUP_BYTES = 256 * 1024
+
+/** So many settled messages, for so many milliseconds, wait at most for a commit that deletes them along with its own. */
+const MOST_UNDELETED = 128
+const DELETE_WITHIN = 10
 
 /** An entry as it is in the file. */
 interface StoredEntry {

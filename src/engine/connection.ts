@@ -257,17 +257,17 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
       }
       const waits = this.pending !== undefined || this.#jobs.length > 0
       this.#lane = waits ? 'waiting' : 'idle'
-      if (waits) void this.#pumpAfter(this.pending)
+      if (waits) void this.#pumpAfter(this.pending, this.#host.turns.next())
     }
     if (this.#lane !== 'idle') return
     if (this.#phase === 'finishing') this.#closeOutput()
     else if (this.#phase === 'closed') this.#host.ended(this)
   }
 
-  /** Between two runs the other connections get their turn, whether the runs waited for anything or not. */
-  async #pumpAfter(run: Promise<void> | undefined): Promise<void> {
+  /** A connection begins one run in a turn, so that the others get theirs. One that has waited for longer goes on at once. */
+  async #pumpAfter(run: Promise<void> | undefined, turn: Promise<void>): Promise<void> {
     await run?.catch((thrown) => this.#fail(thrown))
-    if (this.#jobs.length > 0) await nextTurn()
+    if (this.#jobs.length > 0) await turn
     this.#lane = 'idle'
     this.#pump()
   }
@@ -448,7 +448,3 @@ type Job = Frames | EventJob
 const READ_COST = 512
 
 const LINGER_MS = 2000
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
-}

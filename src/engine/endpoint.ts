@@ -6,6 +6,7 @@ import { type CloseReason, SluiceError, toSluiceError } from '../contracts/error
 import type { Events } from '../contracts/events.ts'
 import type { Listener, ListenOptions, Socket } from '../contracts/transport.ts'
 import { Deadlines } from '../util/deadlines.ts'
+import { Turns } from '../util/turns.ts'
 import { Connection } from './connection.ts'
 import { type DataflowHooks, type Failure, settleFailures } from './failures.ts'
 import type { ConnectSpec, Host, ListenSpec, Surroundings } from './spec.ts'
@@ -20,6 +21,7 @@ export class Endpoint {
   /** What new connections see of it. */
   #host: Host
   readonly #deadlines = new Deadlines()
+  readonly #turns = new Turns()
   readonly #hooks: DataflowHooks
   readonly #bury: (failure: Failure) => Promise<void>
   readonly #directory: Directory
@@ -110,6 +112,7 @@ export class Endpoint {
       spec,
       surroundings,
       deadlines: this.#deadlines,
+      turns: this.#turns,
       current: () => this.#spec,
       closed: (client, reason, detail) => {
         this.#open--

@@ -10,6 +10,7 @@ import type { Framing } from '../contracts/framing.ts'
 import type { Dataflow } from '../contracts/message.ts'
 import type { DialOptions, ListenOptions, TlsLayer, Transport } from '../contracts/transport.ts'
 import type { Deadlines } from '../util/deadlines.ts'
+import type { Turns } from '../util/turns.ts'
 import type { Failure } from './failures.ts'
 
 /** The bounds of an endpoint. Times in milliseconds, sizes in bytes; a time of 0 means no bound. */
@@ -84,6 +85,7 @@ export interface Host {
   current(): EndpointSpec
   readonly surroundings: Surroundings
   readonly deadlines: Deadlines
+  readonly turns: Turns
   /** The socket has closed; work may be left. */
   closed(client: Client, reason: CloseReason, detail: string): void
   /** Nothing of a connection is left to do. */

@@ -29,16 +29,18 @@ class StorageWorker {
 
   constructor(port: MessagePort) {
     this.#port = port
-    port.on('message', (first: Request) => this.#round(first))
+    port.on('message', (first: readonly Request[]) => this.#round(first))
   }
 
-  #round(first: Request): void {
-    let request: Request | undefined = first
+  #round(first: readonly Request[]): void {
+    let requests: readonly Request[] | undefined = first
     let rows = 0
-    while (request !== undefined) {
-      if (request.kind === 'write') rows += request.rows.length
-      this.#take(request)
-      request = rows < MAX_ROWS_PER_ROUND ? receiveMessageOnPort(this.#port)?.message : undefined
+    while (requests !== undefined) {
+      for (const request of requests) {
+        if (request.kind === 'write') rows += request.rows.length
+        this.#take(request)
+      }
+      requests = rows < MAX_ROWS_PER_ROUND ? receiveMessageOnPort(this.#port)?.message : undefined
     }
     for (const [path, open] of this.#files) this.#commit(path, open)
   }
