@@ -1,20 +1,12 @@
 import { crc32 } from 'node:zlib'
 import type { Clock } from '../contracts/clock.ts'
-import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { toSluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
-import type { Database, SqlRow, SqlValue, Storage } from '../contracts/storage.ts'
+import type { Database, SqlRow, Storage } from '../contracts/storage.ts'
+import { COUNT, INSERT, PUT_ASIDE, prepare, SELECT, type StoredEntry, toEntry } from './buffers-file.ts'
 import { cannotBeStored } from './memory-queue.ts'
 import { joinPacked, packBatch, type Unpacked, unpackBatch } from './packed-batch.ts'
 import type { Entry, FormatOf, Queue } from './queue.ts'
-
-/** Name of the file in the data folder that holds the buffers of all steps. */
-export const BUFFERS_FILE = 'buffers.db'
-
-/**
- * Version of the file's layout, kept in `PRAGMA user_version`. Layout 2 has other bytes in `data`
- * (`packed-frames.ts`, `joinPacked`) in the same table; those of layout 1 are read as they are.
- */
-export const BUFFERS_VERSION = 2
 
 export interface DiskQueueOptions {
   /** Path of the file; several queues share it, so that one sync serves them all. */
@@ -276,73 +268,11 @@ const GROUP_BYTES = 256 * 1024
 const MOST_UNDELETED = 128
 const DELETE_WITHIN = 10
 
-/** An entry as it is in the file. */
-interface StoredEntry {
-  readonly id: number
-  readonly data: Buffer
-  readonly messages: number
-  readonly since: number
-}
-
 /** So many bytes of entries are kept in memory too, so that they need not be read again. */
 const TAIL_BYTES = 4 * 1024 * 1024
 
 /** No more rows are read at once. */
 const MOST_ROWS = 512
-
-const CREATE = `
-  CREATE TABLE IF NOT EXISTS entries (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    step TEXT NOT NULL,
-    time INTEGER NOT NULL,
-    messages INTEGER NOT NULL,
-    bytes INTEGER NOT NULL,
-    crc INTEGER NOT NULL,
-    data BLOB NOT NULL
-  ) STRICT;
-  CREATE INDEX IF NOT EXISTS entries_by_step ON entries (step, id, messages, bytes, time);
-  CREATE TABLE IF NOT EXISTS damaged (
-    id INTEGER PRIMARY KEY,
-    step TEXT NOT NULL,
-    time INTEGER NOT NULL,
-    detail TEXT NOT NULL,
-    data BLOB NOT NULL
-  ) STRICT;
-  PRAGMA user_version = ${BUFFERS_VERSION}`
-
-const INSERT = 'INSERT INTO entries (step, time, messages, bytes, crc, data) VALUES (?, ?, ?, ?, ?, ?)'
-/** Which entries, by the index alone; then those. */
-const SELECT = `
-  SELECT entries.* FROM (
-    SELECT id, sum(bytes) OVER (ORDER BY id) - bytes AS before FROM entries WHERE step = ? AND id > ? ORDER BY id LIMIT ?
-  ) AS chosen JOIN entries ON entries.id = chosen.id WHERE chosen.before < ? ORDER BY entries.id`
-/** Answered by the index alone: the entries themselves need not be read. */
-const COUNT = `
-  SELECT coalesce(sum(messages), 0) AS messages, coalesce(sum(bytes), 0) AS bytes, coalesce(min(time), 0) AS oldest
-  FROM entries WHERE step = ?`
-const PUT_ASIDE = `
-  INSERT OR REPLACE INTO damaged (id, step, time, detail, data)
-  SELECT id, step, time, ?, data FROM entries WHERE id = ?`
-
-async function prepare(database: Database, file: string): Promise<void> {
-  const [pragma] = await database.all('PRAGMA user_version')
-  const version = Number(pragma?.['user_version'])
-  if (version > BUFFERS_VERSION) {
-    const text = `the buffers in ${file} were written by a newer version of Sluice (layout ${version})`
-    throw new SluiceError('storage_failed', text, { hint: 'Use that version, or let it deliver what is in them.' })
-  }
-  if (version < BUFFERS_VERSION) await database.exec(CREATE)
-}
-
-function toEntry(row: Readonly<Record<string, SqlValue>>): StoredEntry {
-  const data = row['data'] as Uint8Array
-  return {
-    id: Number(row['id']),
-    data: Buffer.from(data.buffer, data.byteOffset, data.byteLength),
-    messages: Number(row['messages']),
-    since: Number(row['time']),
-  }
-}
 
 /** @throws SluiceError `sink_failed` for a batch with a value that cannot be stored */
 function pack(batch: Batch): Buffer {

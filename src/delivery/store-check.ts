@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { crc32 } from 'node:zlib'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
-import { BUFFERS_FILE } from './disk-queue.ts'
+import { BUFFERS_FILE } from './buffers-file.ts'
 import { unpackStored } from './store-export.ts'
 import { readStore, STORES } from './store-file.ts'
 

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { SluiceError } from '../contracts/errors.ts'
+import { BUFFERS_FILE, BUFFERS_VERSION } from './buffers-file.ts'
 import { DEAD_LETTERS_VERSION } from './dead-letter-rows.ts'
 import { DEAD_LETTERS_FILE } from './dead-letters.ts'
-import { BUFFERS_FILE, BUFFERS_VERSION } from './disk-queue.ts'
 
 /** The files of a data folder, with the layout that this version of Sluice writes. */
 export const STORES = [
