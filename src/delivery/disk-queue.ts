@@ -268,8 +268,8 @@ const GROUP_BYTES = 256 * 1024
 const MOST_UNDELETED = 128
 const DELETE_WITHIN = 10
 
-/** So many bytes of entries are kept in memory too, so that they need not be read again. */
-const TAIL_BYTES = 4 * 1024 * 1024
+/** So many bytes of entries are kept in memory too, so that they need not be read again: what a destination that keeps up needs. */
+const TAIL_BYTES = 1024 * 1024
 
 /** No more rows are read at once. */
 const MOST_ROWS = 512
