@@ -35,7 +35,7 @@ interface Letter {
 class WorkerStorage implements Storage {
   readonly #startWorker: () => Worker
   /** What was asked for in this turn and has not been sent. */
-  #outbox: Letter[] = []
+  readonly #outbox: Letter[] = []
   /** What was sent and has not been answered. */
   readonly #waiting = new Map<number, Waiting>()
   readonly #databases = new Map<string, SharedDatabase>()
