@@ -218,20 +218,17 @@ export class SinkBuffer {
     signal: AbortSignal,
     until: AbortSignal,
   ): Promise<void> {
-    const fresh = entries.filter((entry) => !this.#isOld(entry, delivery))
-    const batch = Batch.join(fresh.length === 0 ? [Batch.of([])] : fresh.map((entry) => entry.batch))
-    const outcomes = batch.length === 0 ? [] : await this.#attempt(batch, fresh[0]!.since, delivery, signal)
+    const expired = new Set(entries.filter((entry) => this.#isOld(entry, delivery)))
+    const fresh = entries.filter((entry) => !expired.has(entry))
+    const batch = fresh.length === 0 ? Batch.of([]) : Batch.join(fresh.map((entry) => entry.batch))
+    const outcomes = batch.length === 0 ? undefined : await this.#attempt(batch, fresh[0]!.since, delivery, signal)
     if (outcomes === 'unknown') return this.#queue.giveBack()
     let at = 0
     const ended: Ended[] = []
     for (const entry of entries) {
-      const isFresh = fresh.includes(entry)
+      const isFresh = !expired.has(entry)
       const isOld = this.#isOld(entry, delivery)
-      const undelivered = isFresh
-        ? entry.batch.messages.flatMap((message, i) =>
-            outcomes?.[at + i] ? [{ message, error: outcomes[at + i]! }] : [],
-          )
-        : this.#expire(entry, delivery)
+      const undelivered = isFresh ? refused(entry, outcomes, at) : this.#expire(entry, delivery)
       at += isFresh ? entry.batch.length : 0
       // This and what is behind it is tried again: nothing is given up because of an end, nor before its time is over.
       if (isFresh && undelivered.length > 0 && signal.aborted) break
@@ -356,6 +353,13 @@ interface Ended {
   readonly id: number
   readonly failed: readonly Undelivered[]
   readonly delivered: number
+}
+
+/** Messages of an entry that were not delivered. @param from which of the outcomes is that of its first */
+function refused({ batch }: Entry, outcomes: void | Outcomes, from: number): Entry['failed'] {
+  // Nobody has asked for the messages of frames that were delivered as they are; making them would be for nothing.
+  if (!outcomes) return []
+  return batch.messages.flatMap((message, i) => (outcomes[from + i] ? [{ message, error: outcomes[from + i]! }] : []))
 }
 
 /** A message is tried until it is too old, however long those before it have been tried. */

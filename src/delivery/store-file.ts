@@ -2,9 +2,9 @@ import { existsSync, readdirSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { SluiceError } from '../contracts/errors.ts'
 import { KEYS_VERSION, keysFileOf, stepOfKeysFile } from '../contracts/key-file.ts'
+import { BUFFERS_FILE, BUFFERS_VERSION } from './buffers-file.ts'
 import { DEAD_LETTERS_VERSION } from './dead-letter-rows.ts'
 import { DEAD_LETTERS_FILE } from './dead-letters.ts'
-import { BUFFERS_FILE, BUFFERS_VERSION } from './disk-queue.ts'
 
 /** A file of a data folder. */
 export interface StoreFile {

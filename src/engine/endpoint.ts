@@ -7,6 +7,7 @@ import type { DataflowHooks, Failure } from '../contracts/failure.ts'
 import type { Listener, ListenOptions, Socket } from '../contracts/transport.ts'
 import { countDeadLetters, createBurial, createHooks } from '../delivery/burial.ts'
 import { Deadlines } from '../util/deadlines.ts'
+import { Turns } from '../util/turns.ts'
 import { Connection } from './connection.ts'
 import type { ConnectSpec, Host, ListenSpec, Surroundings } from './spec.ts'
 import { settleFailures } from './stages.ts'
@@ -21,6 +22,7 @@ export class Endpoint {
   /** What new connections see of it. */
   #host: Host
   readonly #deadlines = new Deadlines()
+  readonly #turns = new Turns()
   readonly #hooks: DataflowHooks
   readonly #bury: (failure: Failure) => Promise<void>
   readonly #directory: Directory
@@ -111,6 +113,7 @@ export class Endpoint {
       spec,
       surroundings,
       deadlines: this.#deadlines,
+      turns: this.#turns,
       current: () => this.#spec,
       closed: (client, reason, detail) => {
         this.#open--
