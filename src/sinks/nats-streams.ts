@@ -1,9 +1,9 @@
 import type * as JetStream from '@nats-io/jetstream'
+import { unavailable } from '../brokers/network-error.ts'
 import type { PartContext } from '../contracts/context.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Template } from '../contracts/schema.ts'
 import type { NatsLink } from './nats-link.ts'
-import { unavailable } from './nats-window.ts'
 
 /** The package `@nats-io/jetstream`. */
 type JetStreamPackage = typeof JetStream

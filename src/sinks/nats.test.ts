@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hasClient } from '../../scripts/debian-clients.ts'
 import { NatsServer, type NatsServerOptions } from '../../test/support/nats.ts'
 import { compileOptions } from '../../test/support/options.ts'
+import { parseServer } from '../brokers/nats-greeting.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { Batch } from '../contracts/message.ts'
 import type { Sink } from '../contracts/sink.ts'
@@ -18,7 +19,6 @@ import {
 import { type SinkUnderTest, sinkSuite } from '../testing/sink-suite.ts'
 import { createTcp } from '../transports/tcp.ts'
 import { nats } from './nats.ts'
-import { parseServer } from './nats-greeting.ts'
 
 /** A sink, and what it said in its context. */
 type Opened = AsyncDisposable & { readonly sink: Sink; readonly context: TestContext }

@@ -1,9 +1,10 @@
 import type * as Redis from 'redis'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Outcomes } from '../contracts/sink.ts'
-import { type Link, unreachable } from './broker.ts'
 import type { TlsSettings } from './client-tls.ts'
-import { type Command, execute, isPassing, type Reply, type Sender, unavailable } from './redis-transaction.ts'
+import type { Link } from './link.ts'
+import { unavailable, unreachable } from './network-error.ts'
+import { type Command, execute, isPassing, type Reply, type Sender } from './redis-transaction.ts'
 
 /** The package `redis`. */
 export type RedisPackage = typeof Redis
@@ -68,8 +69,7 @@ function toProblem({ ErrorReply }: RedisPackage, thrown: unknown, address: strin
     return new SluiceError('sink_failed', `Redis at ${address} refuses the credentials`, { cause: thrown, hint })
   }
   const text = `Redis at ${address} answers: ${message}`
-  const cause = { cause: thrown }
-  return isPassing(message) ? unavailable(text, cause) : new SluiceError('sink_failed', text, cause)
+  return isPassing(message) ? unavailable(text, thrown) : new SluiceError('sink_failed', text, { cause: thrown })
 }
 
 /** What is used of the library's client; its own type depends on modules that are not loaded. */
@@ -130,7 +130,7 @@ export class RedisLink implements Link<Command>, Sender {
     return (await Promise.allSettled(replies)).map((result) => {
       if (result.status === 'fulfilled') return result.value
       if (result.reason instanceof this.#redis.ErrorReply) return result.reason
-      throw this.lost ?? unavailable('the connection to Redis was lost', { cause: result.reason })
+      throw this.lost ?? unavailable('the connection to Redis was lost', result.reason)
     })
   }
 
