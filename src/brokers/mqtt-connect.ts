@@ -21,12 +21,14 @@ export interface MqttTarget {
 /**
  * Connects with a client that never connects again by itself: whoever asked decides.
  * @param session what of its session the broker shall keep, beyond the options of the target
+ * @param prepare is given the client before anything arrives
  * @returns the client and the answer of the broker
  * @throws SluiceError: `retryable` when the broker could not be reached or has no time, and not when it refuses us
  */
 export async function connectMqtt(
   target: MqttTarget,
   session: Pick<IClientOptions, 'clean' | 'properties'>,
+  prepare: (client: MqttClient) => void = () => {},
 ): Promise<{ readonly client: MqttClient; readonly answer: IConnackPacket }> {
   target.signal.throwIfAborted()
   const { connect, options, timeout, signal } = target
@@ -38,6 +40,7 @@ export async function connectMqtt(
     resubscribe: false,
     connectTimeout: timeout,
   })
+  prepare(client)
   const answered = Promise.withResolvers<IConnackPacket>()
   const stop = () => client.stream.destroy()
   signal.addEventListener('abort', stop)

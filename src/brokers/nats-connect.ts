@@ -1,9 +1,10 @@
 import type * as Core from '@nats-io/transport-node'
 import type { NatsConnection } from '@nats-io/transport-node'
+import type { Address } from '../contracts/client.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Transport } from '../contracts/transport.ts'
 import type { TlsSettings } from './client-tls.ts'
-import { findServer, type Greeting } from './nats-greeting.ts'
+import { findServer, type Greeting, parseServer } from './nats-greeting.ts'
 import { unavailable, unreachable } from './network-error.ts'
 
 /** The package `@nats-io/transport-node`. */
@@ -62,6 +63,29 @@ export async function connectNats(
     })
   } catch (thrown) {
     throw toProblem(nats, thrown, server)
+  }
+}
+
+/** Where the server of a connection is. */
+export function serverOf(connection: NatsConnection): Address {
+  const { host, port } = parseServer(connection.getServer())!
+  return { ip: host, port }
+}
+
+/**
+ * Waits until the server has processed what was sent before.
+ * @param timeout milliseconds
+ * @throws SluiceError retryable, when it has not said so in time
+ */
+export async function flushed(connection: NatsConnection, timeout: number): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(unavailable('NATS has not answered in time')), timeout)
+  try {
+    // When the connection ends, the library leaves its own promise open for ever.
+    void connection.closed().then((cause) => reject(unavailable('the connection to NATS was lost', cause)))
+    await Promise.race([connection.isClosed() ? promise : connection.flush(), promise])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

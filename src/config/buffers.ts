@@ -5,14 +5,13 @@ import type { Clock } from '../contracts/clock.ts'
 import type { DeadLetters, PartContext } from '../contracts/context.ts'
 import type { BufferCounters, EndpointCounters } from '../contracts/counters.ts'
 import { mutedSource } from '../contracts/detached-source.ts'
-import { toSluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
 import type { Dataflow, Source } from '../contracts/message.ts'
 import type { Sink } from '../contracts/sink.ts'
 import type { Storage } from '../contracts/storage.ts'
 import { BUFFERS_FILE, DiskQueue } from '../delivery/disk-queue.ts'
+import { keepDeadLetter } from '../delivery/keep-dead-letter.ts'
 import { MemoryQueue } from '../delivery/memory-queue.ts'
-import { realTiming } from '../delivery/retry.ts'
 import { type Delivery, SinkBuffer, type Undelivered } from '../delivery/sink-buffer.ts'
 import { countDeadLetters, createDeathNotice, createHooks } from '../engine/endpoint.ts'
 import { type Failure, settleFailures } from '../engine/failures.ts'
@@ -124,21 +123,10 @@ export function createSettle(
   return async (failed, signal) => {
     let isKept = true
     const keep = async ({ message, error, step: at }: Failure, letters: DeadLetters): Promise<void> => {
-      for (;;) {
-        try {
-          await unlessAborted(letters.add(message, error, at), signal)
-          return
-        } catch (thrown) {
-          if (!signal.aborted) {
-            await realTiming.wait(RETRY_MS, signal)
-            continue
-          }
-          isKept = false
-          const cause = toSluiceError(thrown, 'storage_failed')
-          if (kind === 'memory') events.emit('deadLetter.lost', { message, error, cause })
-          return
-        }
-      }
+      const cause = await keepDeadLetter(letters, message, error, at, signal)
+      if (cause === undefined) return
+      isKept = false
+      if (kind === 'memory') events.emit('deadLetter.lost', { message, error, cause })
     }
     const byEndpoint = Map.groupBy(failed, ({ message }) => message.endpoint)
     await Promise.all(
@@ -168,25 +156,6 @@ function behindBuffer(failed: readonly Undelivered[], step: string, counters: En
     return { message: message.from(source), error, step }
   })
 }
-
-/** Waits no longer when the signal is aborted meanwhile. */
-async function unlessAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) {
-    await work
-    return
-  }
-  const { promise, reject } = Promise.withResolvers<never>()
-  const stop = () => reject(signal.reason)
-  signal.addEventListener('abort', stop, { once: true })
-  try {
-    await Promise.race([work, promise])
-  } finally {
-    signal.removeEventListener('abort', stop)
-  }
-}
-
-/** How long is waited before a dead letter that could not be stored is tried again, beyond what its store does. */
-const RETRY_MS = 1000
 
 /**
  * What waits on disk for steps that the configuration does not have (any more).

@@ -4,9 +4,10 @@ import type { SinkDefinition, StepDefinition } from '../contracts/define.ts'
 import type { BufferOptions, DeliveryOptions } from '../contracts/delivery.ts'
 import type { Expression } from '../contracts/schema.ts'
 import { confirmations } from '../contracts/sink.ts'
+import { guarantees } from '../contracts/subscription.ts'
 import type { ListenOptions } from '../contracts/transport.ts'
 import { formatDuration, formatSize } from '../util/units.ts'
-import type { DirectionWords, EndpointPlan, Plan, StepPlan } from './planned.ts'
+import type { DirectionWords, EndpointPlan, Plan, SocketPlan, StepPlan, SubscribePlan } from './planned.ts'
 import { contentOf, isFunctionIn, type NestedSteps, nestedIn, sourceOf, targetOf } from './step-words.ts'
 
 /**
@@ -68,6 +69,25 @@ function describeServer({ admin, data, baseDir }: Plan): string[] {
 }
 
 function describeEndpoint(endpoint: EndpointPlan): string[] {
+  return endpoint.kind === 'subscribe' ? describeSubscription(endpoint) : describeSocket(endpoint)
+}
+
+function describeSubscription(endpoint: SubscribePlan): string[] {
+  const { name, definition, options, dataflow = [], onError } = endpoint
+  const guarantee = definition.guarantees(options)
+  return [
+    `${name}: subscribes to ${definition.inWords(options)}, again when the connection is lost`,
+    ...indent([
+      `format ${bothWays(endpoint.formatWords)}`,
+      `each message goes through ${guarantee}: ${guarantees[guarantee]}; ${definition.acknowledges(options)}`,
+      ...stepsLines(dataflow, MAIN),
+      ...failureLines(onError),
+      ...userCodeLines([...dataflow, ...(onError ?? [])]),
+    ]),
+  ]
+}
+
+function describeSocket(endpoint: SocketPlan): string[] {
   const { dataflow = [], onConnect = [], onDisconnect = [], onError, runOnConnect } = endpoint
   const all = [...dataflow, ...onConnect, ...onDisconnect, ...(onError ?? [])]
   return [
@@ -85,7 +105,7 @@ function describeEndpoint(endpoint: EndpointPlan): string[] {
   ]
 }
 
-function whereTo(endpoint: EndpointPlan): string {
+function whereTo(endpoint: SocketPlan): string {
   const tls = endpoint.tls === undefined ? '' : ', with TLS'
   if (endpoint.kind === 'listen') return `listens on ${endpoint.addresses.map(showAddress).join(' and ')}${tls}`
   const { dial, poll } = endpoint

@@ -16,7 +16,7 @@ export interface ErrorInfo {
   readonly retryable: boolean
 }
 
-/** Where messages come from and where their answers go: a connection, or a timer that has none. */
+/** Where messages come from and where their answers go: a connection, a broker, or a timer that has nobody to answer. */
 export interface Source {
   readonly client: Client
   /** Tells this run of the server from every other one. */
@@ -66,10 +66,12 @@ export class Message<T = unknown> {
   readonly error: ErrorInfo | undefined
   /** The format that gives back `raw` for `msg`; undefined once the value has been changed. */
   readonly verbatim: Format | undefined
-  /** The key that the endpoint's `key:` gave; '' when it has none. */
+  /** The key that the endpoint's `key:` gave, else the name that a broker knows it by; '' when it has none. */
   readonly givenKey: string
   /** Which one it is of several messages that a step made of one: `.0`, `.1`; '' when it is the only one. */
   readonly part: string
+  /** What a broker has filed it under: a subject, a topic, a channel; '' when it came from no broker. */
+  readonly topic: string
   readonly #bytes: Buffer
   readonly #start: number
   readonly #end: number
@@ -87,6 +89,7 @@ export class Message<T = unknown> {
     error: ErrorInfo | undefined,
     givenKey = '',
     part = '',
+    topic = '',
   ) {
     this.msg = msg
     this.source = source
@@ -100,6 +103,7 @@ export class Message<T = unknown> {
     this.error = error
     this.givenKey = givenKey
     this.part = part
+    this.topic = topic
   }
 
   /**
@@ -184,9 +188,11 @@ export class Message<T = unknown> {
     key = this.givenKey,
     part = this.part,
   ): Message<U> {
-    const { event, time, sequence } = this
+    const { event, time, sequence, topic } = this
     const bytes = this.#bytes
-    return new Message(msg, source, event, time, sequence, bytes, this.#start, this.#end, verbatim, error, key, part)
+    const start = this.#start
+    const end = this.#end
+    return new Message(msg, source, event, time, sequence, bytes, start, end, verbatim, error, key, part, topic)
   }
 }
 

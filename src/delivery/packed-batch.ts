@@ -44,6 +44,8 @@ interface PackedMessage {
   readonly sequence: number
   readonly givenKey: string
   readonly part: string
+  /** Absent in what an older version has kept. */
+  readonly topic?: string
   readonly error: ErrorInfo | undefined
 }
 
@@ -103,8 +105,8 @@ function packFrames({ bytes, starts, ends, separator, seamless, time, sequence }
 }
 
 function packMessage(message: Message): PackedMessage {
-  const { msg, verbatim, raw, event, time, sequence, givenKey, part, error } = message
-  return { ...(verbatim === undefined && { value: msg }), raw, event, time, sequence, givenKey, part, error }
+  const { msg, verbatim, raw, event, time, sequence, givenKey, part, topic, error } = message
+  return { ...(verbatim === undefined && { value: msg }), raw, event, time, sequence, givenKey, part, topic, error }
 }
 
 function ofFrames(packed: PackedFrames, source: Source, format: Format, failed: Unpacked['failed'][number][]): Batch {
@@ -128,9 +130,9 @@ function ofFrames(packed: PackedFrames, source: Source, format: Format, failed: 
 }
 
 function ofMessage(packed: PackedMessage, source: Source, format: Format, failed: Unpacked['failed'][number][]): Batch {
-  const { raw, event, time, sequence, error, givenKey, part } = packed
+  const { raw, event, time, sequence, error, givenKey, part, topic } = packed
   const make = (value: unknown, verbatim: Format | undefined) =>
-    new Message(value, source, event, time, sequence, raw, 0, raw.length, verbatim, error, givenKey, part)
+    new Message(value, source, event, time, sequence, raw, 0, raw.length, verbatim, error, givenKey, part, topic)
   if ('value' in packed) return Batch.of([make(packed.value, undefined)])
   try {
     return Batch.of([make(format.parse(raw, 0, raw.length), format)])
