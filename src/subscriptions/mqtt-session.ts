@@ -39,8 +39,8 @@ export async function subscribeMqtt(
     lose(lostTo(target, `it said "${reasonText(reasonCode)}"`, reasonCode)),
   )
   client.on('error', ({ message }) => lose(lostTo(target, message)))
-  client.on('close', () => lose(lostTo(target, 'the connection was closed')))
-  if (!client.connected) lose(lostTo(target, 'the connection was closed'))
+  client.on('close', () => lose(lostTo(target, CLOSED)))
+  if (!client.connected) lose(lostTo(target, CLOSED))
   const end = async () => {
     if (client.connected) client.end()
     const timer = setTimeout(() => client.stream.destroy(), LINGER_MS)
@@ -158,12 +158,12 @@ const LINGER_MS = 2000
 const TAKEN_OVER = 0x8e
 
 function lostTo({ address, options }: MqttTarget, why: string, reasonCode = 0): SluiceError {
-  const hint =
-    reasonCode === TAKEN_OVER
-      ? `Give each server a clientId of its own: another one is ${options.clientId} too.`
-      : undefined
+  // A broker of version 4, and some of version 5, close without a word.
+  const mayBeTaken = reasonCode === TAKEN_OVER || why === CLOSED
   return new SluiceError('sink_unavailable', `the connection to the broker at ${address} is lost: ${why}`, {
     retryable: isTemporary(reasonCode),
-    ...(hint !== undefined && { hint }),
+    ...(mayBeTaken && { hint: `If that goes on, another client has the clientId ${options.clientId} too.` }),
   })
 }
+
+const CLOSED = 'the connection was closed'

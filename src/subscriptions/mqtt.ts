@@ -37,7 +37,8 @@ const options = z
       .max(65_535)
       .default(500)
       .describe(
-        'Most messages that the broker gives before they are acknowledged; with version 4 the broker decides. Default: 500.',
+        'Most messages that the broker may give before they are acknowledged (Receive Maximum); with version 4 the broker ' +
+          'decides. Default: 500.',
       ),
     sessionExpiry: duration()
       .prefault('1d')

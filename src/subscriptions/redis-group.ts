@@ -49,7 +49,8 @@ export async function readGroup(
     async end() {
       reader.stop()
       if (reader.isBlocked) link.destroy(STOPPED())
-      else await reading
+      reader.finish()
+      await reading
       await link.end()
     },
   }
@@ -65,6 +66,7 @@ class GroupReader {
   readonly #options: GroupOptions
   readonly #take: (deliveries: readonly Delivery[]) => void
   #stopped = false
+  readonly #finish = Promise.withResolvers<void>()
 
   constructor(link: RedisLink, options: GroupOptions, take: (deliveries: readonly Delivery[]) => void) {
     this.#link = link
@@ -74,6 +76,11 @@ class GroupReader {
 
   stop(): void {
     this.#stopped = true
+  }
+
+  /** Nothing more will be settled. */
+  finish(): void {
+    this.#finish.resolve()
   }
 
   async run(): Promise<void> {
@@ -118,7 +125,7 @@ class GroupReader {
       if (open.size === 0) resolve()
     }
     this.#take(entries.flatMap((entry) => this.#deliveryOf(entry, settle) ?? []))
-    await Promise.race([settled, this.#link.ended])
+    await Promise.race([settled, this.#finish.promise, this.#link.ended])
     if (done.length > 0) await this.#link.ask(['XACK', stream, group, ...done], timeout)
   }
 
