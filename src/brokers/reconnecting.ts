@@ -31,7 +31,8 @@ export class Reconnecting implements Subscription {
   readonly #open: (take: (deliveries: readonly Delivery[]) => void) => Promise<Session>
   readonly #stopped = new AbortController()
   #session: Session | undefined = undefined
-  readonly #forget: () => void
+  readonly #late: AbortSignal
+  #forget: () => void = () => {}
   /** Settles when nothing is opened any more. */
   #keeping: Promise<void> = Promise.resolve()
 
@@ -41,13 +42,14 @@ export class Reconnecting implements Subscription {
    */
   constructor(open: (take: (deliveries: readonly Delivery[]) => void) => Promise<Session>, late: AbortSignal) {
     this.#open = open
-    this.#forget = whenAborted(late, () => {
-      this.#stopped.abort()
-      void this.#session?.end()
-    })
+    this.#late = late
   }
 
   start(receiver: Receiver): void {
+    this.#forget = whenAborted(this.#late, () => {
+      this.#stopped.abort()
+      void this.#session?.end()
+    })
     this.#keeping = this.#keep(receiver)
   }
 

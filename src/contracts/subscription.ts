@@ -57,6 +57,9 @@ export interface Subscription {
   start(receiver: Receiver): void
   /** Takes no more messages from the broker. Resolves when none will come. What has come can still be settled and answered. */
   stop(): Promise<void>
-  /** Ends the connection, once what was settled and answered has been sent. Called once, after `stop` or without a start. */
+  /**
+   * Ends the connection, once what was settled and answered has been sent. Called once, after `stop`. One that was never
+   * started may be closed, and has nothing to close.
+   */
   close(): Promise<void>
 }

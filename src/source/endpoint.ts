@@ -45,12 +45,11 @@ export class SourceEndpoint implements Receiver {
   }
 
   /**
-   * Goes on with the dataflows of another spec. The subscription stays.
-   * @returns resolves when the last run in the old dataflows has ended, and the other subscription is closed
+   * Goes on with the dataflows of another spec. The subscription stays, and the other one has never been started.
+   * @returns resolves when the last run in the old dataflows has ended
    */
-  async replace(spec: SourceSpec): Promise<void> {
-    const { subscription } = this.spec
-    await Promise.all([this.#lane.replace({ ...spec, subscription }), spec.subscription.close()])
+  replace(spec: SourceSpec): Promise<void> {
+    return this.#lane.replace({ ...spec, subscription: this.spec.subscription })
   }
 
   /** Takes no more messages, finishes and settles those that have come, and ends the connection. */

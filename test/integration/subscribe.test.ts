@@ -60,6 +60,7 @@ describe.each(brokers)('%s', (program, startBroker) => {
       connections: 1,
       counters: { messagesIn: 200, queuedBytes: 0, opened: 1 },
     })
+    await peer[Symbol.asyncDispose]()
     await running[Symbol.asyncDispose]()
     expect(await broker.left()).toEqual([])
   })
@@ -101,6 +102,7 @@ describe.each(brokers)('%s', (program, startBroker) => {
     expect(message.raw.toString()).toBe('{')
     expect(error.code).toBe('format_invalid')
     expect(running.all('frame.rejected')).toHaveLength(1)
+    await peer[Symbol.asyncDispose]()
     await running[Symbol.asyncDispose]()
     expect(await broker.left()).toEqual([])
   })
@@ -154,6 +156,7 @@ describe.each(brokers)('%s', (program, startBroker) => {
     await peer.hear('new b\n')
     expect(peer.text).toBe('old a\nnew b\n')
     expect(running.all('subscription.opened')).toHaveLength(2)
+    await peer[Symbol.asyncDispose]()
     await running[Symbol.asyncDispose]()
     expect(await broker.left()).toEqual([])
   })
@@ -170,6 +173,7 @@ describe.each(brokers)('%s', (program, startBroker) => {
       await peer.hear('a\n')
       expect((await running.server.reload({ listen: { lines } })).removed).toEqual([ENDPOINT])
       expect(running.server.endpoints.map(({ name }) => name)).toEqual(['lines'])
+      await peer[Symbol.asyncDispose]()
       await running.server.stop()
       await broker.publish(['b'])
       expect(await broker.left()).toEqual(['b'])
