@@ -18,7 +18,7 @@ import { contentOf, isFunctionIn, type NestedSteps, nestedIn, sourceOf, targetOf
  */
 export function describePlan(plan: Plan): string[] {
   const { endpoints } = plan
-  const keyed = endpoints.some(({ key }) => key !== undefined)
+  const keyed = endpoints.some((endpoint) => endpoint.key !== undefined || isIdentified(endpoint))
   const all = keyed ? COMMON : [...COMMON, repeatLine(undefined)]
   const common = endpoints.length > 1 ? ['each of them:', ...indent(all)] : indent(all)
   const described = endpoints.flatMap((endpoint) => [
@@ -52,8 +52,16 @@ const COMMON = [
 ]
 
 function repeatLine(endpoint: EndpointPlan | undefined): string {
-  if (endpoint?.key === undefined) return 'a message that is sent again is a new message'
+  if (endpoint === undefined || (endpoint.key === undefined && !isIdentified(endpoint))) {
+    return 'a message that is sent again is a new message'
+  }
+  if (endpoint.key === undefined) return 'a message that is given again has the same key (what the broker knows it by)'
   return `a message that is sent again has the same key (${shownKey(endpoint.key)})`
+}
+
+/** The broker gives each message a name of its own. */
+function isIdentified(endpoint: EndpointPlan): boolean {
+  return endpoint.kind === 'subscribe' && endpoint.definition.identifies?.(endpoint.options) === true
 }
 
 /** The key as it is written; where it is a function of the user, that there is one. */

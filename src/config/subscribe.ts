@@ -90,16 +90,28 @@ function findSubscription(
     const hint = 'give each an entry of its own under subscribe'
     report.add({ code: 'SUBSCRIPTION_INVALID', path: [...path, another.name], at: 'key', message, hint })
   }
+  const own = String(path[1])
+  if (first === undefined && names.length > 0 && known.includes(own)) {
+    const message = `${own} stands where the name of an endpoint should`
+    report.add({
+      code: 'SUBSCRIPTION_INVALID',
+      path,
+      at: 'key',
+      message,
+      hint: `write subscribe: { NAME: { ${own}: … } }`,
+    })
+    return undefined
+  }
   for (const name of names.filter((one) => !known.includes(one))) {
-    const near = nearest(name, [...known, ...subscribeKeys])
-    const nameless = known.includes(String(path[1])) ? `write subscribe: { NAME: { ${path[1]}: { … } } }` : undefined
+    const choices = first === undefined ? [...known, ...subscribeKeys] : subscribeKeys
+    const near = nearest(name, choices)
     const hint =
-      nameless ??
-      (near === undefined ? `there are ${[...known, ...subscribeKeys].join(', ')}` : `did you mean ${near}?`)
+      near === undefined ? `there are ${(first === undefined ? known : choices).join(', ')}` : `did you mean ${near}?`
     const code = first === undefined ? 'SUBSCRIPTION_UNKNOWN' : 'KEY_UNKNOWN'
     const message =
       first === undefined ? `there is no subscription ${name}` : `${name} can not stand beside ${first.name}`
-    report.add({ code, path: [...path, name], at: 'key', message, hint })
+    const means = near === undefined ? undefined : [...path, near]
+    report.add({ code, path: [...path, name], at: 'key', message, hint, means })
   }
   if (names.length === 0) {
     const message = `${path[1]} does not say what it subscribes to`
