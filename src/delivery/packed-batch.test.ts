@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Batch, type Message } from '../contracts/message.ts'
+import { Batch, Message } from '../contracts/message.ts'
 import { json } from '../formats/json.ts'
 import { text } from '../formats/text.ts'
 import { createBatch, createFramesBatch, createMessages, createTestClock, testSource } from '../testing/part-context.ts'
@@ -36,6 +36,14 @@ describe('a batch comes back as it was', () => {
     const { batch } = unpack(Batch.of(given))
     expect(batch.messages.map(({ key }) => key)).toEqual(given.map(({ key }) => key))
     expect(batch.messages[1]!.error).toEqual(error)
+  })
+
+  test('with what a broker has filed it under', () => {
+    const source = testSource()
+    const raw = Buffer.from('a')
+    const given = new Message('a', source, 'message', 5, 1, raw, 0, 1, utf8, undefined, 'S:1', '', 'topic/a')
+    const [message] = unpack(Batch.of([given, ...createMessages(['b'])]), utf8).batch.messages
+    expect(message).toMatchObject({ topic: 'topic/a', key: 'S:1', msg: 'a' })
   })
 
   test('as bytes that nobody has looked at', () => {

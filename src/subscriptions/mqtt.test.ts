@@ -135,6 +135,23 @@ describe.skipIf(!hasClient('mosquitto'))('with a real broker', () => {
     second.settleAll()
   })
 
+  test('those of one share group share the messages', async () => {
+    const given = (clientId: string) => ({ topic: '$share/group/shared', clientId })
+    await using one = await Taker.open({ create: async () => create(server, given('one')) })
+    await using other = await Taker.open({ create: async () => create(server, given('other')) })
+    const texts = Array.from({ length: 50 }, (_, i) => String(i))
+    await publish(server, 'shared', texts)
+    const all = () => [...one.texts, ...other.texts]
+    while (all().length < texts.length) {
+      one.settleAll()
+      other.settleAll()
+      await new Promise(setImmediate)
+    }
+    expect(all().sort()).toEqual(texts.sort())
+    one.settleAll()
+    other.settleAll()
+  })
+
   test('another client with the same clientId is told of', async () => {
     await using taker = await Taker.open({ create: async () => create(server, { topic: 'mine', clientId: 'twin' }) })
     const twin = await connectAsync({

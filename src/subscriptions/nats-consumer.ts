@@ -18,6 +18,8 @@ export interface ConsumerOptions {
   readonly maxInFlight: number
   readonly ackWait: number
   readonly timeout: number
+  /** Aborted when the server waits no longer. */
+  readonly late: AbortSignal
 }
 
 /**
@@ -32,7 +34,7 @@ export async function consumeStream(
   options: ConsumerOptions,
   take: (deliveries: readonly Delivery[]) => void,
 ): Promise<Session> {
-  const { subject, consumer: name, maxInFlight, ackWait, timeout } = options
+  const { subject, consumer: name, maxInFlight, ackWait, timeout, late } = options
   const stream = options.stream ?? (await findStream(jetstream, connection, subject, timeout))
   await ensureConsumer(jetstream, connection, stream, options)
   const inFlight = new Set<JsMsg>()
@@ -62,7 +64,7 @@ export async function consumeStream(
     async end() {
       clearInterval(timer)
       messages.stop()
-      await flushed(connection, timeout).catch(() => undefined)
+      if (!late.aborted) await flushed(connection, timeout).catch(() => undefined)
       await connection.close()
     },
   }

@@ -11,6 +11,8 @@ export interface CoreOptions {
   readonly queue: string | undefined
   /** Milliseconds for the word of the server. */
   readonly timeout: number
+  /** Aborted when the server waits no longer. */
+  readonly late: AbortSignal
 }
 
 /**
@@ -20,7 +22,7 @@ export interface CoreOptions {
  */
 export async function subscribeCore(
   connection: NatsConnection,
-  { subject, queue, timeout }: CoreOptions,
+  { subject, queue, timeout, late }: CoreOptions,
   take: (deliveries: readonly Delivery[]) => void,
 ): Promise<Session> {
   const { promise: lost, resolve: lose } = Promise.withResolvers<SluiceError>()
@@ -47,7 +49,7 @@ export async function subscribeCore(
       await flushed(connection, timeout).catch(() => undefined)
     },
     async end() {
-      await flushed(connection, timeout).catch(() => undefined)
+      if (!late.aborted) await flushed(connection, timeout).catch(() => undefined)
       await connection.close()
     },
   }

@@ -115,18 +115,19 @@ export const nats = defineSubscription({
     const streams = jetstream ? ((await context.importPackage('@nats-io/jetstream')) as JetStreamPackage) : undefined
     const target = readNatsTarget(given, context)
     const { subject, stream, startAt, maxInFlight, ackWait, timeout } = given
+    const late = context.signal
     const consumer = given.consumer ?? `sluice-${context.endpoint}`
     return new Reconnecting(async (take) => {
-      const connection = await connectNats(library, context.tcp, target, context.signal)
+      const connection = await connectNats(library, context.tcp, target, late)
       try {
-        if (streams === undefined) return await subscribeCore(connection, { subject, queue, timeout }, take)
-        const options = { subject, stream, consumer, startAt, maxInFlight, ackWait, timeout }
+        if (streams === undefined) return await subscribeCore(connection, { subject, queue, timeout, late }, take)
+        const options = { subject, stream, consumer, startAt, maxInFlight, ackWait, timeout, late }
         return await consumeStream(streams, connection, options, take)
       } catch (thrown) {
         await connection.close()
         throw thrown
       }
-    }, context.signal)
+    }, late)
   },
 })
 
