@@ -77,10 +77,13 @@ export class SourceEndpoint implements Receiver {
 
   async #drain(): Promise<void> {
     const { subscription } = this.spec
-    await subscription.stop()
-    await this.#lane.idle()
-    await subscription.close()
-    this.open = false
+    try {
+      await subscription.stop()
+      await this.#lane.idle()
+    } finally {
+      await subscription.close()
+      this.open = false
+    }
   }
 }
 

@@ -66,9 +66,7 @@ export class Lane {
       spec.counters.queuedBytes += length
     }
     client.lastSeen = time
-    this.#work ??= this.#runAll().finally(() => {
-      this.#work = undefined
-    })
+    this.#work ??= this.#runAll()
   }
 
   get spec(): SourceSpec {
@@ -94,11 +92,19 @@ export class Lane {
     // The messages of one read arrive one by one; they shall go together.
     await nextTurn()
     while (this.#waiting.length > 0 && !late.aborted) {
-      this.#run = this.#runOnce(this.#waiting.splice(0, MAX_BATCH))
+      this.#run = this.#runOnce(this.#waiting.splice(0, MAX_BATCH)).catch((thrown) => this.#tell(thrown))
       await this.#run
       // Between two runs the connections get their turn.
       await nextTurn()
     }
+    // In the same turn as the look at what waits: what is taken from now on begins anew.
+    this.#work = undefined
+  }
+
+  /** What throws here is a defect, of Sluice or of a part. It ends a run and nothing else. */
+  #tell(thrown: unknown): void {
+    const text = `a run has ended with a defect: ${toSluiceError(thrown, 'internal').message}`
+    this.#around.events.emit('part.logged', { level: 'error', step: this.spec.name, text, client: this.client })
   }
 
   async #runOnce(arrivals: readonly Arrival[]): Promise<void> {

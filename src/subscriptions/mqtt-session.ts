@@ -80,9 +80,17 @@ function deliveryOf(client: MqttClient, packet: IPublishPacket, isFive: boolean)
   const { responseTopic, correlationData } = properties ?? {}
   return {
     ...delivery,
-    ...(isFive && responseTopic !== undefined && { reply: replyTo(client, responseTopic, correlationData) }),
+    ...(isFive && isTopicName(responseTopic) && { reply: replyTo(client, responseTopic, correlationData) }),
     ...(qos > 0 && messageId !== undefined && { settle: () => acknowledge(client, messageId) }),
   }
+}
+
+/**
+ * A Response Topic has no wildcard (MQTT 5.0, section 3.3.2.3.5). A broker that lets one through would close the connection
+ * of who answers there.
+ */
+function isTopicName(topic: string | undefined): topic is string {
+  return topic !== undefined && topic !== '' && !/[+#\0]/.test(topic)
 }
 
 /** Request and response (MQTT 5.0, section 4.10): the answer carries the correlation data of the request. */

@@ -49,7 +49,7 @@ export async function consumeStream(
   })
   // Half of the time is left for the word to arrive.
   const timer = setInterval(() => {
-    for (const message of inFlight) message.working()
+    if (!connection.isClosed()) for (const message of inFlight) message.working()
   }, ackWait / 2)
   const { promise: lost, resolve: lose } = Promise.withResolvers<SluiceError>()
   void connection.closed().then((cause) => lose(unavailable('the connection to NATS was lost', cause)))

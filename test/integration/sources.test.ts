@@ -224,6 +224,33 @@ describe('a subscription', () => {
     await running[Symbol.asyncDispose]()
   })
 
+  it('outlives a part that throws where it must not', async () => {
+    const broker = new Broker()
+    await using running = await startWith(broker, { dataflow: [] })
+    const settle = () => {
+      throw new Error('must not happen')
+    }
+    broker.receiver!.take([{ ...broker.delivery('a'), settle }])
+    const { text } = await running.event('part.logged')
+    expect(text).toBe('a run has ended with a defect: must not happen')
+    broker.give('b')
+    await until(() => broker.settled.length === 1)
+  })
+
+  it('takes what comes at the very end of a run', async () => {
+    const broker = new Broker()
+    await using _running = await startWith(broker, { dataflow: [] })
+    for (let i = 1; i < 50; i++) {
+      broker.give('a')
+      await until(() => broker.settled.length === 2 * i - 1)
+      // Some microtasks later, when the lane may just have seen that nothing waits.
+      await new Promise(setImmediate)
+      for (let ticks = 0; ticks < i % 7; ticks++) await Promise.resolve()
+      broker.give('b')
+      await until(() => broker.settled.length === 2 * i)
+    }
+  })
+
   it('is stopped and closed once, whatever reloads there were', async () => {
     const broker = new Broker()
     const { came, step } = collector()
