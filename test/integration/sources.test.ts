@@ -1,8 +1,10 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Delivery, Receiver } from '../../src/contracts/subscription.ts'
 import { type Config, createRegistry, defineSubscription, SluiceError, type StepEntry, z } from '../../src/index.ts'
-import { type Running, start } from '../support/server.ts'
+import { type Running, start, temporaryFolder } from '../support/server.ts'
 
 /** A broker in the program itself: a subscription of a user's own. */
 class Broker {
@@ -95,6 +97,19 @@ describe('a subscription', () => {
     broker.give('{"a":1}')
     await until(() => broker.settled.length === 1)
     expect(broker.answers).toEqual(['mine/topic 1 commands commands /mine {"a":1} message 1'])
+  })
+
+  it.each([true, false])('shows the topic to a script (inline: %j)', async (inline) => {
+    const broker = new Broker()
+    using folder = temporaryFolder()
+    const script = join(folder.path, 'topic.mjs')
+    writeFileSync(script, 'export default (msg, { topic }) => `${msg} ${topic}`')
+    await using _running = await startWith(broker, {
+      dataflow: [{ script: { file: script, inline } }, { reply: '${msg}' }],
+    })
+    broker.give('a')
+    await until(() => broker.settled.length === 1)
+    expect(broker.answers).toEqual(['a mine/topic'])
   })
 
   it('answers with text, value and raw, without a framing', async () => {
