@@ -53,7 +53,10 @@ test('it tries again after a failure and after a loss', async () => {
   await taker.until(() => taker.opens.length === 1)
   sessions[0]!.lose(down)
   await taker.until(() => taker.opens.length === 2)
-  expect(taker.failures).toEqual([down, down])
+  expect(taker.failures).toMatchObject([
+    { code: 'subscription_failed', message: 'it is down', retryable: true },
+    { code: 'subscription_failed', cause: down },
+  ])
   expect(sessions[0]!.calls).toEqual(['end'])
   await taker[Symbol.asyncDispose]()
   expect(sessions[1]!.calls).toEqual(['stop', 'end'])

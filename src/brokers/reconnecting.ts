@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Address } from '../contracts/client.ts'
-import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Delivery, Receiver, Subscription } from '../contracts/subscription.ts'
 import { createBackoff } from '../util/backoff.ts'
 import { whenAborted } from '../util/late.ts'
@@ -79,11 +79,11 @@ export class Reconnecting implements Subscription {
         backoff.reset()
         const lost = await lostOrAborted(session.lost, signal)
         if (lost === undefined) return
-        error = lost
+        error = asSubscription(lost)
         this.#session = undefined
         await session.end()
       } catch (thrown) {
-        error = toSluiceError(thrown, 'subscription_failed')
+        error = asSubscription(toSluiceError(thrown, 'subscription_failed'))
       }
       if (signal.aborted) return
       const retryIn = backoff.next()
@@ -120,5 +120,16 @@ function lostOrAborted(lost: Promise<SluiceError>, signal: AbortSignal): Promise
       forget()
       resolve(error)
     })
+  })
+}
+
+/** What brokers have in common says of a connection what is true of sinks. */
+function asSubscription(error: SluiceError): SluiceError {
+  if (error.code !== 'sink_failed' && error.code !== 'sink_unavailable') return error
+  const { message, retryable, hint } = error
+  return new SluiceError('subscription_failed', message, {
+    cause: error,
+    retryable,
+    ...(hint !== undefined && { hint }),
   })
 }

@@ -168,7 +168,7 @@ const TAKEN_OVER = 0x8e
 function lostTo({ address, options }: MqttTarget, why: string, reasonCode = 0): SluiceError {
   // A broker of version 4, and some of version 5, close without a word.
   const mayBeTaken = reasonCode === TAKEN_OVER || why === CLOSED
-  return new SluiceError('sink_unavailable', `the connection to the broker at ${address} is lost: ${why}`, {
+  return new SluiceError('subscription_failed', `the connection to the broker at ${address} is lost: ${why}`, {
     retryable: isTemporary(reasonCode),
     ...(mayBeTaken && { hint: `If that goes on, another client has the clientId ${options.clientId} too.` }),
   })

@@ -151,7 +151,7 @@ const NEW = '>'
 const BLOCK_MS = 5000
 
 /** A function, because an error remembers where it was made. */
-const STOPPED = () => new SluiceError('sink_unavailable', 'the subscription has been stopped', { retryable: true })
+const STOPPED = () => new SluiceError('subscription_failed', 'the subscription has been stopped', { retryable: true })
 
 /**
  * The payload of an entry: the field that was asked for; else the field `value` where it is the only one, which is what the
