@@ -125,9 +125,9 @@ export class Engine implements Pick<Observed, 'endpoints'> {
     const unbound = this.#unbind(Array.from(this.#entrances.keys()))
     this.#entrances = new Map()
     for (const dialer of this.#dialers.values()) dialer.stop()
-    await sources?.()
+    const first = sources?.()
     const all = this.#all
-    const ended = Promise.all(all.map((endpoint) => endpoint.drain()))
+    const ended = Promise.all([first, ...all.map((endpoint) => endpoint.drain(first))])
     whenAborted(late, () => {
       for (const endpoint of all) endpoint.terminate()
     })
