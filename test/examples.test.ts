@@ -3,7 +3,9 @@ import { createServer, type Server } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
+import { connectAsync } from 'mqtt'
 import { describe, expect, it } from 'vitest'
+import { hasClient } from '../scripts/debian-clients.ts'
 import { readPlan } from '../src/config/read-plan.ts'
 import { readDeadLetters } from '../src/delivery/dead-letter-files.ts'
 import { DEAD_LETTERS_FILE } from '../src/delivery/dead-letters.ts'
@@ -11,6 +13,7 @@ import { readCases } from '../src/testing/read-cases.ts'
 import { runCase } from '../src/testing/run-case.ts'
 import { run } from './support/command.ts'
 import { exampleFile, startExample } from './support/example.ts'
+import { Mosquitto } from './support/mosquitto.ts'
 import { Peer } from './support/peer.ts'
 import { type Running, temporaryFolder } from './support/server.ts'
 
@@ -56,6 +59,31 @@ const conversations: Record<string, () => Promise<void>> = {
     await ann.hear('Bob: hi\n')
     await ann.hear('* Bob left\n')
     expect(ann.text).not.toContain('Ann: hello')
+  },
+
+  async 'command-from-mqtt'() {
+    await using broker = hasClient('mosquitto') ? await Mosquitto.start() : undefined
+    await using running = await startExample('command-from-mqtt', ({ subscribe }) => {
+      const { mqtt } = subscribe!['commands'] as { mqtt: object }
+      // Nothing listens at port 1, and Sluice runs all the same.
+      Object.assign(mqtt, { url: `mqtt://127.0.0.1:${broker?.port ?? 1}` })
+    })
+    await running.event(broker === undefined ? 'subscription.failed' : 'subscription.opened')
+    await using display = await Peer.connect(running.port())
+    display.send('a\n')
+    await display.hear('READY a\n')
+    if (broker === undefined) return
+    const publisher = await connectAsync(`mqtt://127.0.0.1:${broker.port}`)
+    await publisher.publishAsync('displays/b', 'not for us', { qos: 1 })
+    await publisher.publishAsync('displays/a', 'Shift change at 14:00', { qos: 1 })
+    await publisher.endAsync()
+    await display.hear('Shift change at 14:00\n')
+    expect(display.text).toBe('READY a\nShift change at 14:00\n')
+    await running.server.stop()
+    expect(rows(running, 'commands.db', 'SELECT line, text FROM commands')).toEqual([
+      { line: 'b', text: 'not for us' },
+      { line: 'a', text: 'Shift change at 14:00' },
+    ])
   },
 
   async echo() {

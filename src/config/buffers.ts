@@ -5,7 +5,6 @@ import type { Clock } from '../contracts/clock.ts'
 import type { DeadLetters, PartContext } from '../contracts/context.ts'
 import type { BufferCounters, EndpointCounters } from '../contracts/counters.ts'
 import { mutedSource } from '../contracts/detached-source.ts'
-import { toSluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
 import type { Failure } from '../contracts/failure.ts'
 import type { Dataflow, Source } from '../contracts/message.ts'
@@ -14,8 +13,8 @@ import type { Storage } from '../contracts/storage.ts'
 import { BUFFERS_FILE } from '../delivery/buffers-file.ts'
 import { countDeadLetters, createDeathNotice, createHooks } from '../delivery/burial.ts'
 import { DiskQueue } from '../delivery/disk-queue.ts'
+import { keepDeadLetter } from '../delivery/keep-dead-letter.ts'
 import { MemoryQueue } from '../delivery/memory-queue.ts'
-import { realTiming } from '../delivery/retry.ts'
 import { type Delivery, SinkBuffer, type Undelivered } from '../delivery/sink-buffer.ts'
 import type { Suspicion } from '../delivery/suspects.ts'
 import { settleFailures } from '../engine/stages.ts'
@@ -148,22 +147,11 @@ export function createSettle(
     let unkept: number | undefined
     const entries = new Map<Source, number>()
     const keep = async ({ message, error, step: at }: Failure, letters: DeadLetters): Promise<void> => {
-      for (;;) {
-        try {
-          await letters.add(message, error, at, until)
-          return
-        } catch (thrown) {
-          if (!until.aborted) {
-            await realTiming.wait(RETRY_MS, until)
-            continue
-          }
-          const entry = entries.get(message.source.origin ?? message.source) ?? failed[0]!.entry
-          unkept = Math.min(entry, unkept ?? entry)
-          const cause = toSluiceError(thrown, 'storage_failed')
-          if (kind === 'memory') events.emit('deadLetter.lost', { message, error, cause })
-          return
-        }
-      }
+      const cause = await keepDeadLetter(letters, message, error, at, until)
+      if (cause === undefined) return
+      const entry = entries.get(message.source.origin ?? message.source) ?? failed[0]!.entry
+      unkept = Math.min(entry, unkept ?? entry)
+      if (kind === 'memory') events.emit('deadLetter.lost', { message, error, cause })
     }
     const byEndpoint = Map.groupBy(failed, ({ message }) => message.endpoint)
     await Promise.all(
@@ -213,9 +201,6 @@ function behindBuffer(
     return { message: message.from(source), error, step }
   })
 }
-
-/** How long is waited before a dead letter that could not be stored is tried again, beyond what its store does. */
-const RETRY_MS = 1000
 
 /**
  * What waits on disk for steps that the configuration does not have (any more).

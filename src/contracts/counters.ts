@@ -51,9 +51,9 @@ export function countReason<Reason extends string>(counts: ReasonCounts<Reason>,
 /** An endpoint as metrics and dashboard see it. */
 export interface ObservedEndpoint {
   readonly name: string
-  readonly kind: 'listen' | 'connect'
+  readonly kind: 'listen' | 'connect' | 'subscribe'
   readonly counters: EndpointCounters
-  /** Clients connected now. */
+  /** Clients connected now; of a subscription 1 while the broker gives it messages. */
   readonly connections: number
 }
 

@@ -2,7 +2,7 @@ import { serialize } from 'node:v8'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Frames } from '../contracts/framing.ts'
-import { Batch, type Message } from '../contracts/message.ts'
+import { Batch, Message } from '../contracts/message.ts'
 import { bytes } from '../formats/bytes.ts'
 import { json } from '../formats/json.ts'
 import { text } from '../formats/text.ts'
@@ -48,6 +48,14 @@ describe('a batch comes back as it was', () => {
     const changed = Batch.of(given.messages.map((message) => message.with(1)))
     expect(unpack(changed).batch.messages.map(({ more }) => more)).toEqual([true, true])
     expect(unpack(Batch.of(createMessages(['x']))).batch.messages[0]!.more).toBe(false)
+  })
+
+  test('with what a broker has filed it under', () => {
+    const source = testSource()
+    const raw = Buffer.from('a')
+    const given = new Message('a', source, 'message', 5, 1, raw, 0, 1, utf8, undefined, 'S:1', '', false, 'topic/a')
+    const [message] = unpack(Batch.of([given, ...createMessages(['b'])]), utf8).batch.messages
+    expect(message).toMatchObject({ topic: 'topic/a', key: 'S:1', msg: 'a' })
   })
 
   test('as bytes that nobody has looked at', () => {

@@ -44,6 +44,8 @@ interface PackedMessage {
   readonly part: string
   /** Not there in what an older version wrote. */
   readonly more?: boolean
+  /** Not there in what an older version wrote. */
+  readonly topic?: string
   readonly error: ErrorInfo | undefined
 }
 
@@ -126,8 +128,19 @@ function packRun({ client, boot, endpoint, state }: Source, parts: PackedRun['pa
 }
 
 function packMessage(message: Message): PackedMessage {
-  const { msg, verbatim, raw, event, time, sequence, givenKey, part, more, error } = message
-  return { ...(verbatim === undefined && { value: msg }), raw, event, time, sequence, givenKey, part, more, error }
+  const { msg, verbatim, raw, event, time, sequence, givenKey, part, more, topic, error } = message
+  return {
+    ...(verbatim === undefined && { value: msg }),
+    raw,
+    event,
+    time,
+    sequence,
+    givenKey,
+    part,
+    more,
+    topic,
+    error,
+  }
 }
 
 function readOf({ frames, starts, ends, separator, seamless, more = false, time, sequence }: PackedFrames): Frames {
@@ -154,9 +167,9 @@ function ofReads(reads: readonly Frames[], source: Source, format: Format, faile
 }
 
 function ofMessage(packed: PackedMessage, source: Source, format: Format, failed: Failed[]): Batch {
-  const { raw, event, time, sequence, error, givenKey, part, more } = packed
+  const { raw, event, time, sequence, error, givenKey, part, more, topic } = packed
   const make = (value: unknown, verbatim: Format | undefined) =>
-    new Message(value, source, event, time, sequence, raw, 0, raw.length, verbatim, error, givenKey, part, more)
+    new Message(value, source, event, time, sequence, raw, 0, raw.length, verbatim, error, givenKey, part, more, topic)
   if ('value' in packed) return Batch.of([make(packed.value, undefined)])
   try {
     return Batch.of([make(format.parse(raw, 0, raw.length), format)])

@@ -92,10 +92,14 @@ export class Endpoint {
     return this.#drained ? this.#refuse(socket, remote, 'drained', STOPPING) : this.#admit(socket)
   }
 
-  /** Reads no more and finishes what has arrived. Resolves when every connection has ended. */
-  drain(): Promise<void> {
+  /**
+   * Takes no more connections, reads no more and finishes what has arrived. Resolves when every connection has ended.
+   * @param first until it has settled, connections are still read: others send to them
+   */
+  async drain(first?: Promise<unknown>): Promise<void> {
     this.#drained ??= Promise.withResolvers()
     for (const raw of this.#handshakes) raw.destroy()
+    if (first !== undefined) await first
     for (const connection of this.#connections) connection.finish('drained')
     if (this.#connections.size === 0) this.#drained.resolve()
     return this.#drained.promise

@@ -72,6 +72,14 @@ export const logRecords: {
       { endpoint, target, ...reasonOf(error), retryIn },
       `dial.failed ${endpoint} ${error.code}`,
     ),
+  'subscription.opened': ({ endpoint, address }) =>
+    info(`${endpoint} is subscribed at ${formatAddress(address)}`, { endpoint, address: formatAddress(address) }),
+  'subscription.failed': ({ endpoint, error, retryIn }) =>
+    warn(
+      `${endpoint}: ${error.message}; next attempt in ${formatDuration(Math.round(retryIn))}`,
+      { endpoint, ...reasonOf(error), retryIn },
+      `subscription.failed ${endpoint} ${error.code}`,
+    ),
   'poll.timedOut': ({ client }) =>
     warn(`${client.id} did not answer a poll`, peerOf(client), `poll.timedOut ${client.endpoint}`),
 

@@ -137,8 +137,14 @@ describe('json', () => {
     const { events, lines } = attach({ level: 'warn' })
     events.emit('connection.opened', { client })
     events.emit('dial.failed', { endpoint: 'plc', target: '10.0.0.9:2112', error: refused, retryIn: 1000 })
+    events.emit('subscription.failed', { endpoint: 'commands', error: refused, retryIn: 1000 })
     expect(lines()).toMatchObject([
       { event: 'dial.failed', reason: 'connection_refused', text: 'plc: nothing listens there; next attempt in 1s' },
+      {
+        event: 'subscription.failed',
+        endpoint: 'commands',
+        text: 'commands: nothing listens there; next attempt in 1s',
+      },
     ])
   })
 })
@@ -147,7 +153,11 @@ describe('text', () => {
   it('is one compact line', () => {
     const { events, output } = attach({ format: 'text' })
     events.emit('listener.opened', { endpoint: 'scales', address: { ip: '::', port: 9100 }, tls: false })
-    expect(output()).toBe('12:00:00.000Z INFO  scales listens on [::]:9100  endpoint=scales address=[::]:9100\n')
+    events.emit('subscription.opened', { endpoint: 'commands', address: { ip: 'broker', port: 1883 } })
+    expect(output()).toBe(
+      '12:00:00.000Z INFO  scales listens on [::]:9100  endpoint=scales address=[::]:9100\n' +
+        '12:00:00.000Z INFO  commands is subscribed at broker:1883  endpoint=commands address=broker:1883\n',
+    )
   })
 
   it('quotes values with spaces, and has colours only where they are asked for', () => {

@@ -60,6 +60,9 @@ import { route } from '../steps/route.ts'
 import { script } from '../steps/script.ts'
 import { send } from '../steps/send.ts'
 import { set } from '../steps/set.ts'
+import { mqtt as mqttSubscription } from '../subscriptions/mqtt.ts'
+import { nats as natsSubscription } from '../subscriptions/nats.ts'
+import { redis as redisSubscription } from '../subscriptions/redis.ts'
 import { Registry } from './registry.ts'
 
 /**
@@ -140,9 +143,16 @@ export const sinks = [
   amqp,
 ] as const
 
+export const subscriptions = [
+  // One a line.
+  natsSubscription,
+  mqttSubscription,
+  redisSubscription,
+] as const
+
 /** A new registry with all parts that come with Sluice. */
 export function createRegistry(): Registry {
-  const all: readonly PartDefinition[] = [...framings, ...formats, ...steps, ...sinks]
+  const all: readonly PartDefinition[] = [...framings, ...formats, ...steps, ...sinks, ...subscriptions]
   const registry = new Registry()
   for (const definition of all) registry.add(definition)
   return registry

@@ -12,6 +12,8 @@ export interface ConfigSchemas {
   readonly config: z.ZodType
   /** The keys that may stand beside the one that names a step. */
   readonly siblings: z.ZodType
+  /** The keys that may stand beside the one that names a subscription. */
+  readonly subscribe: z.ZodType
 }
 
 /**
@@ -32,6 +34,7 @@ export function createJsonSchema(registry: Registry, schemas: ConfigSchemas): Js
       },
       step: stepSchema(registry, forEditors(describeOptions(schemas.siblings))),
       ...Object.assign({}, ...partKinds.flatMap((kind) => registry.list(kind)).map(ownDefs)),
+      subscription: oneOfNamed(registry.list('subscription'), forEditors(describeOptions(schemas.subscribe))),
     },
   }
 }
@@ -53,6 +56,7 @@ const leaves: Readonly<Record<Marker, (schema: OptionsSchema) => JsonSchema>> = 
   bytesTemplate: () => ({ type: 'string' }),
   dataflow: () => ({ $ref: '#/$defs/dataflow' }),
   steps: () => ({ type: 'array', items: { $ref: '#/$defs/step' } }),
+  subscription: () => ({ $ref: '#/$defs/subscription' }),
   framing: () => ({ $ref: '#/$defs/framing' }),
   format: () => ({ $ref: '#/$defs/format' }),
   duration: ({ off }) => {
@@ -148,7 +152,7 @@ function partSchema(definition: PartDefinition): JsonSchema {
 
 function examplesOf(definition: PartDefinition): JsonSchema {
   const examples =
-    definition.kind === 'step' || definition.kind === 'sink'
+    definition.kind === 'step' || definition.kind === 'sink' || definition.kind === 'subscription'
       ? definition.examples.map(({ config }) => config[definition.name])
       : definition.examples.map(({ options }) => options)
   const written = examples.filter((example) => example !== undefined && !hasCode(example))
@@ -164,14 +168,18 @@ function hasCode(value: unknown): boolean {
 /** One mapping with all names as its keys, so that an editor completes them; of the names exactly one is there. Or a name alone. */
 function stepSchema(registry: Registry, siblings: JsonSchema): JsonSchema {
   const parts = [...registry.list('step'), ...registry.list('sink')]
+  return { anyOf: [oneOfNamed(parts, siblings), ...namesAlone(parts)] }
+}
+
+/** A mapping in which exactly one key names a part, and the others are those beside it. */
+function oneOfNamed(parts: readonly PartDefinition[], beside: JsonSchema): JsonSchema {
   const own = Object.fromEntries(parts.map((definition) => [definition.name, partSchema(definition)]))
-  const mapping = {
+  return {
     type: 'object',
-    properties: { ...own, ...(siblings['properties'] as JsonSchema) },
+    properties: { ...own, ...(beside['properties'] as JsonSchema) },
     additionalProperties: false,
     ...(parts.length > 0 && { oneOf: parts.map(({ name }) => ({ required: [name] })) }),
   }
-  return { anyOf: [mapping, ...namesAlone(parts)] }
 }
 
 function mapValues<From, To>(values: Readonly<Record<string, From>>, change: (value: From) => To): Record<string, To> {

@@ -10,6 +10,7 @@ export const markerWords = {
   bytesTemplate: { words: 'bytes with `${…}`', hint: 'A text in which ${…} is evaluated and \\xHH is one byte.' },
   steps: { words: 'list of steps', hint: 'Steps.' },
   dataflow: { words: 'dataflow', hint: 'Steps, or the name of an entry of dataflows.' },
+  subscription: { words: 'subscription', hint: 'The key that names a subscription, and what is beside it.' },
   framing: { words: 'framing', hint: 'A framing by name, or with its options.' },
   format: { words: 'format', hint: 'A format by name, or with its options.' },
   duration: { words: 'duration', hint: 'A duration with its unit, such as 30s.' },

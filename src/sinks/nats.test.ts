@@ -5,6 +5,7 @@ import { hasClient } from '../../scripts/debian-clients.ts'
 import { NatsServer, type NatsServerOptions } from '../../test/support/nats.ts'
 import { compileOptions } from '../../test/support/options.ts'
 import { type OpenedSink, openedSink, problemOf, writeAndTell } from '../../test/support/real-server.ts'
+import { parseServer } from '../brokers/nats-greeting.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { Batch } from '../contracts/message.ts'
 import { definitionSuite, readOptions } from '../testing/definition-suite.ts'
@@ -18,7 +19,6 @@ import {
 import { type SinkUnderTest, sinkSuite } from '../testing/sink-suite.ts'
 import { createTcp } from '../transports/tcp.ts'
 import { nats } from './nats.ts'
-import { parseServer } from './nats-greeting.ts'
 
 async function open(
   server: NatsServer,
