@@ -54,12 +54,14 @@ import { filter } from '../steps/filter.ts'
 import { fork } from '../steps/fork.ts'
 import { log } from '../steps/log.ts'
 import { map } from '../steps/map.ts'
+import { rename } from '../steps/rename.ts'
 import { reply } from '../steps/reply.ts'
 import { request } from '../steps/request.ts'
 import { route } from '../steps/route.ts'
 import { script } from '../steps/script.ts'
 import { send } from '../steps/send.ts'
 import { set } from '../steps/set.ts'
+import { unset } from '../steps/unset.ts'
 import { mqtt as mqttSubscription } from '../subscriptions/mqtt.ts'
 import { nats as natsSubscription } from '../subscriptions/nats.ts'
 import { redis as redisSubscription } from '../subscriptions/redis.ts'
@@ -116,6 +118,8 @@ export const steps = [
   dedupe,
   filter,
   map,
+  rename,
+  unset,
   set,
   route,
   fork,
