@@ -45,6 +45,7 @@ import { redis } from '../sinks/redis.ts'
 import { sqlite } from '../sinks/sqlite.ts'
 import { stdout } from '../sinks/stdout.ts'
 import { tcp } from '../sinks/tcp.ts'
+import { checksum } from '../steps/checksum.ts'
 import { close } from '../steps/close.ts'
 import { dataflow } from '../steps/dataflow.ts'
 import { deadLetter } from '../steps/dead-letter.ts'
@@ -54,6 +55,7 @@ import { filter } from '../steps/filter.ts'
 import { fork } from '../steps/fork.ts'
 import { log } from '../steps/log.ts'
 import { map } from '../steps/map.ts'
+import { parse } from '../steps/parse.ts'
 import { rename } from '../steps/rename.ts'
 import { reply } from '../steps/reply.ts'
 import { request } from '../steps/request.ts'
@@ -118,9 +120,11 @@ export const steps = [
   dedupe,
   filter,
   map,
+  parse,
   rename,
   unset,
   set,
+  checksum,
   route,
   fork,
   dataflow,
