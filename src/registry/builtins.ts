@@ -64,6 +64,7 @@ import { script } from '../steps/script.ts'
 import { send } from '../steps/send.ts'
 import { set } from '../steps/set.ts'
 import { unset } from '../steps/unset.ts'
+import { validate } from '../steps/validate.ts'
 import { mqtt as mqttSubscription } from '../subscriptions/mqtt.ts'
 import { nats as natsSubscription } from '../subscriptions/nats.ts'
 import { redis as redisSubscription } from '../subscriptions/redis.ts'
@@ -119,6 +120,7 @@ export const steps = [
   // One a line.
   dedupe,
   filter,
+  validate,
   map,
   parse,
   rename,
