@@ -54,6 +54,7 @@ import { expect } from '../steps/expect.ts'
 import { filter } from '../steps/filter.ts'
 import { fork } from '../steps/fork.ts'
 import { log } from '../steps/log.ts'
+import { lookup } from '../steps/lookup.ts'
 import { map } from '../steps/map.ts'
 import { parse } from '../steps/parse.ts'
 import { rename } from '../steps/rename.ts'
@@ -123,6 +124,7 @@ export const steps = [
   validate,
   map,
   parse,
+  lookup,
   rename,
   unset,
   set,

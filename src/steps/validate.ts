@@ -3,7 +3,7 @@ import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { expr, withoutProto, z } from '../contracts/schema.ts'
 import { type CompiledSchema, compileSchema, formatNames } from './json-schema.ts'
 import { isRecord } from './paths.ts'
-import { readTextFile } from './text-file.ts'
+import { readGivenFile } from './text-file.ts'
 
 const options = z
   .strictObject({
@@ -98,7 +98,7 @@ function load({ schema, file }: Given, { resolvePath }: CheckContext): CompiledS
   }
   const wrong = (message: string): Problem[] => [{ path: ['file'], message }]
   try {
-    const parsed: unknown = JSON.parse(readTextFile(resolvePath(file)))
+    const parsed: unknown = JSON.parse(readGivenFile(resolvePath(file)).toString())
     if (!isRecord(parsed)) return wrong(`${file} holds no JSON Schema, which is an object`)
     const found = compileSchema(parsed)
     if (!Array.isArray(found)) return found
