@@ -50,6 +50,7 @@ import { close } from '../steps/close.ts'
 import { dataflow } from '../steps/dataflow.ts'
 import { deadLetter } from '../steps/dead-letter.ts'
 import { dedupe } from '../steps/dedupe.ts'
+import { each } from '../steps/each.ts'
 import { expect } from '../steps/expect.ts'
 import { filter } from '../steps/filter.ts'
 import { fork } from '../steps/fork.ts'
@@ -131,6 +132,7 @@ export const steps = [
   checksum,
   route,
   fork,
+  each,
   dataflow,
   script,
   reply,
