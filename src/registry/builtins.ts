@@ -58,6 +58,7 @@ import { log } from '../steps/log.ts'
 import { lookup } from '../steps/lookup.ts'
 import { map } from '../steps/map.ts'
 import { parse } from '../steps/parse.ts'
+import { query } from '../steps/query.ts'
 import { rename } from '../steps/rename.ts'
 import { reply } from '../steps/reply.ts'
 import { request } from '../steps/request.ts'
@@ -126,6 +127,7 @@ export const steps = [
   map,
   parse,
   lookup,
+  query,
   rename,
   unset,
   set,
