@@ -43,7 +43,7 @@ const partFolders: Readonly<Record<string, readonly string[]>> = {
   steps: ['registry/builtins.ts'],
   sinks: ['registry/builtins.ts'],
   guards: ['config', 'library'],
-  transports: ['config', 'library'],
+  transports: ['config', 'library', 'cluster'],
 }
 
 const limits = { fileLines: 500, engineFiles: 10, engineCodeLines: 1500, bytePathCodeLines: 700 }

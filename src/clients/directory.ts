@@ -1,4 +1,4 @@
-import type { Client, Clients, PayloadKind, SendResult, SendTarget } from '../contracts/client.ts'
+import type { Client, CloseCause, ConnectedClients, PayloadKind, SendResult, SendTarget } from '../contracts/client.ts'
 import { type Codec, encodeContent } from '../contracts/codec.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
@@ -7,7 +7,7 @@ import { ByteWriter } from '../util/byte-writer.ts'
 export interface Reachable {
   /** @returns false when the connection is ending or too much waits for it already */
   send(bytes: Buffer): boolean
-  finish(reason: 'closed_by_step' | 'closed_by_api'): void
+  finish(reason: CloseCause): void
 }
 
 interface Entry {
@@ -16,8 +16,8 @@ interface Entry {
   readonly codec: Codec
 }
 
-/** Who is connected now, and the way to them: for steps, the library and the dashboard. */
-export class Directory implements Clients {
+/** Who is connected to this process now, and the way to them: for steps, the library and the dashboard. */
+export class Directory implements ConnectedClients {
   readonly #entries = new Map<string, Entry>()
 
   get size(): number {
@@ -60,7 +60,7 @@ export class Directory implements Clients {
     return { sent, skipped }
   }
 
-  close(id: string, reason: 'closed_by_step' | 'closed_by_api' = 'closed_by_api'): boolean {
+  close(id: string, reason: CloseCause = 'closed_by_api'): boolean {
     const entry = this.#entries.get(id)
     entry?.connection.finish(reason)
     return entry !== undefined

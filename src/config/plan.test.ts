@@ -244,7 +244,7 @@ test.each([
   ['', 'FILE_EMPTY  1:1'],
   ['- a', 'FILE_EMPTY  1:1'],
   ['version: 2\nlisten: {}', 'NO_ENDPOINT  1:1|VALUE_INVALID version 1:10'],
-  ['workers: 4\nconnect: {}', 'NO_ENDPOINT  1:1|VALUE_INVALID workers 1:10'],
+  ['workers: 0\nconnect: {}', 'NO_ENDPOINT  1:1|VALUE_INVALID workers 1:10'],
   ['listen: { 1a: { port: 1, dataflow: [] } }', 'VALUE_INVALID listen.1a 1:11'],
   [
     'listen: { a: { port: 1, dataflow: [] } }\nconnect: { a: { host: h, port: 1, dataflow: [] } }',

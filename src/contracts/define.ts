@@ -2,7 +2,7 @@ import type { PartContext } from './context.ts'
 import { type BatchingDefaults, type DeliveryInput, type DeliveryOptions, withDeliveryOptions } from './delivery.ts'
 import type { Format } from './format.ts'
 import type { Framing } from './framing.ts'
-import type { z } from './schema.ts'
+import { z } from './schema.ts'
 import type { Confirmation, Sink } from './sink.ts'
 import type { Step } from './step.ts'
 
@@ -145,6 +145,11 @@ export interface StepDefinition<
    * endpoint itself and not inside another step.
    */
   readonly coversRest?: boolean
+  /**
+   * Remembers something for several connections. With several workers each would remember its own part, so the user has to
+   * agree: such a step has {@link scopeOption} among its options.
+   */
+  readonly spansConnections?: boolean
   /** Tells messages apart by the endpoint's `key:`, which must then be there. */
   readonly needsKey?: boolean
   /** Whether, with these options, code of the user runs on the server's own thread, where nothing protects the server. */
@@ -221,6 +226,14 @@ export function defineSink<const Name extends string, Options extends z.ZodType,
   const options = withDeliveryOptions(definition.options, definition.batching) as Delivered<Options>
   return { kind: 'sink', ...definition, options }
 }
+
+/** The option with which a user says that each worker may remember for itself; see `spansConnections`. */
+export const scopeOption = {
+  scope: z
+    .literal('worker')
+    .optional()
+    .describe('With several `workers`, needed: each of them remembers for its own connections only.'),
+} as const
 
 /** The options of a sink, with those of delivery. */
 type Delivered<Options extends z.ZodType> = z.ZodType<

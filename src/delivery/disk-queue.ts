@@ -233,7 +233,8 @@ const TAIL_BYTES = 4 * 1024 * 1024
 /** No more rows are read at once. */
 const MOST_ROWS = 512
 
-const CREATE = `
+/** Makes the tables of a file that has none. */
+export const CREATE_BUFFERS = `
   CREATE TABLE IF NOT EXISTS entries (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     step TEXT NOT NULL,
@@ -274,7 +275,7 @@ async function prepare(database: Database, file: string): Promise<void> {
     const text = `the buffers in ${file} were written by a newer version of Sluice (layout ${version})`
     throw new SluiceError('storage_failed', text, { hint: 'Use that version, or let it deliver what is in them.' })
   }
-  if (version < BUFFERS_VERSION) await database.exec(CREATE)
+  if (version < BUFFERS_VERSION) await database.exec(CREATE_BUFFERS)
 }
 
 function toEntry(row: Readonly<Record<string, SqlValue>>): StoredEntry {

@@ -153,7 +153,7 @@ export class Endpoint {
     const now = this.surroundings.clock.now()
     return {
       // The counters outlive the endpoint, so that one which comes back with a reload uses no number twice.
-      id: `${this.spec.name}-${this.spec.counters.opened + 1}`,
+      id: `${this.spec.name}-${this.surroundings.clientPrefix}${this.spec.counters.opened + 1}`,
       endpoint: this.spec.name,
       ip: remote.ip,
       port: remote.port,

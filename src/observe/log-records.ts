@@ -181,6 +181,14 @@ export const logRecords: {
       { step, messages, hint: `Give a sink with buffer: disk the id ${step}.` },
       `buffer.orphaned ${step}`,
     ),
+  'buffer.adopted': ({ step, messages, from, to }) =>
+    info(`${messages} messages that waited for ${step} in ${from} have been taken over`, { step, messages, from, to }),
+  'worker.started': ({ worker, pid }) => info(`worker ${worker} takes connections`, { worker, pid }),
+  'worker.exited': ({ worker, pid, reason, restartIn }) => ({
+    level: 'error',
+    text: `worker ${worker} has ended (${reason})${restartIn === undefined ? '' : startedAgain(restartIn)}`,
+    fields: { worker, pid, reason },
+  }),
   // The user asked for each of these lines.
   'part.logged': ({ level, step, text, client }) => ({
     level,
@@ -193,6 +201,10 @@ export const logRecords: {
 export function changesInWords(changes: Omit<ReloadReport, 'restart'>): string {
   const words = Object.entries(changes).filter(([, names]) => names.length > 0)
   return words.map(([what, names]) => `${what} ${names.join(', ')}`).join('; ')
+}
+
+function startedAgain(restartIn: number): string {
+  return restartIn === 0 ? ' and is started again' : ` and is started again in ${formatDuration(restartIn)}`
 }
 
 const WHEN_FULL = {
