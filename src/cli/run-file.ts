@@ -142,8 +142,11 @@ async function createRunnable(
 async function takeOver(plan: Plan, dataDir: string, log: Log): Promise<void> {
   if (slotsIn(dataDir).length === 0) return
   const { adoptLeftovers } = await import('../cluster/adopt.ts')
-  adoptLeftovers(plan, new Map(), ({ step, messages, from }) => {
-    log.tell('buffer.adopted', `${messages} messages that waited for ${step} in ${from} have been taken over`, { step })
+  adoptLeftovers(plan, new Map(), (adopted) => {
+    const { messages, step, from } = adopted
+    log.tell('buffer.adopted', `${messages} messages that waited for ${step} in ${from} have been taken over`, {
+      ...adopted,
+    })
   })
 }
 

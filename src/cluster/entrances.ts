@@ -47,6 +47,8 @@ export class Entrances {
   readonly #workers: () => readonly WorkerHandle[]
   /** Nobody gets a connection before the start has succeeded, nor once the stop has begun. */
   #state: 'new' | 'open' | 'closed' = 'new'
+  /** Where each connection came from that no worker has taken yet. */
+  readonly #origins = new WeakMap<Accepted, Entrance>()
   #lastId = 0
   /** Of workers that have equally few connections each has its turn. */
   #turn = 0
@@ -114,7 +116,9 @@ export class Entrances {
       return
     }
     const accepted = worker.remove(id)
-    if (kind === 'declined' && accepted !== undefined) this.#give(accepted)
+    if (accepted === undefined) return
+    if (kind === 'declined') this.#give(accepted)
+    else accepted.stream?.destroy()
   }
 
   /** A worker has ended: what it had not taken goes to the others. */
@@ -193,14 +197,17 @@ export class Entrances {
       return
     }
     const { stream } = socket as SocketAdapter
-    this.#give({ id: ++this.#lastId, endpoint, stream }, entrance)
+    const accepted = { id: ++this.#lastId, endpoint, stream }
+    this.#origins.set(accepted, entrance)
+    this.#give(accepted)
   }
 
   /** Gives a connection to a worker, or lets it wait for one. */
-  #give(accepted: Accepted, entrance = this.#entranceOf(accepted)): void {
+  #give(accepted: Accepted): void {
     const { endpoint, stream } = accepted
+    const entrance = this.#origins.get(accepted)
     const handle = stream && handleOf(stream)
-    if (handle === undefined || entrance === undefined || this.#state === 'closed') {
+    if (handle === undefined || entrance === undefined || !this.#entrances.has(entrance)) {
       stream?.destroy()
       return
     }
@@ -213,10 +220,6 @@ export class Entrances {
     // One that cannot be sent because the worker has ended is given to another when that is known.
     const listener = entrance.users.get(worker)!
     worker.channel.post({ kind: 'socket', id: accepted.id, listener }, handle).catch(() => undefined)
-  }
-
-  #entranceOf({ endpoint }: Accepted): Entrance | undefined {
-    return Array.from(this.#entrances).find((entrance) => entrance.endpoint === endpoint)
   }
 
   #choose(users: Iterable<WorkerHandle>, endpoint: string): WorkerHandle | undefined {

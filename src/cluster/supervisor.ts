@@ -26,6 +26,7 @@ import type { SupervisorApi, WorkerSource } from './protocol.ts'
 import { Slot, type SlotSurroundings } from './slot.ts'
 import { addResults } from './worker-clients.ts'
 import { WorkerHandle } from './worker-handle.ts'
+import { isPort } from './worker-transport.ts'
 
 export interface SupervisorOptions {
   /** The checked configuration, what stands in its file (undefined for a module), and the name of that. */
@@ -99,7 +100,7 @@ export class Supervisor implements RunnableServer<(warnings: string) => void> {
   }
 
   address(endpoint: string): Address | undefined {
-    return this.#entrances.addresses(endpoint)[0]
+    return this.#entrances.addresses(endpoint)[0] ?? this.#sharedAddress(endpoint)
   }
 
   /** The metrics of all workers together. @param own those of this process */
@@ -116,7 +117,8 @@ export class Supervisor implements RunnableServer<(warnings: string) => void> {
       await first!.start()
       if (this.#stopping === undefined) await Promise.all(others.map((slot) => slot.start()))
     } catch (thrown) {
-      await this.stop({ deadline: 0 })
+      await Promise.all([this.#entrances.close(), ...this.#slots.map((slot) => slot.stop(0))])
+      this.#phase = 'stopped'
       throw thrown
     }
     if (this.#stopping !== undefined) return
@@ -142,6 +144,14 @@ export class Supervisor implements RunnableServer<(warnings: string) => void> {
     const report = this.#retrying.then(() => this.#retry(ids))
     this.#retrying = report.catch(() => undefined)
     return report
+  }
+
+  /** Where each worker has bound the port itself. */
+  #sharedAddress(endpoint: string): Address | undefined {
+    const plan = this.#plan.endpoints.find(({ name }) => name === endpoint)
+    if (this.#plan.balance !== 'reusePort' || plan?.kind !== 'listen') return undefined
+    const [address] = plan.addresses.filter(isPort)
+    return address && { ip: address.host ?? '::', port: address.port ?? 0 }
   }
 
   get #workers(): readonly WorkerHandle[] {
@@ -183,7 +193,7 @@ export class Supervisor implements RunnableServer<(warnings: string) => void> {
 
   /** The first worker tries whether all can be opened; after that there is no way back. */
   async #exchange(next: Plan, source: Source): Promise<void> {
-    const [first, ...others] = this.#ready
+    const [first] = this.#ready
     if (first !== undefined) {
       await first.channel.ask('reload', sourceFor(first.slot, source))
       first.source = source
@@ -200,7 +210,8 @@ export class Supervisor implements RunnableServer<(warnings: string) => void> {
         this.#slots[worker.slot - 1]!.restart(DEFAULT_DRAIN_MS, why)
       }
     }
-    await Promise.all(others.map(reloadOne))
+    // One that has begun meanwhile looks itself.
+    await Promise.all(this.#ready.filter((worker) => worker !== first).map(reloadOne))
     await this.#entrances.follow(this.#plan)
   }
 

@@ -97,7 +97,7 @@ export class WorkerHandle {
 }
 
 /** How much longer than its deadline a worker may take before it is killed, in milliseconds. */
-const LAST_MS = 3000
+const LAST_MS = 2000
 
 /** Node's timers cannot wait longer. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1

@@ -38,9 +38,10 @@ const NOT_OURS: readonly EventName[] = [
   'server.reloadFailed',
   'server.draining',
   'server.stopped',
-  'listener.opened',
-  'listener.closed',
 ]
+
+/** Told by whoever binds the address. */
+const OF_LISTENERS: readonly EventName[] = ['listener.opened', 'listener.closed']
 
 class Worker implements WorkerApi {
   readonly #env: NodeJS.ProcessEnv
@@ -120,7 +121,7 @@ class Worker implements WorkerApi {
       ...task.log,
       level: plan.log.level,
       worker: task.slot,
-      except: NOT_OURS,
+      except: plan.balance === 'reusePort' ? NOT_OURS : [...NOT_OURS, ...OF_LISTENERS],
       dialled: (endpoint) => server.endpoints.some(({ name, kind }) => name === endpoint && kind === 'connect'),
     })
     if (plan.admin !== undefined) this.#metrics = createMetrics(server, server.events)
