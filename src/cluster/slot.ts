@@ -118,7 +118,7 @@ const FIRST_WAIT_MS = 200
 const LONGEST_WAIT_MS = 30_000
 
 /** A process that has run for so long, in milliseconds, has not ended because of how it began. */
-const WELL_MS = 60_000
+const WELL_MS = 10_000
 
 /** `2.` in the ids of the clients of the second worker; `2r1.` when its process is the second in that place. */
 function prefixOf(slot: number, life: number): string {

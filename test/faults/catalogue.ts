@@ -14,6 +14,7 @@ import { readOnly } from './scenarios/read-only.ts'
 import { reload } from './scenarios/reload.ts'
 import { secondProcess } from './scenarios/second-process.ts'
 import { sinkDown } from './scenarios/sink-down.ts'
+import { bufferingWorkerKilled, workerKilled } from './scenarios/worker-killed.ts'
 import { DELIVERY } from './setup.ts'
 
 /** How much of a scenario is run. */
@@ -138,6 +139,26 @@ export const ownScenarios: readonly OwnScenario[] = [
     obstacle: none,
     short: { rounds: 5, acknowledged: 500 },
     long: { rounds: 100, acknowledged: 50_000 },
+  },
+  {
+    name: 'worker-killed',
+    setup: 'sqlite',
+    window: 0,
+    proves: 'kill -9 of one worker of two, again and again under load, refuses nobody and loses nothing',
+    run: workerKilled,
+    obstacle: none,
+    short: { rounds: 3, acknowledged: 600 },
+    long: { rounds: 40, acknowledged: 400_000 },
+  },
+  {
+    name: 'worker-killed-buffer',
+    setup: 'buffer',
+    window: DELIVERY,
+    proves: 'the same where a disk buffer has acknowledged: what waits for a dead worker is delivered by the next one',
+    run: bufferingWorkerKilled,
+    obstacle: none,
+    short: { rounds: 2, acknowledged: 400 },
+    long: { rounds: 20, acknowledged: 200_000 },
   },
   {
     name: 'destination-killed',

@@ -102,9 +102,9 @@ export function deadLetters(store: string): Place {
   return { ...rowsOf('dead letters', join(store, 'data', 'dead-letters.db'), 'dead_letters', 'raw'), ordered: false }
 }
 
-/** The messages of a disk buffer, entry by entry. */
-export function bufferOf(store: string): Place {
-  const file = join(store, 'data', BUFFERS_FILE)
+/** The messages of a disk buffer, entry by entry. @param folder the data folder in the store */
+export function bufferOf(store: string, folder = 'data'): Place {
+  const file = join(store, folder, BUFFERS_FILE)
   const utf8 = text.create({ encoding: 'utf-8' })
   function* lines(): Generator<string> {
     for (const data of query(file, 'SELECT data AS line FROM entries ORDER BY id')) {
