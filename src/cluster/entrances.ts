@@ -15,6 +15,12 @@ import type { Handover } from './channel.ts'
 import { handleOf } from './handles.ts'
 import type { Accepted, WorkerHandle } from './worker-handle.ts'
 
+/**
+ * A worker that has not taken so many connections gets no more as long as there is another: it has just begun, or something
+ * blocks it.
+ */
+const MOST_UNTAKEN = 32
+
 /** An address that is bound, and the workers that want its connections. */
 interface Entrance {
   readonly options: ListenOptions
@@ -110,9 +116,7 @@ export class Entrances {
   /** Hears what becomes of a connection that was given to a worker. */
   hear(worker: WorkerHandle, { kind, id }: Handover): void {
     if (kind === 'taken') {
-      const accepted = worker.connections.get(id)
-      accepted?.stream?.destroy()
-      if (accepted !== undefined) accepted.stream = undefined
+      worker.take(id)
       return
     }
     const accepted = worker.remove(id)
@@ -225,8 +229,10 @@ export class Entrances {
   #choose(users: Iterable<WorkerHandle>, endpoint: string): WorkerHandle | undefined {
     if (this.#state !== 'open') return undefined
     const ready = Array.from(users).filter(({ isReady }) => isReady)
-    const fewest = Math.min(...ready.map((worker) => worker.count(endpoint)))
-    const equal = ready.filter((worker) => worker.count(endpoint) === fewest)
+    const quick = ready.filter(({ untaken }) => untaken < MOST_UNTAKEN)
+    const eligible = quick.length === 0 ? ready : quick
+    const fewest = Math.min(...eligible.map((worker) => worker.count(endpoint)))
+    const equal = eligible.filter((worker) => worker.count(endpoint) === fewest)
     return equal[this.#turn++ % equal.length]
   }
 

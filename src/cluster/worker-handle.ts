@@ -30,6 +30,7 @@ export class WorkerHandle {
   readonly connections = new Map<number, Accepted>()
   readonly #child: ChildProcess
   readonly #byEndpoint = new Map<string, number>()
+  #untaken = 0
   #killing: NodeJS.Timeout | undefined = undefined
 
   /**
@@ -57,9 +58,24 @@ export class WorkerHandle {
     return this.#byEndpoint.get(endpoint) ?? 0
   }
 
+  /** Connections that were given to it and that it has not taken. */
+  get untaken(): number {
+    return this.#untaken
+  }
+
   add(accepted: Accepted): void {
+    this.#untaken++
     this.connections.set(accepted.id, accepted)
     this.#byEndpoint.set(accepted.endpoint, this.count(accepted.endpoint) + 1)
+  }
+
+  /** It has taken a connection: ours is closed. */
+  take(id: number): void {
+    const accepted = this.connections.get(id)
+    if (accepted?.stream === undefined) return
+    this.#untaken--
+    accepted.stream.destroy()
+    accepted.stream = undefined
   }
 
   /** @returns undefined when it is not with this worker */
@@ -67,6 +83,7 @@ export class WorkerHandle {
     const accepted = this.connections.get(id)
     if (accepted === undefined) return undefined
     this.connections.delete(id)
+    if (accepted.stream !== undefined) this.#untaken--
     this.#byEndpoint.set(accepted.endpoint, this.count(accepted.endpoint) - 1)
     return accepted
   }

@@ -11,7 +11,7 @@ import { kill } from './scenarios/kill.ts'
 import { poison } from './scenarios/poison.ts'
 import { powerLoss } from './scenarios/power-loss.ts'
 import { readOnly } from './scenarios/read-only.ts'
-import { reload } from './scenarios/reload.ts'
+import { reload, reloadWorkers } from './scenarios/reload.ts'
 import { secondProcess } from './scenarios/second-process.ts'
 import { sinkDown } from './scenarios/sink-down.ts'
 import { bufferingWorkerKilled, workerKilled } from './scenarios/worker-killed.ts'
@@ -138,6 +138,16 @@ export const ownScenarios: readonly OwnScenario[] = [
     run: reload,
     obstacle: none,
     short: { rounds: 5, acknowledged: 500 },
+    long: { rounds: 100, acknowledged: 50_000 },
+  },
+  {
+    name: 'reload-workers',
+    setup: 'sqlite',
+    window: 0,
+    proves: 'the same with two workers',
+    run: reloadWorkers,
+    obstacle: none,
+    short: { rounds: 2, acknowledged: 200 },
     long: { rounds: 100, acknowledged: 50_000 },
   },
   {

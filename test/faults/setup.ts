@@ -28,6 +28,17 @@ export interface Setup {
   places(store: string): Place[]
 }
 
+/** The configuration of a setup. */
+export type Configured = Pick<Setup, 'config'>
+
+/** The same with so many workers. */
+export function withWorkers<Some extends Configured>(workers: number, setup: Some): Some {
+  return {
+    ...setup,
+    config: (at: { readonly port: number; readonly store: string }) => `workers: ${workers}\n${setup.config(at)}`,
+  }
+}
+
 /** Messages that a buffer delivers at once, at most. */
 export const DELIVERY = 1024
 

@@ -2,7 +2,7 @@ import { LedgerClient } from '../ledger-client.ts'
 import { Newcomers } from '../newcomers.ts'
 import { Findings, type OwnOptions, type ScenarioResult } from '../scenario.ts'
 import { ServerProcess } from '../server-process.ts'
-import { bufferOf, bufferSetup, type Setup, sqliteSetup } from '../setup.ts'
+import { bufferOf, bufferSetup, type Setup, sqliteSetup, withWorkers } from '../setup.ts'
 
 /** The load of the scenario `reload`: connections that stay, their messages in a second, and newcomers in a second. */
 const LONG = { connections: 1000, pace: 2000, newcomers: 500 }
@@ -12,7 +12,7 @@ const WORKERS = 2
 
 /** kill -9 of one worker of two after the other, each when the last has been replaced. Nobody is refused. */
 export function workerKilled(options: OwnOptions): Promise<ScenarioResult> {
-  return run(withWorkers(sqliteSetup), options)
+  return run(withWorkers(WORKERS, sqliteSetup), options)
 }
 
 /** The same with a disk buffer: what waits for a dead worker is delivered by the one in its place. */
@@ -21,7 +21,7 @@ export function bufferingWorkerKilled(options: OwnOptions): Promise<ScenarioResu
     { ...bufferOf(store, 'data/worker-2'), name: 'buffer of worker 2' },
     ...bufferSetup.places(store),
   ]
-  return run({ ...withWorkers(bufferSetup), places }, options)
+  return run({ ...withWorkers(WORKERS, bufferSetup), places }, options)
 }
 
 async function run(setup: Setup, { rounds, acknowledged, measured }: OwnOptions): Promise<ScenarioResult> {
@@ -39,10 +39,11 @@ async function run(setup: Setup, { rounds, acknowledged, measured }: OwnOptions)
     const life = Math.ceil(round / WORKERS)
     const before = performance.now()
     process.kill(await server.worker(worker, life), 'SIGKILL')
-    // Those that were with it come back at once; the other worker is there.
+    // Those that were with it come back, to the worker that is still there.
     await client.until(() => client.connections < connections)
     await client.reconnect()
     await server.worker(worker, life + 1)
+    await client.reconnect()
     findings.noteMost('slowest recovery in ms', performance.now() - before)
   }
   await newcomers.stop()
@@ -56,8 +57,4 @@ async function run(setup: Setup, { rounds, acknowledged, measured }: OwnOptions)
   const { code } = await server.stop()
   if (code !== 0) findings.add(rounds, `the server ended with ${code}`)
   return findings.result(client, findings.compare(rounds, client, setup, server))
-}
-
-function withWorkers(setup: Setup): Setup {
-  return { ...setup, config: (at) => `workers: ${WORKERS}\n${setup.config(at)}` }
 }
