@@ -247,6 +247,8 @@ listen:
     await using running = await RunningSluice.start(chat)
     const port = running.port('chat')
     const peers = await Promise.all([1, 2, 3, 4].map(() => Peer.connect(port)))
+    // From here on all of them are known to their workers.
+    for (const peer of peers) await peer.send('{"to":"nobody"}\n').hear('client_unknown\n')
     const ids: string[] = []
     for (const peer of peers) {
       peer.send('{"text":"hello"}\n')
