@@ -82,8 +82,8 @@ describe('a channel', () => {
     const { channel, end } = pair()
     const hanging = channel.ask('hang')
     end.break()
-    await expect(hanging).rejects.toThrow('the other process has ended')
-    await expect(channel.ask('add', 1, 2)).rejects.toThrow('the other process has ended')
+    await expect(hanging).rejects.toThrow('the worker has ended meanwhile')
+    await expect(channel.ask('add', 1, 2)).rejects.toThrow('the worker has ended meanwhile')
   })
 
   it('passes on what is no call, with its handle', async () => {

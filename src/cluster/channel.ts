@@ -100,8 +100,9 @@ export class Channel<Theirs> {
   }
 }
 
+/** Said to people by the supervisor; a worker whose supervisor has gone has nobody to say it to. */
 function gone(): SluiceError {
-  return new SluiceError('internal', 'the other process has ended', { retryable: true })
+  return new SluiceError('internal', 'the worker has ended meanwhile', { retryable: true, hint: 'Try again.' })
 }
 
 function written(thrown: unknown): WrittenError {

@@ -67,17 +67,24 @@ export class Slot {
   async #begin(): Promise<void> {
     const { events, create, fork, task, source, sourceFor, ready, ended } = this.#around
     const life = ++this.#lives
-    const worker = create(this.number, fork())
-    this.worker = worker
     this.#readyAt = undefined
     this.#failure = undefined
+    let worker: WorkerHandle
+    try {
+      worker = create(this.number, fork())
+    } catch (thrown) {
+      // The system has no room for another process.
+      this.#onEnd(0, `it could not be started: ${toSluiceError(thrown, 'internal').message}`)
+      throw thrown
+    }
+    this.worker = worker
     const over = worker.ended.then((reason) => {
       worker.isReady = false
       this.worker = undefined
       ended(worker)
       return reason
     })
-    void over.then((reason) => this.#onEnd(worker, reason))
+    void over.then((reason) => this.#onEnd(worker.pid, reason))
     try {
       await worker.channel.ask('begin', { ...task(this.number), clientPrefix: prefixOf(this.number, life) })
       // A reload may have come meanwhile.
@@ -98,7 +105,7 @@ export class Slot {
     ready(worker)
   }
 
-  #onEnd({ pid }: WorkerHandle, reason: string): void {
+  #onEnd(pid: number, reason: string): void {
     if (this.#isStopping || !this.#isKept) return
     const ranWell = this.#readyAt !== undefined && performance.now() - this.#readyAt > WELL_MS
     if (ranWell) {

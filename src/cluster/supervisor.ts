@@ -180,7 +180,9 @@ export class Supervisor implements RunnableServer<(warnings: string) => void> {
       tell(formatProblems(problems))
       const report = diffPlans(this.#plan, next)
       requireFreeAddresses(this.#plan, next)
-      const buffers = await Promise.all(this.#ready.map((worker) => worker.channel.ask('buffers')))
+      // What waits for a worker that ends meanwhile is told of when the next one begins.
+      const asked = this.#ready.map((worker) => worker.channel.ask('buffers').catch(() => []))
+      const buffers = await Promise.all(asked)
       requireBuffersKept(buffers.flat(), next)
       await this.#exchange(next, { text, connects: assignConnects(next, this.#source.connects) })
       this.events.emit('server.reloaded', report)

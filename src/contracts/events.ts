@@ -87,8 +87,8 @@ export interface EventMap {
     readonly pid: number
     /** One clause: "killed by SIGKILL". */
     readonly reason: string
-    /** Milliseconds until it is started again; undefined when it is not. */
-    readonly restartIn: number | undefined
+    /** Milliseconds until it is started again. */
+    readonly restartIn: number
   }
   /** A `log` step, or a part that has something to say. */
   'part.logged': {

@@ -186,7 +186,7 @@ export const logRecords: {
   'worker.started': ({ worker, pid }) => info(`worker ${worker} takes connections`, { worker, pid }),
   'worker.exited': ({ worker, pid, reason, restartIn }) => ({
     level: 'error',
-    text: `worker ${worker} has ended (${reason})${restartIn === undefined ? '' : startedAgain(restartIn)}`,
+    text: `worker ${worker} has ended (${reason}) and is started again${restartIn === 0 ? '' : ` in ${formatDuration(restartIn)}`}`,
     fields: { worker, pid, reason },
   }),
   // The user asked for each of these lines.
@@ -201,10 +201,6 @@ export const logRecords: {
 export function changesInWords(changes: Omit<ReloadReport, 'restart'>): string {
   const words = Object.entries(changes).filter(([, names]) => names.length > 0)
   return words.map(([what, names]) => `${what} ${names.join(', ')}`).join('; ')
-}
-
-function startedAgain(restartIn: number): string {
-  return restartIn === 0 ? ' and is started again' : ` and is started again in ${formatDuration(restartIn)}`
 }
 
 const WHEN_FULL = {
