@@ -16,10 +16,10 @@ import { handleOf } from './handles.ts'
 import type { Accepted, WorkerHandle } from './worker-handle.ts'
 
 /**
- * A worker that has not taken so many connections gets no more as long as there is another: it has just begun, or something
- * blocks it.
+ * A worker that has not taken so many connections gets no more for now. It is busy, and whoever is quicker should have
+ * them; and what else is said to it would stand behind them in the channel.
  */
-const MOST_UNTAKEN = 32
+const MOST_UNTAKEN = 8
 
 /** An address that is bound, and the workers that want its connections. */
 interface Entrance {
@@ -28,7 +28,7 @@ interface Entrance {
   endpoint: string
   /** With the number by which each worker knows it. */
   readonly users: Map<WorkerHandle, number>
-  /** Accepted while there was no worker. */
+  /** Accepted while no worker could take them, oldest first. */
   readonly waiting: Accepted[]
   readonly listener: Promise<Listener>
   /** Known once it is bound. */
@@ -42,7 +42,7 @@ interface Entrance {
  * ```
  *   accept ─▶ limit ─▶ given to a worker ─▶ taken: our copy is closed ─▶ gone
  *                │            └── the worker dies, or declines ─▶ given to another
- *                └── no worker is ready ─▶ waits ─▶ given to the first that is
+ *                └── no worker is ready, or all are busy ─▶ waits ─▶ given to the first that is
  * ```
  */
 export class Entrances {
@@ -117,12 +117,12 @@ export class Entrances {
   hear(worker: WorkerHandle, { kind, id }: Handover): void {
     if (kind === 'taken') {
       worker.take(id)
-      return
+    } else {
+      const accepted = worker.remove(id)
+      if (kind === 'declined' && accepted !== undefined) this.#give(accepted)
+      else accepted?.stream?.destroy()
     }
-    const accepted = worker.remove(id)
-    if (accepted === undefined) return
-    if (kind === 'declined') this.#give(accepted)
-    else accepted.stream?.destroy()
+    this.giveWaiting()
   }
 
   /** A worker has ended: what it had not taken goes to the others. */
@@ -134,9 +134,13 @@ export class Entrances {
     }
   }
 
-  /** A worker has become ready: it gets who has waited for one. */
+  /** A worker can take connections again: it gets who has waited for that. */
   giveWaiting(): void {
-    for (const { waiting } of this.#entrances) for (const accepted of waiting.splice(0)) this.#give(accepted)
+    for (const { waiting, users } of this.#entrances) {
+      while (waiting.length > 0 && this.#choose(users.keys(), waiting[0]!.endpoint) !== undefined) {
+        this.#give(waiting.shift()!)
+      }
+    }
   }
 
   /** Unbinds everything. Who waits is turned away. */
@@ -220,6 +224,7 @@ export class Entrances {
       entrance.waiting.push(accepted)
       return
     }
+    this.#turn++
     worker.add(accepted)
     // One that cannot be sent because the worker has ended is given to another when that is known.
     const listener = entrance.users.get(worker)!
@@ -228,12 +233,10 @@ export class Entrances {
 
   #choose(users: Iterable<WorkerHandle>, endpoint: string): WorkerHandle | undefined {
     if (this.#state !== 'open') return undefined
-    const ready = Array.from(users).filter(({ isReady }) => isReady)
-    const quick = ready.filter(({ untaken }) => untaken < MOST_UNTAKEN)
-    const eligible = quick.length === 0 ? ready : quick
-    const fewest = Math.min(...eligible.map((worker) => worker.count(endpoint)))
-    const equal = eligible.filter((worker) => worker.count(endpoint) === fewest)
-    return equal[this.#turn++ % equal.length]
+    const able = Array.from(users).filter(({ isReady, untaken }) => isReady && untaken < MOST_UNTAKEN)
+    const fewest = Math.min(...able.map((worker) => worker.count(endpoint)))
+    const equal = able.filter((worker) => worker.count(endpoint) === fewest)
+    return equal[this.#turn % equal.length]
   }
 
   #tellOf(event: 'listener.opened' | 'listener.closed', { endpoint, address }: Entrance): void {

@@ -65,6 +65,20 @@ describe('several workers', { timeout: TIMEOUT }, () => {
     await Promise.all(peers.map((peer) => peer.finish().end()))
   })
 
+  it('give a worker that is blocked few connections, and all the others to the one that is not', async () => {
+    await using running = await RunningSluice.start(answering('ok'))
+    const pid = await workerOf(running, 1)
+    await suspend(pid)
+    const peers = await Promise.all(Array.from({ length: 40 }, () => Peer.connect(running.port('shell'))))
+    for (const peer of peers) peer.send('x\n')
+    const answered = () => peers.filter(({ text }) => text.endsWith('\n'))
+    await eventually(() => answered().length >= 32)
+    for (const peer of answered()) expect(peer.text).toMatch(/^ok shell-2\./)
+    process.kill(pid, 'SIGCONT')
+    await Promise.all(peers.map((peer) => peer.hear('\n')))
+    await Promise.all(peers.map((peer) => peer.finish().end()))
+  })
+
   it('let newcomers wait while none of them is there, and refuse nobody', async () => {
     await using running = await RunningSluice.start(answering('ok'))
     const port = running.port('shell')
