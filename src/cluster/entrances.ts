@@ -225,10 +225,7 @@ export class Entrances {
       return
     }
     this.#turn++
-    worker.add(accepted)
-    // One that cannot be sent because the worker has ended is given to another when that is known.
-    const listener = entrance.users.get(worker)!
-    worker.channel.post({ kind: 'socket', id: accepted.id, listener }, handle).catch(() => undefined)
+    worker.give(accepted, entrance.users.get(worker)!, handle)
   }
 
   #choose(users: Iterable<WorkerHandle>, endpoint: string): WorkerHandle | undefined {

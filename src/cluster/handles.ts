@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events'
 import { Socket as NetSocket } from 'node:net'
 
 /**
@@ -14,6 +15,17 @@ interface Inside {
 /** The handle of a socket that has not been read from; undefined when it has been closed. */
 export function handleOf(socket: NetSocket): object | undefined {
   return (socket as NetSocket & Inside)._handle ?? undefined
+}
+
+/**
+ * Calls back for each handle that was sent, in that order, when the other process has received it; or could not, because it
+ * has no file descriptor left. Node.js tells this to itself with an event of the child process.
+ */
+export function onReceipt(child: EventEmitter, callback: (received: boolean) => void): void {
+  child.on('internalMessage', ({ cmd }: { readonly cmd?: string }) => {
+    if (cmd === 'NODE_HANDLE_ACK') callback(true)
+    else if (cmd === 'NODE_HANDLE_NACK') callback(false)
+  })
 }
 
 /** A socket around a handle that another process has sent. It reads nothing before it is resumed. */

@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 import type { Socket as NetSocket } from 'node:net'
 import type { MetricValues } from '../observe/metrics.ts'
 import { Channel, type Handover } from './channel.ts'
+import { onReceipt } from './handles.ts'
 import type { SupervisorApi, WorkerApi } from './protocol.ts'
 
 /** A connection that the supervisor has accepted. */
@@ -31,6 +32,8 @@ export class WorkerHandle {
   readonly #child: ChildProcess
   readonly #byEndpoint = new Map<string, number>()
   #untaken = 0
+  /** Ids of those that are on their way, in their order. */
+  readonly #sent: number[] = []
   #killing: NodeJS.Timeout | undefined = undefined
 
   /**
@@ -50,6 +53,11 @@ export class WorkerHandle {
     this.pid = child.pid ?? 0
     this.#child = child
     this.ended = endOf(child).finally(() => clearTimeout(this.#killing))
+    onReceipt(child, (received) => {
+      const id = this.#sent.shift()
+      // As where a single process has none left: the connection is closed.
+      if (!received && id !== undefined) onHandover(this, { kind: 'gone', id })
+    })
     this.channel = new Channel<WorkerApi>(child, api(this), (message) => onHandover(this, message))
   }
 
@@ -63,10 +71,14 @@ export class WorkerHandle {
     return this.#untaken
   }
 
-  add(accepted: Accepted): void {
+  /** Hands a connection over. @param listener by which it knows where that comes from */
+  give(accepted: Accepted, listener: number, handle: object): void {
+    this.#sent.push(accepted.id)
     this.#untaken++
     this.connections.set(accepted.id, accepted)
     this.#byEndpoint.set(accepted.endpoint, this.count(accepted.endpoint) + 1)
+    // What cannot be sent because the worker has ended is given to another when that is known.
+    this.channel.post({ kind: 'socket', id: accepted.id, listener }, handle).catch(() => undefined)
   }
 
   /** It has taken a connection: ours is closed. */

@@ -1,11 +1,12 @@
 import { once } from 'node:events'
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
 import { generate } from 'selfsigned'
 import { describe, expect, it } from 'vitest'
 import { RunningSluice, runSluice } from '../support/cli.ts'
+import { run } from '../support/command.ts'
 import { freePort } from '../support/free-port.ts'
 import { eventually } from '../support/parts.ts'
 import { Peer } from '../support/peer.ts'
@@ -78,6 +79,27 @@ describe('several workers', { timeout: TIMEOUT }, () => {
     await Promise.all(peers.map((peer) => peer.hear('\n')))
     await Promise.all(peers.map((peer) => peer.finish().end()))
   })
+
+  it.skipIf(!existsSync('/usr/bin/prlimit'))(
+    'close what a worker without file descriptors cannot take, and give it more when it has some again',
+    async () => {
+      await using running = await RunningSluice.start(answering('ok'))
+      const port = running.port('shell')
+      const [first, second] = await connectToBoth(port)
+      const pid = await workerOf(running, 1)
+      const limit = (files: string | number) => run('prlimit', ['--pid', String(pid), `--nofile=${files}`])
+      const { length } = readdirSync(`/proc/${pid}/fd`)
+      expect((await limit(`${length}:4096`)).stderr).toBe('')
+      const peers = await Promise.all(Array.from({ length: 40 }, () => Peer.connect(port)))
+      for (const peer of peers) peer.send('x\n')
+      await eventually(() => peers.every(({ text, closed, ended }) => text !== '' || closed || ended))
+      expect(peers.filter(({ text }) => text.startsWith('ok shell-1.')).length).toBeLessThan(20)
+      await limit('4096:4096')
+      await using later = await Peer.connect(port)
+      expect(await later.send('x\n').hear('\n')).toMatch(/^ok shell-1\./)
+      for (const peer of [first, second]) await peer.finish().end()
+    },
+  )
 
   it('let newcomers wait while none of them is there, and refuse nobody', async () => {
     await using running = await RunningSluice.start(answering('ok'))
