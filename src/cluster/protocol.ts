@@ -1,3 +1,4 @@
+import type { Plan } from '../config/plan.ts'
 import type { RetryReport } from '../config/retry-dead-letters.ts'
 import type { Address, CloseCause, PayloadKind, SendResult, SendTarget } from '../contracts/client.ts'
 import type { BufferCounters } from '../contracts/counters.ts'
@@ -67,6 +68,8 @@ export interface WorkerTask extends WorkerSource {
   /** 48 bytes, the same for all workers, so that a TLS session goes on with any of them. */
   readonly ticketKeys: Buffer
   readonly log: Pick<LogOptions, 'format' | 'color'>
+  /** What a reload does not change: the file may say something else by now. */
+  readonly settings: Pick<Plan, 'admin' | 'log' | 'data' | 'workers' | 'balance'>
 }
 
 /** What goes through the channel. */

@@ -255,7 +255,11 @@ export class Supervisor implements RunnableServer<(warnings: string) => void> {
           (worker) => this.#apiFor(worker),
           (worker, message) => this.#entrances.hear(worker, message),
         ),
-      task: (slot) => ({ ...sourceFor(slot, this.#source), slot, file, log, ticketKeys: this.#ticketKeys }),
+      task: (slot) => {
+        const { admin, log: level, data, workers, balance } = this.#plan
+        const settings = { admin, log: level, data, workers, balance }
+        return { ...sourceFor(slot, this.#source), slot, file, log, settings, ticketKeys: this.#ticketKeys }
+      },
       source: () => this.#source,
       sourceFor: (slot) => sourceFor(slot, this.#source),
       ready: () => this.#entrances.giveWaiting(),

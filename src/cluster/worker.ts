@@ -133,7 +133,7 @@ class Worker implements WorkerApi {
     const options = { text, ...(counters && { counters }) }
     const { plan, problems } = await readPlan(task.file, this.#env, options)
     if (plan === undefined) throw new ConfigError(problems)
-    return planOfWorker(plan, { ...task, connects })
+    return planOfWorker({ ...plan, ...task.settings }, { ...task, connects })
   }
 
   async #close(): Promise<void> {

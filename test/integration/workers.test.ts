@@ -6,6 +6,7 @@ import { readPlan } from '../../src/config/read-plan.ts'
 import type { EventMap, EventName } from '../../src/contracts/events.ts'
 import { createMetrics } from '../../src/observe/metrics.ts'
 import { InheritedSockets } from '../../src/transports/inherited.ts'
+import { freePort } from '../support/free-port.ts'
 import { eventually } from '../support/parts.ts'
 import { Peer } from '../support/peer.ts'
 import { temporaryFolder } from '../support/server.ts'
@@ -106,6 +107,23 @@ describe('a supervisor', { timeout: TIMEOUT }, () => {
     const values = await metrics.values()
     expect(values.find(({ name }) => name === 'sluice_workers')?.values).toMatchObject([{ value: 2 }])
     metrics.close()
+  })
+
+  it('starts a worker with the settings in force, whatever needs a restart in the file', async () => {
+    await using cluster = new Cluster()
+    const port = await freePort()
+    const config = shell('reply: "${client.id} ${msg}"').replace('port: 0', `port: ${port}`)
+    await cluster.start(config)
+    cluster.write(`balance: reusePort\ndata: { dir: elsewhere }\n${config}`)
+    const report = await cluster.supervisor.reload(() => undefined)
+    expect(report.restart).toEqual(['data', 'balance'])
+    process.kill(cluster.all('worker.started')[0]!.pid, 'SIGKILL')
+    await eventually(() => cluster.all('worker.started').length === 3)
+    expect(cluster.all('worker.exited').map(({ reason }) => reason)).toEqual(['killed by SIGKILL'])
+    const peers = [await cluster.connect(), await cluster.connect()]
+    const ids = await Promise.all(peers.map((peer) => peer.send('x\n').hear('\n')))
+    expect(ids.some((id) => id.startsWith('shell-1r1.'))).toBe(true)
+    for (const peer of peers) await peer.finish().end()
   })
 
   it('starts again, with the new configuration, a worker that cannot reload when the first could', async () => {
