@@ -44,7 +44,7 @@ async function run(setup: Setup, { rounds, acknowledged, measured }: OwnOptions)
     await client.reconnect()
     await server.worker(worker, life + 1)
     await client.reconnect()
-    findings.noteMost('slowest recovery in ms', performance.now() - before)
+    findings.noteMost('slowest replacement of a worker in ms', performance.now() - before)
   }
   await newcomers.stop()
   client.pace(undefined)
