@@ -158,7 +158,7 @@ export const ownScenarios: readonly OwnScenario[] = [
     run: workerKilled,
     obstacle: none,
     short: { rounds: 3, acknowledged: 600 },
-    long: { rounds: 40, acknowledged: 400_000 },
+    long: { rounds: 40, acknowledged: 1_000_000 },
   },
   {
     name: 'worker-killed-buffer',
@@ -168,7 +168,7 @@ export const ownScenarios: readonly OwnScenario[] = [
     run: bufferingWorkerKilled,
     obstacle: none,
     short: { rounds: 2, acknowledged: 400 },
-    long: { rounds: 20, acknowledged: 200_000 },
+    long: { rounds: 20, acknowledged: 500_000 },
   },
   {
     name: 'destination-killed',
