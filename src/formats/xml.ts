@@ -4,7 +4,8 @@ import { z } from '../contracts/schema.ts'
 import { createReadText, numbersOption } from './numbers.ts'
 import { isXmlName } from './xml-characters.ts'
 import { XmlReader } from './xml-reader.ts'
-import { printXml } from './xml-writer.ts'
+import { createXmlTools } from './xml-tools.ts'
+import { XmlWriter } from './xml-writer.ts'
 
 /** XML 1.0 (w3.org/TR/xml, fifth edition) without document types. */
 export const xml = defineFormat({
@@ -108,10 +109,12 @@ are left out, bytes are base64.`,
     `${'<a>'.repeat(65)}${'</a>'.repeat(65)}`,
   ],
   create({ arrays, attributes, numbers, declaration, maxDepth }): Format {
-    const options = { arrays: new Set(arrays), attributes, readText: createReadText(numbers), maxDepth }
+    const options = { arrays: new Set(arrays), attributes, readText: createReadText(numbers), declaration, maxDepth }
+    const tools = createXmlTools(options)
+    const writer = new XmlWriter(tools, options)
     return {
-      parse: (bytes, start, end) => new XmlReader(options, bytes, start, end).read(),
-      print: (value) => printXml(value, { attributes, declaration, maxDepth }),
+      parse: (bytes, start, end) => new XmlReader(tools, options, bytes, start, end).read(),
+      print: (value) => writer.print(value),
     }
   },
 })
