@@ -1,7 +1,7 @@
 import { invalidAt, readUtf8 } from '../contracts/format.ts'
+import { BYTE_ORDER_MARK } from '../util/utf8.ts'
 import { endRowsAtLf, findCsvFault } from './csv-guard.ts'
 import type { CsvLibrary, CsvOptions } from './csv-options.ts'
-import { BYTE_ORDER_MARK } from './fault.ts'
 import { NOT_A_NUMBER } from './numbers.ts'
 
 type Row = readonly string[]

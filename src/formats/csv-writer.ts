@@ -1,7 +1,7 @@
 import { contentText } from '../contracts/codec.ts'
 import { SluiceError } from '../contracts/errors.ts'
+import { BYTE_ORDER_MARK } from '../util/utf8.ts'
 import type { CsvLibrary, CsvOptions } from './csv-options.ts'
-import { BYTE_ORDER_MARK } from './fault.ts'
 
 /** Makes texts of rows; papaparse writes them. */
 export class CsvWriter {

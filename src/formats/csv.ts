@@ -3,10 +3,10 @@ import { defineFormat } from '../contracts/define.ts'
 import type { Format } from '../contracts/format.ts'
 import { z } from '../contracts/schema.ts'
 import { parseText } from '../util/escapes.ts'
+import { BYTE_ORDER_MARK } from '../util/utf8.ts'
 import type { CsvLibrary } from './csv-options.ts'
 import { CsvReader } from './csv-reader.ts'
 import { CsvWriter } from './csv-writer.ts'
-import { BYTE_ORDER_MARK } from './fault.ts'
 import { createReadText, numbersOption } from './numbers.ts'
 
 /** Rows of fields (RFC 4180). */
@@ -30,7 +30,8 @@ does not begin with one is refused. Rows end at LF or CRLF. The frame is UTF-8; 
 left out.
 
 Written are the fields that \`columns\` names, in that order; other keys are left out and missing ones are empty.
-Fields get quotes where they need them, and where they begin or end with a blank. Values inside are written as in a text with \`\${…}\`.`,
+Fields get quotes where they need them, and where they begin or end with a blank. Values inside are written as in a
+text with \`\${…}\`.`,
   options: z
     .strictObject({
       columns: z

@@ -1,5 +1,5 @@
 import { invalidAt, readUtf8 } from '../contracts/format.ts'
-import { BYTE_ORDER_MARK } from './fault.ts'
+import { BYTE_ORDER_MARK } from '../util/utf8.ts'
 import { NOT_A_NUMBER } from './numbers.ts'
 import { TEXT } from './xml-characters.ts'
 import { findXmlFault } from './xml-guard.ts'
@@ -17,6 +17,8 @@ export class XmlReader {
   /** A byte order mark in front, or nothing. */
   readonly #mark: string
   readonly #text: string
+  /** Names of the elements around, the outermost first. */
+  readonly #path: string[] = []
 
   /** @throws SluiceError `format_invalid` when the frame is not UTF-8 */
   constructor(tools: XmlTools, options: XmlOptions, bytes: Buffer, start: number, end: number) {
@@ -38,12 +40,12 @@ export class XmlReader {
     const result = validate(this.#text)
     if (result !== true) this.#failAsValidated(result.err)
     const root: Value = {}
-    this.#addContent(root, parse(this.#text), [])
+    this.#addContent(root, parse(this.#text))
     return root
   }
 
   /** Adds the elements inside of an element to its value. @returns its text */
-  #addContent(value: Value, nodes: readonly XmlNode[], path: readonly string[]): string {
+  #addContent(value: Value, nodes: readonly XmlNode[]): string {
     let text = ''
     let hasElements = false
     for (const node of nodes) {
@@ -54,36 +56,37 @@ export class XmlReader {
       }
       hasElements = true
       const name = key.slice(NAME.length)
-      if (name === '__proto__') this.#fail('the name __proto__, which is refused,', this.#placeOf(node), path)
-      const way = [...path, name]
-      const element = this.#element(node, node[key] as readonly XmlNode[], way)
+      if (name === '__proto__') this.#fail('the name __proto__, which is refused,', this.#placeOf(node), this.#path)
+      this.#path.push(name)
+      const element = this.#element(node, node[key] as readonly XmlNode[])
       const before = value[name]
-      if (!Object.hasOwn(value, name)) value[name] = this.#isList(way) ? [element] : element
+      if (!Object.hasOwn(value, name)) value[name] = this.#isList() ? [element] : element
       else if (Array.isArray(before)) before.push(element)
       else value[name] = [before, element]
+      this.#path.pop()
     }
     return hasElements && ALL_BLANK.test(text) ? '' : text
   }
 
-  #element(node: XmlNode, nodes: readonly XmlNode[], path: readonly string[]): unknown {
+  #element(node: XmlNode, nodes: readonly XmlNode[]): unknown {
     const value: Value = {}
-    for (const [key, text] of Object.entries(node[NODE_ATTRIBUTES] ?? {})) {
-      value[key] = this.#typed(text, node, [...path, key])
-    }
-    const text = this.#addContent(value, nodes, path)
-    if (Object.keys(value).length === 0) return this.#typed(text, node, path)
-    if (text !== '') value[TEXT] = this.#typed(text, node, path)
+    const attributes = node[NODE_ATTRIBUTES] as Readonly<Record<string, string>> | undefined
+    if (attributes) for (const key of Object.keys(attributes)) value[key] = this.#typed(attributes[key]!, node, key)
+    const text = this.#addContent(value, nodes)
+    if (Object.keys(value).length === 0) return this.#typed(text, node)
+    if (text !== '') value[TEXT] = this.#typed(text, node)
     return value
   }
 
-  #isList(path: readonly string[]): boolean {
+  #isList(): boolean {
     const { arrays } = this.#options
-    return arrays.size > 0 && arrays.has(path.join('.'))
+    return arrays.size > 0 && arrays.has(this.#path.join('.'))
   }
 
-  #typed(text: string, node: XmlNode, path: readonly string[]): string | number {
+  #typed(text: string, node: XmlNode, attribute?: string): string | number {
     const { readText } = this.#options
     if (readText === undefined) return text
+    const path = attribute === undefined ? this.#path : [...this.#path, attribute]
     const value = readText(text, path.join('.'))
     if (value === NOT_A_NUMBER) this.#fail(`"${text.slice(0, 40)}" is not a number`, this.#placeOf(node), path)
     return value

@@ -73,6 +73,22 @@ describe('a document', () => {
     expect(parse('<a>007</a>')).toEqual({ a: '007' })
   })
 
+  it('has any character by its number', () => {
+    const format = create()
+    const read = (text: string) => format.parse(Buffer.from(text), 0, Buffer.byteLength(text))
+    const version = fc.constantFrom('', '<?xml version="1.0"?>', '<?xml version="1.1"?>')
+    const character = fc
+      .string({ unit: 'binary', minLength: 1, maxLength: 1 })
+      .filter((one) => /[\t\n\r -\ufffd]/.test(one))
+    fc.assert(
+      fc.property(version, character, (version, one) => {
+        const code = one.codePointAt(0)!
+        const document = `${version}<a x="&#${code};">&#x${code.toString(16)};</a>`
+        expect(read(document)).toEqual({ a: { '@x': one, '#text': one } })
+      }),
+    )
+  })
+
   it('may have a mark, a declaration, comments and instructions around it and inside', () => {
     const around = '\ufeff<?xml version="1.0" encoding="utf-8" standalone=\'yes\'?>\n<!-- a --><?b c?>'
     expect(parse(`${around}<a >x<!-- <b> -->y<?pi <b>?></a >\n<?x?><!---->`)).toEqual({ a: 'xy' })

@@ -18,14 +18,16 @@ under \`#text\`. Elements with the same name are a list.
 **One element is no list, two are.** A device that sends one item today and two tomorrow changes the type of
 \`msg.order.item\`; name such elements in \`arrays\`, and they are always lists.
 
-Texts are kept as they are, blanks too; nothing becomes a number unless \`numbers\` says so. Blanks between elements,
-comments and processing instructions are left out, and the order of elements with different names is not kept.
-Prefixes of namespaces are part of the name: \`msg["soap:Envelope"]\`.
+Texts are kept as they are, blanks too, and in attributes also tabs and line ends (each line end is LF). Nothing
+becomes a number unless \`numbers\` says so. Blanks between elements, comments and processing instructions are left
+out, and the order of elements with different names is not kept. Prefixes of namespaces are part of the name:
+\`msg["soap:Envelope"]\`.
 
 A document type (\`<!DOCTYPE …>\`) is refused, and with it everything that makes XML dangerous: entities of one's own,
 which grow without bound, and files or addresses that are read. The five entities of XML and numbers such as
 \`&#176;\` are read. Only UTF-8 is read, and a document that claims to be in something else is refused. Refused too
-are the name \`__proto__\` and all that is not well-formed.
+are the name \`__proto__\`, names with characters above U+FFFF, processing instructions with an open quote, and all
+that is not well-formed.
 
 Written are attributes, text and elements in the order of the object; null is an empty element, keys without a value
 are left out, bytes are base64.`,
