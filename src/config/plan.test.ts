@@ -5,8 +5,10 @@ import fc from 'fast-check'
 import { generate } from 'selfsigned'
 import { afterAll, describe, expect, test } from 'vitest'
 import { defineStep } from '../contracts/define.ts'
+import type { Framing } from '../contracts/framing.ts'
 import { dataflow, framingOption, secret, z } from '../contracts/schema.ts'
 import { createRegistry } from '../registry/builtins.ts'
+import { ByteWriter } from '../util/byte-writer.ts'
 import { configOfValue } from './loaded.ts'
 import { type ListenPlan, PlannedDataflow, planConfig } from './plan.ts'
 import { formatPath, formatProblems, type MistakeCode } from './problems.ts'
@@ -374,6 +376,18 @@ test('no text, however broken, makes it throw', () => {
     }),
     { numRuns: 500 },
   )
+})
+
+test('the framing of a part may be one for each direction too', () => {
+  const step = (framing: string) => `file: { path: out.txt, framing: ${framing} }`
+  const { plan } = planText(`listen: { a: { port: 1, dataflow: [ ${step('{ in: { gap: 20ms }, out: line }')} ] } }`)
+  const { framing } = plan!.endpoints[0]!.dataflow![0]!.options as { framing: Framing }
+  const out = new ByteWriter()
+  framing.encode('x', out)
+  expect(out.take().toString()).toBe('x\n')
+  expect(framing.createDecoder(9).silence).toBe(20)
+  const { problems } = planText(`listen: { a: { port: 1, dataflow: [ ${step('{ in: lines, out: { fixed: x } }')} ] } }`)
+  expect(problems.map(({ code }) => code)).toEqual(['FRAMING_UNKNOWN', 'VALUE_INVALID'])
 })
 
 describe('a disk buffer', () => {

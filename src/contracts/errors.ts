@@ -7,6 +7,9 @@
  */
 export const failures = {
   frame_too_long: 'A frame is longer than maxLength or limits.maxFrameLength. Its bytes up to the limit are kept.',
+  frame_skipped: 'A frame was longer than maxLength and was dropped, as whenTooLong: skip says. This is no failure.',
+  frame_cut:
+    'A frame was longer than maxLength and its message has the first bytes of it, as whenTooLong: truncate says. This is no failure.',
   frame_invalid: 'Bytes that no frame may contain at this place, such as text before the start marker.',
   frame_truncated: 'The connection ended in the middle of a frame.',
   frame_timeout: 'A frame was begun and not finished within limits.frameTimeout.',
@@ -18,6 +21,9 @@ export const failures = {
   step_timeout: 'A step did not finish within its timeout.',
   sink_failed: 'A sink refused a message for good.',
   sink_unavailable: 'A sink could not be reached within retry.for.',
+  overrun:
+    'A broker that keeps nothing sent more than limits.maxQueued before the dataflow could take it; the message is lost.',
+  subscription_failed: 'A broker cannot be reached, refuses a subscription, or has ended it.',
   buffer_full: 'The buffer of a sink is full, and its whenFull says error.',
   buffer_expired: 'A message has waited in the buffer of a sink for longer than its maxAge.',
   client_gone: 'The connection closed before the answer could be sent.',
@@ -38,11 +44,16 @@ export const failures = {
   package_missing: 'A part needs a package that is not installed.',
   schema_invalid: 'A file that describes a format, such as a .proto file, cannot be used.',
   script_failed: 'A script threw an error or could not be loaded.',
+  process_died:
+    'The process that worked on a message died: that of a script with isolate: process, or the server each time a buffer delivered it.',
   internal: 'A defect of Sluice itself.',
 } as const satisfies Record<string, string>
 
 /** A code of {@link failures}. */
 export type FailureCode = keyof typeof failures
+
+/** Codes that only tell: what the configuration says was done, and nothing has failed. */
+export const notices: ReadonlySet<FailureCode> = new Set(['frame_skipped', 'frame_cut'])
 
 export interface SluiceErrorOptions {
   /** The error underneath, if any. */

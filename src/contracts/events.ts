@@ -29,6 +29,15 @@ export interface EventMap {
     /** Milliseconds until the next attempt. */
     readonly retryIn: number
   }
+  /** A broker gives the messages of a `subscribe:` endpoint from now on. */
+  'subscription.opened': { readonly endpoint: string; readonly address: Address }
+  /** A broker cannot be reached, or gives no more messages. */
+  'subscription.failed': {
+    readonly endpoint: string
+    readonly error: SluiceError
+    /** Milliseconds until the next attempt. */
+    readonly retryIn: number
+  }
   'poll.timedOut': { readonly client: Client }
   'connection.opened': { readonly client: Client }
   /** The first bytes of a connection; for recognising a wrong protocol on a port. */
@@ -77,6 +86,14 @@ export interface EventMap {
   'buffer.blocked': { readonly step: string; readonly error: SluiceError; readonly retryIn: number }
   /** An entry of a buffer cannot be read any more and was put aside. */
   'buffer.damaged': { readonly step: string; readonly detail: string }
+  /** The process has died while a buffer delivered; what waits first in it is delivered one by one. */
+  'buffer.suspected': {
+    readonly step: string
+    /** How often in a row it has died with the same message first. */
+    readonly deaths: number
+    /** Messages that were being delivered alone when it died: they are given up. */
+    readonly blamed: number
+  }
   /** Messages of an earlier run wait on disk for a step that the configuration does not have. */
   'buffer.orphaned': { readonly step: string; readonly messages: number }
   /** A `log` step, or a part that has something to say. */
@@ -113,12 +130,16 @@ export const eventDescriptions = {
   'listener.opened': 'An address is bound and accepts connections.',
   'listener.closed': 'An address accepts no more connections.',
   'dial.failed': 'An outgoing connection could not be opened; it is tried again after `retryIn`.',
+  'subscription.opened': 'A broker has confirmed a subscription and gives its messages.',
+  'subscription.failed':
+    'A broker cannot be reached, refuses a subscription or has ended it; it is tried again after `retryIn`.',
   'poll.timedOut': 'A poll was not answered in time.',
   'connection.opened': 'A connection has become a client.',
   'connection.spoke': 'The first bytes of a connection have arrived.',
   'connection.closed': 'A client is gone; the reason is one of the close reasons.',
   'connection.refused': 'A connection was closed before it became a client.',
-  'frame.rejected': 'The framing or the format could not make a message of some bytes.',
+  'frame.rejected':
+    'The framing or the format could not make a message of some bytes, or a frame that was too long was dropped or cut.',
   'message.failed': 'A message failed in a step and was handled by an `onError` or became a dead letter.',
   'deadLetter.stored': 'A message that failed for good is on disk.',
   'deadLetter.lost': 'The store of dead letters failed too: this event is all that is left of the message.',
@@ -131,6 +152,7 @@ export const eventDescriptions = {
   'buffer.emptied': 'A buffer that was full has room again.',
   'buffer.blocked': 'A buffer could not store what came; it tries again after `retryIn` and its senders wait.',
   'buffer.damaged': 'An entry of a buffer could not be read and was put aside; those behind it are delivered.',
+  'buffer.suspected': 'The process has died while a buffer delivered: what waits first in it is delivered one by one.',
   'buffer.orphaned': 'Messages wait on disk for a step that the configuration does not have; nothing delivers them.',
   'part.logged': 'A `log` step wrote a line, or a part has something to say.',
 } as const satisfies Record<EventName, string>

@@ -35,7 +35,7 @@ export interface Decoder {
   readonly maxLength?: number
   /**
    * How many bytes a frame may have besides its payload (markers, headers, escapes): as many more than the longest
-   * payload may be unread before the driver gives up. Default 64.
+   * payload may be unread before the driver gives up. Default {@link DEFAULT_ENVELOPE}.
    */
   readonly envelope?: number
   /**
@@ -43,6 +43,16 @@ export interface Decoder {
    * out as {@link Frames.separator}.
    */
   readonly separator?: number
+  /**
+   * Milliseconds without a byte that end a frame. Where it is given the driver calls {@link end} after every silence, as
+   * if the input had ended there; more bytes may follow.
+   */
+  readonly silence?: number
+  /**
+   * True when what `next` gives are the pieces of one long frame, whose last piece comes from {@link end}. The messages
+   * made of all but the last then say `more`.
+   */
+  readonly inPieces?: boolean
   /**
    * Looks for the next frame in `bytes[from, to)`, which is never empty.
    *
@@ -68,8 +78,17 @@ export interface Decoder {
   /**
    * The input has ended with `bytes[from, to)` unread. Called until it returns {@link NEED_MORE}; what then is left is
    * a truncated frame. Without this method everything unread is. `from` may equal `to` here.
+   * @param reset the other side has not ended its input but broken the connection, so more may have been sent
    */
-  end?(bytes: Buffer, from: number, to: number, found: Found): number
+  end?(bytes: Buffer, from: number, to: number, found: Found, reset: boolean): number
+  /**
+   * The frame that begins at `from` is too long to be kept, and its end is not in `bytes[from, to)`, of which there are more
+   * than the longest payload and the envelope. Gives what is there of its payload as `next` would, and forgets it. Behind
+   * the returned index `next` looks for the end of this frame and gives the rest of it; while that is not there, this is
+   * called again. Optional: a framing that offers it can let its user choose what becomes of frames that are too long.
+   * @returns the index from which on the bytes are still needed; `from` when all of them are
+   */
+  giveUp?(bytes: Buffer, from: number, to: number, found: Found): number
 }
 
 /** What a framing may put around a payload, in bytes, when its decoder does not say. */
@@ -93,7 +112,7 @@ export class Found {
   end = 0
   /** The payload, when it had to be built (unescaped, say) and so is not `bytes[start, end)`. Owned by the message. */
   payload: Buffer | undefined = undefined
-  /** Set when `bytes[start, end)` is no frame and is skipped. */
+  /** Set when `bytes[start, end)` is no frame and is skipped, or to tell of a frame that had to be cut (`notices`). */
   error: SluiceError | undefined = undefined
   /** Set when the bytes up to the returned index are passed over and leave no trace. */
   skipped = false
@@ -107,7 +126,10 @@ export class Frames {
   readonly bytes: Buffer
   #starts: number[] = []
   #ends: number[] = []
-  /** Entries that are no frames but bytes given up, in their place among the frames; undefined when there are none. */
+  /**
+   * Entries that are no frames but bytes given up, in their place among the frames, and frames that were cut
+   * (`frame_cut`); undefined when there are none.
+   */
   errors: Map<number, SluiceError> | undefined = undefined
   /** A byte that no frame here contains and that stands between any two, where the decoder promises one. */
   readonly separator: number | undefined
@@ -116,6 +138,8 @@ export class Frames {
    * a byte that a reader could take for a part of the separator (the CR of CR LF): all of it may be passed on as it is.
    */
   seamless = false
+  /** These are pieces of one frame, and more of it follows. */
+  more = false
   /** Bytes of the stream that these frames and what stood around them took; none of them can be freed before. */
   size = 0
   /** When the last byte was read; milliseconds since 1970. Set by the connection. */
@@ -173,6 +197,7 @@ export class Frames {
     const part = new Frames(this.bytes, this.separator)
     part.time = this.time
     part.sequence = this.sequence + from
+    part.more = this.more
     for (let i = from; i < to; i++) {
       const error = this.errors?.get(i)
       if (error !== undefined) part.errors = (part.errors ?? new Map()).set(i - from, error)
@@ -184,5 +209,20 @@ export class Frames {
   /** A view of frame i; no bytes are copied. */
   at(i: number): Buffer {
     return this.bytes.subarray(this.starts[i], this.ends[i])
+  }
+
+  /** The same frames in one new buffer, some with another payload. @param payloads by the index of their frame */
+  with(payloads: ReadonlyMap<number, Buffer>): Frames {
+    const all = this.starts.map((_, i) => payloads.get(i) ?? this.at(i))
+    const result = new Frames(Buffer.concat(all))
+    result.errors = this.errors
+    result.more = this.more
+    result.size = this.size
+    let at = 0
+    for (const payload of all) {
+      result.push(at, at + payload.length)
+      at += payload.length
+    }
+    return result
   }
 }

@@ -1,6 +1,7 @@
 import type { SluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
 import type { Batch, Message } from '../contracts/message.ts'
+import type { Sink } from '../contracts/sink.ts'
 
 /** What an endpoint reads with: gives the values of frames that nobody has touched. */
 export type FormatOf = (endpoint: string) => Format
@@ -16,12 +17,20 @@ export interface Entry {
   readonly since: number
 }
 
+/** Delivers what may have killed the process. */
+export interface Guard {
+  /** A sink that gives another the messages of an entry one by one, and finds the one that kills. */
+  guard(sink: Sink, entry: Entry): Sink
+}
+
 /** What stands behind a buffer: writes that wait, in the order in which they came. */
 export interface Queue {
   /** Messages and bytes that wait, those that were taken included; and since when the oldest does, 0 for none. */
   readonly messages: number
   readonly bytes: number
   readonly oldest: number
+  /** Given while what is taken next may have killed the process: it is to be delivered one entry at a time, guarded. */
+  readonly suspects?: Guard | undefined
   /**
    * Resolves when the batch is as safe as this queue makes it.
    * @throws SluiceError when it could not be stored; `retryable` says whether trying again makes sense
@@ -38,6 +47,9 @@ export interface Queue {
   giveBack(): void
   close(): Promise<void>
 }
+
+/** So many messages are delivered in one write. */
+export const MAX_MESSAGES = 1024
 
 /** Bytes that a batch takes in memory, roughly. */
 export function sizeOf(batch: Batch): number {

@@ -65,7 +65,7 @@ function setUp(
   }
   const failed: string[] = []
   const late = new AbortController()
-  const timing: RetryTiming = given.timing ?? { now: () => 0, wait: turn, random: () => 0.5 }
+  const timing: RetryTiming = given.timing ?? { now: () => clock.now(), wait: turn, random: () => 0.5 }
   const queueing = new SinkBuffer(queue, { counters, clock, events, late: late.signal, timing })
   const { timing: _, ...options } = given
   const buffer: BufferOptions = { kind: 'disk', maxSize: 1 << 20, maxAge: 0, whenFull: 'wait', ...options }
@@ -81,7 +81,7 @@ function setUp(
     settle(all) {
       failed.push(...all.map(({ message, error }) => `${message.msg}: ${error.code}`))
       note()
-      return Promise.resolve(true)
+      return Promise.resolve(undefined)
     },
   }
   queueing.use(delivery)
@@ -254,6 +254,25 @@ describe('storing', () => {
   })
 })
 
+test('of a batch that is stored message by message nothing is begun once nobody waits for it: it has failed already', async () => {
+  const { buffered, queue, until, all } = setUp()
+  const add = queue.add.bind(queue)
+  const over = new AbortController()
+  queue.add = async (batch) => {
+    if (batch.length > 1) throw refused
+    await add(batch)
+    over.abort()
+  }
+  expect(await buffered.write(createBatch(['a', 'b', 'c']), over.signal)).toMatchObject([
+    undefined,
+    { code: 'sink_unavailable' },
+    { code: 'sink_unavailable' },
+  ])
+  await until(() => all().length > 0)
+  await buffered.close()
+  expect(all()).toEqual(['a'])
+})
+
 test('what cannot be read for a moment is delivered afterwards, whether more comes or not', async () => {
   const { buffered, queue, told, counters, all, until } = setUp()
   const take = queue.take.bind(queue)
@@ -336,6 +355,35 @@ test('a message is given up when it is older than maxAge itself, not when the ol
   await buffered.close()
 })
 
+test.each([
+  ['forward', 5 * 3_600_000],
+  ['back', -5 * 3_600_000],
+])('a clock that is set %s while messages wait expires none of them, and delays no attempt', async (_, shift) => {
+  let steady = 0
+  let set = 0
+  const base = createTestClock()
+  const clock = { ...base, now: () => base.now() + steady + set }
+  const waits: number[] = []
+  const wait = async (milliseconds: number) => {
+    waits.push(milliseconds)
+    steady += milliseconds
+    await turn()
+  }
+  const timing = { now: () => steady, wait, random: () => 0.5 }
+  const { buffered, all, failed, until, counters } = setUp({ maxAge: 60_000, clock, timing }, (texts) => {
+    if (steady < 40_000) return texts.map(() => down)
+  })
+  await buffered.write(createBatch(['under way']))
+  while (steady < 10_000) await turn()
+  await buffered.write(createBatch(['before']))
+  set = shift
+  await buffered.write(createBatch(['after']))
+  await until(() => counters.delivered + counters.failed === 3)
+  expect({ delivered: all(), failed }).toEqual({ delivered: ['under way', 'before', 'after'], failed: [] })
+  expect(Math.max(...waits)).toBeLessThanOrEqual(5000)
+  await buffered.close()
+})
+
 test('a sink whose answer makes no sense fails its messages and nothing else', async () => {
   const { buffered, failed, until } = setUp({}, () => ({ ok: true }) as never)
   await buffered.write(createBatch(['a']))
@@ -381,8 +429,8 @@ describe('another delivery', () => {
   })
 })
 
-test('what cannot become a dead letter stays where it is', async () => {
-  let isKept = false
+test('what cannot become a dead letter stays where it is, with what is behind it', async () => {
+  let unkept: number | undefined = 2
   const { queueing, delivery, buffered, queue, counters, until } = setUp()
   queueing.use({
     ...delivery,
@@ -392,12 +440,12 @@ test('what cannot become a dead letter stays where it is', async () => {
       },
       close() {},
     },
-    settle: () => Promise.resolve(isKept),
+    settle: () => Promise.resolve(unkept),
   })
-  await buffered.write(createBatch(['a']))
+  for (const value of ['a', 'b', 'c']) await buffered.write(createBatch([value]))
   for (let i = 0; i < 20; i++) await turn()
-  expect(queue.messages).toBe(1)
-  isKept = true
-  await until(() => counters.failed === 1)
+  expect([queue.messages, counters.failed]).toEqual([2, 1])
+  unkept = undefined
+  await until(() => counters.failed === 3)
   expect(queue.messages).toBe(0)
 })

@@ -2,13 +2,12 @@ import { Waits } from '../clients/waits.ts'
 import type { Client, PayloadKind } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
 import { countReason } from '../contracts/counters.ts'
-import { type CloseReason, closeReasonOf, SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { type CloseReason, closeReasonOf, notices, SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Frames } from '../contracts/framing.ts'
 import { Batch, type Dataflow, Message, type Source } from '../contracts/message.ts'
 import type { Socket, SocketHandler } from '../contracts/transport.ts'
 import type { Wait } from '../contracts/wait.ts'
 import type { Timed } from '../util/deadlines.ts'
-import { nextTurn } from '../util/next-turn.ts'
 import { type FrameReceiver, Framer } from './framer.ts'
 import { Lane } from './lane.ts'
 import { type Overdue, Owed } from './overdue.ts'
@@ -136,14 +135,26 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
 
   onEnd(): void {
     if (this.#phase !== 'open') return
-    this.#endInput()
+    this.#endInput(false)
     this.finish('client_closed')
   }
 
-  /** No more will come: what was held is read, and what is unfinished is given up. */
-  #endInput(): void {
-    this.#release(true)
+  /** What we do not read is no silence. */
+  onQuiet(): boolean {
+    if (this.#phase !== 'open') return false
+    if (this.#lane.paused) return true
     this.takeFrames(this.#framer.end())
+    this.#pump()
+    return false
+  }
+
+  /**
+   * No more will come: what was held is read, and what is unfinished is given up.
+   * @param reset the connection broke
+   */
+  #endInput(reset: boolean): void {
+    this.#release(true)
+    this.takeFrames(this.#framer.end(reset))
   }
 
   onDrain(): void {
@@ -152,7 +163,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
   }
 
   onClose(error: Error | undefined): void {
-    if (this.#phase === 'open') this.#endInput()
+    if (this.#phase === 'open') this.#endInput(error !== undefined)
     if (this.#reason === undefined) {
       this.#reason = closeReasonOf(error)
       this.#detail = error?.message ?? ''
@@ -170,7 +181,8 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
 
   reply(sequence: number, kind: PayloadKind, content: unknown): void {
     if (!this.#replies.add(sequence, kind, content)) this.#host.lost(this.client, 1)
-    else if (this.#work === 'waiting') queueMicrotask(() => this.#sendFirst())
+    // Where the run ends within this turn, all its answers leave in one write.
+    else if (this.#work === 'waiting' && sequence === this.#replies.first) setImmediate(() => this.#sendFirst())
   }
 
   echo(frames: readonly Frames[]): boolean {
@@ -287,17 +299,17 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
       }
       const waits = this.pending !== undefined || !this.#lane.empty
       this.#work = waits ? 'waiting' : 'idle'
-      if (waits) void this.#pumpAfter(this.pending)
+      if (waits) void this.#pumpAfter(this.pending, this.#host.turns.next())
     }
     if (this.#work !== 'idle') return
     if (this.#phase === 'finishing') this.#closeOutput()
     else if (this.#phase === 'closed') this.#host.ended(this)
   }
 
-  /** Between two runs the other connections get their turn, whether the runs waited for anything or not. */
-  async #pumpAfter(run: Promise<void> | undefined): Promise<void> {
+  /** A connection begins one run in a turn, so that the others get theirs. One that has waited for longer goes on at once. */
+  async #pumpAfter(run: Promise<void> | undefined, turn: Promise<void>): Promise<void> {
     await run?.catch((thrown) => this.#fail(thrown))
-    if (!this.#lane.empty) await nextTurn()
+    if (!this.#lane.empty) await turn
     this.#work = 'idle'
     this.#pump()
   }
@@ -355,18 +367,21 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
     return Batch.of(messages)
   }
 
-  /** Makes a message of each frame; one that framing or format refuses becomes a failure with its raw bytes. */
+  /**
+   * Makes a message of each frame; one that framing or format refuses becomes a failure with its raw bytes. One that was
+   * skipped or cut on purpose is told of.
+   */
   #decode(frames: Frames, messages: Message[], failures: FailureList): void {
     const { spec, surroundings } = this.#host
     const { format } = spec
     const { bytes, starts, ends, errors } = frames
     for (let i = 0; i < starts.length; i++) {
       let error = errors?.get(i)
-      if (error === undefined) {
+      if (error === undefined || error.code === 'frame_cut') {
         try {
           const value = format.parse(bytes, starts[i]!, ends[i]!)
           messages.push(Message.ofFrame(value, this, frames, i, format))
-          continue
+          if (error === undefined) continue
         } catch (thrown) {
           error = toSluiceError(thrown, 'format_invalid')
         }
@@ -374,7 +389,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
       const message = Message.ofFrame(null, this, frames, i, undefined)
       countReason(spec.counters.rejected, error.code)
       surroundings.events.emit('frame.rejected', { message, error })
-      failures.add(message, error)
+      if (!notices.has(error.code)) failures.add(message, error)
     }
   }
 

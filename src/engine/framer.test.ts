@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { SluiceError } from '../contracts/errors.ts'
-import { type Decoder, type Found, NEED_MORE } from '../contracts/framing.ts'
+import { type Decoder, type Found, type Frames, NEED_MORE } from '../contracts/framing.ts'
 import { line } from '../framings/line.ts'
 import { entries } from '../testing/framing-run.ts'
 import { Framer } from './framer.ts'
@@ -278,5 +278,51 @@ describe('a large read behind an unfinished frame', () => {
         expect(framer.unread).toBe(0)
       }
     }
+  })
+})
+
+describe('silence', () => {
+  const quietDecoder = { silence: 5, next: () => NEED_MORE, end: allOf }
+
+  function allOf(_bytes: Buffer, from: number, to: number, found: Found): number {
+    found.start = from
+    found.end = to
+    return from === to ? NEED_MORE : to
+  }
+
+  test('is told to the receiver, again and again while that does not count it, and a frame ends with it', async () => {
+    const framer = new Framer(quietDecoder, 100)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    let told = 0
+    const receiver = {
+      takeFrames: (frames: Frames) => expect(frames.count).toBe(0),
+      onQuiet() {
+        if (++told === 3) resolve()
+        return told < 3
+      },
+    }
+    framer.feed(Buffer.from('ab'), receiver)
+    framer.feed(Buffer.from('c'), receiver)
+    await promise
+    expect(look(framer.end())).toEqual(['=abc'])
+    framer.push(Buffer.from('d'))
+    expect(look(framer.end())).toEqual(['=d'])
+  })
+
+  test('a decoder is told when the connection broke', () => {
+    const resets: boolean[] = []
+    const decoder = {
+      next: () => NEED_MORE,
+      end(_bytes: Buffer, _from: number, _to: number, _found: Found, reset: boolean) {
+        resets.push(reset)
+        return NEED_MORE
+      },
+    }
+    for (const reset of [true, false]) {
+      const framer = new Framer(decoder, 100)
+      framer.push(Buffer.from('x'))
+      expect(framer.end(reset).errors?.get(0)?.code).toBe('frame_truncated')
+    }
+    expect(resets).toEqual([true, false])
   })
 })

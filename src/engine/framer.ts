@@ -1,9 +1,10 @@
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { DEFAULT_ENVELOPE, type Decoder, Found, Frames, NEED_MORE, tooLong } from '../contracts/framing.ts'
+import { Quiet, type QuietListener } from '../util/quiet.ts'
 
 /**
  * Drives a decoder: bytes of a connection in, frames out. It owns everything that a decoder must not have to think
- * about: keeping an unfinished frame, the length limit, the end of input, and the order of frames and errors.
+ * about: keeping an unfinished frame, the length limit, silence, the end of input, and the order of frames and errors.
  *
  * ```
  *              push(chunk)                        a whole read becomes one Frames
@@ -26,6 +27,8 @@ export class Framer {
   /** So many bytes may be unread without being a frame: the longest payload and what the framing puts around it. */
   readonly #maxUnread: number
   readonly #found = new Found()
+  /** Watches for the silence that ends a frame, where the decoder wants that. */
+  readonly #quiet: Quiet | undefined
   /** Begins with the unread bytes of an unfinished frame; has room behind them so that small reads need not copy it all. */
   #rest: Buffer | undefined = undefined
   /** How many bytes of `#rest` are unread input. */
@@ -36,6 +39,7 @@ export class Framer {
     this.#decoder = decoder
     this.#maxLength = Math.min(maxLength, decoder.maxLength ?? maxLength)
     this.#maxUnread = this.#maxLength + (decoder.envelope ?? DEFAULT_ENVELOPE)
+    this.#quiet = decoder.silence === undefined ? undefined : new Quiet(decoder.silence)
   }
 
   /** Bytes of a frame that has begun and not ended. */
@@ -48,6 +52,7 @@ export class Framer {
     for (let at = 0; at < chunk.length && this.broken === undefined; at += this.taken) {
       receiver.takeFrames(this.push(at === 0 ? chunk : chunk.subarray(at)))
     }
+    this.#quiet?.restart(receiver)
   }
 
   /**
@@ -63,10 +68,14 @@ export class Framer {
     return this.#decode(bytes, head === chunk ? bytes.length : bytes.length - HEAD, false)
   }
 
-  /** The input has ended: the frames that end with it, then what is left as an error. */
-  end(): Frames {
+  /**
+   * The input has ended, or there was the silence that the decoder waits for: the frames that end with it, then what is
+   * left as an error.
+   * @param reset the connection broke
+   */
+  end(reset = false): Frames {
     if (this.broken !== undefined || this.#rest === undefined) return new Frames(NOTHING)
-    return this.#decode(this.#rest.subarray(0, this.#length), this.#length, true)
+    return this.#decode(this.#rest.subarray(0, this.#length), this.#length, true, reset)
   }
 
   /** Gives up the unfinished frame, for a deadline say. The stream is broken afterwards. */
@@ -81,10 +90,11 @@ export class Framer {
    * `bytes` ends with the last byte read, so that a decoder's native search cannot run on into unused room.
    * @param until behind this no frame is begun
    */
-  #decode(bytes: Buffer, until: number, ended: boolean): Frames {
+  #decode(bytes: Buffer, until: number, ended: boolean, reset = false): Frames {
     const decoder = this.#decoder
     const maxLength = this.#maxLength
     const frames = new Frames(bytes, decoder.separator)
+    frames.more = !ended && decoder.inPieces === true
     const found = this.#found
     let to = bytes.length
     let built: Map<number, Buffer> | undefined
@@ -92,7 +102,9 @@ export class Framer {
     if (!ended && to <= maxLength) from = decoder.nextFrames?.(bytes, 0, until, frames, MAX_FRAMES) ?? 0
     try {
       while (ended || (from < until && frames.count < MAX_FRAMES)) {
-        const next = ended ? (decoder.end?.(bytes, from, to, found) ?? NEED_MORE) : decoder.next(bytes, from, to, found)
+        const next = ended
+          ? (decoder.end?.(bytes, from, to, found, reset) ?? NEED_MORE)
+          : decoder.next(bytes, from, to, found)
         if (next <= from) {
           if (next === NEED_MORE) break
           throw new SluiceError('internal', 'the framing gave a frame without reading on')
@@ -106,7 +118,8 @@ export class Framer {
           continue
         } else if ((found.payload?.length ?? found.end - found.start) > maxLength) {
           throw tooLong(maxLength)
-        } else if (found.payload !== undefined) {
+        }
+        if (found.payload !== undefined) {
           built = (built ?? new Map()).set(frames.count, found.payload)
           found.payload = undefined
         }
@@ -116,7 +129,7 @@ export class Framer {
       }
     } catch (thrown) {
       this.#giveUp(frames, from, Math.min(to, from + maxLength), toSluiceError(thrown, 'frame_invalid'))
-      return layOut(frames, built)
+      return built === undefined ? frames : frames.with(built)
     }
     frames.size = from
     if (from >= until || frames.count === MAX_FRAMES) to = from
@@ -127,7 +140,7 @@ export class Framer {
     } else if (ended && this.#length > 0) {
       this.#giveUp(frames, from, to, new SluiceError('frame_truncated', 'the connection ended in mid-frame'))
     }
-    return layOut(frames, built)
+    return built === undefined ? frames : frames.with(built)
   }
 
   /** Joins the chunk to the unread bytes. A read that finds nothing unread is used where it is. */
@@ -163,8 +176,8 @@ export class Framer {
   }
 }
 
-/** Who takes what a framer finds. */
-export interface FrameReceiver {
+/** Who takes what a framer finds, and calls `end` when it was quiet. */
+export interface FrameReceiver extends QuietListener {
   takeFrames(frames: Frames): void
 }
 
@@ -175,18 +188,3 @@ export const MAX_FRAMES = 1024
 const HEAD = 2048
 
 const NOTHING = Buffer.alloc(0)
-
-/** Puts payloads that a decoder had to build into one new buffer together with those that it did not. */
-function layOut(frames: Frames, built: ReadonlyMap<number, Buffer> | undefined): Frames {
-  if (built === undefined) return frames
-  const payloads = Array.from({ length: frames.count }, (_, i) => built.get(i) ?? frames.at(i))
-  const result = new Frames(Buffer.concat(payloads))
-  result.errors = frames.errors
-  result.size = frames.size
-  let at = 0
-  for (const payload of payloads) {
-    result.push(at, at + payload.length)
-    at += payload.length
-  }
-  return result
-}

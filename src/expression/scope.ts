@@ -14,7 +14,10 @@ export const scopeVariables = {
   event: '"message", "connect" or "disconnect"',
   received: 'time at which the last byte of the message was read',
   endpoint: 'name of the endpoint',
+  topic:
+    'under subscribe: what the broker has filed the message under (subject, topic, channel, stream); null elsewhere',
   key: "what tells the message from all others, also when it is tried again: the endpoint's key, else a text of its own",
+  more: 'true when the message is a piece of a frame that is too long for one message and more of it follows; else false',
   state: 'values of this connection, written by set',
   answer: 'in match: the message that has arrived, which may be the one that is waited for; null elsewhere',
   error: 'in onError: error.message, error.code, error.step and error.retryable; null elsewhere',
@@ -50,8 +53,12 @@ export function scopeVariable(node: ASTNode, name: ScopeVariable): ScopeValue {
       return { run: (message) => new Date(message.time) }
     case 'endpoint':
       return { run: (message) => message.source.endpoint }
+    case 'topic':
+      return { run: (message) => (message.topic === '' ? null : message.topic) }
     case 'key':
       return { run: (message) => message.key }
+    case 'more':
+      return { run: (message) => message.more }
     case 'state':
       return { run: (message) => ({ ...message.source.state }) }
     case 'answer':

@@ -3,7 +3,9 @@ import { SluiceError } from '../contracts/errors.ts'
 import { type Decoder, Found, type Framing, NEED_MORE } from '../contracts/framing.ts'
 import { bytes, z } from '../contracts/schema.ts'
 import type { ByteWriter } from '../util/byte-writer.ts'
-import { maxLengthOption, withMaxLength } from './max-length.ts'
+import { createSplitter, type Splitter } from '../util/split.ts'
+import { limitOptions, withLimits } from './limits.ts'
+import { NO_BYTE, SeparatorDecoder } from './separator.ts'
 
 const delimiters = z.union([
   bytes().transform((one) => [one]),
@@ -17,7 +19,7 @@ const options = z.strictObject({
   any: delimiters.describe(
     'The bytes that end a frame, or a list of which any does. The first one is written. Required; no default.',
   ),
-  maxLength: maxLengthOption(),
+  ...limitOptions(),
 })
 
 /** Frames that end with given bytes. */
@@ -41,20 +43,24 @@ export const delimiter = defineFraming({
     },
     { title: 'Bytes as hex', options: { any: { hex: '03' } }, bytes: 'A1\\x03\\x03', frames: ['A1', ''] },
   ],
-  create: ({ any, maxLength }) => withMaxLength(new Delimited(any), maxLength),
+  create: ({ any, ...limits }) => withLimits(new Delimited(any), limits),
 })
 
 class Delimited implements Framing {
   readonly #search: Search
   readonly #written: Buffer
+  /** For the usual case of one delimiter of one byte. */
+  readonly #splitter: Splitter | undefined
 
   constructor(all: readonly Buffer[]) {
     this.#search = new Search(all)
     this.#written = all[0]!
+    this.#splitter = all.length === 1 && this.#written.length === 1 ? createSplitter() : undefined
   }
 
   createDecoder(): Decoder {
-    return new DelimiterDecoder(this.#search)
+    if (this.#splitter === undefined) return new DelimiterDecoder(this.#search)
+    return new SeparatorDecoder(this.#written[0]!, NO_BYTE, this.#splitter)
   }
 
   encode(payload: string | Buffer, out: ByteWriter): void {
@@ -105,6 +111,13 @@ class DelimiterDecoder implements Decoder {
     return this.#rests === NO_RESTS
       ? this.#frame(bytes, from, to, found, true)
       : this.#behind(bytes, from, to, found, true)
+  }
+
+  giveUp(_bytes: Buffer, from: number, _to: number, found: Found): number {
+    found.start = from
+    found.end = from + this.#scanned
+    this.#scanned = 0
+    return found.end
   }
 
   #frame(bytes: Buffer, from: number, to: number, found: Found, ended: boolean): number {

@@ -1,9 +1,10 @@
 import { defineFraming } from '../contracts/define.ts'
 import { SluiceError } from '../contracts/errors.ts'
-import { type Decoder, type Found, type Framing, NEED_MORE } from '../contracts/framing.ts'
+import type { Decoder, Framing } from '../contracts/framing.ts'
 import { bytes, size, z } from '../contracts/schema.ts'
 import type { ByteWriter } from '../util/byte-writer.ts'
-import { maxLengthOption, withMaxLength } from './max-length.ts'
+import { CountedDecoder, type Header } from './counted.ts'
+import { limitOptions, type WhenTooLong, withLimits } from './limits.ts'
 
 const options = z.strictObject({
   length: size()
@@ -13,7 +14,7 @@ const options = z.strictObject({
     .refine((pad) => pad.length === 1, 'expected exactly one byte')
     .optional()
     .describe('A byte that fills up a shorter payload when writing. Default: none, a shorter payload is an error.'),
-  maxLength: maxLengthOption(),
+  ...limitOptions(),
 })
 
 /** Frames that are all equally long. */
@@ -32,20 +33,27 @@ export const fixed = defineFraming({
       frames: ['OK    '],
     },
   ],
-  create: ({ length, pad, maxLength }) => withMaxLength(new Fixed(length, pad?.[0]), maxLength),
+  create: ({ length, pad, ...limits }) => withLimits(new Fixed(length, pad?.[0], limits.whenTooLong), limits),
 })
 
 class Fixed implements Framing {
   readonly #length: number
   readonly #pad: number | undefined
+  readonly #whenTooLong: WhenTooLong
 
-  constructor(length: number, pad: number | undefined) {
+  constructor(length: number, pad: number | undefined, whenTooLong: WhenTooLong = 'close') {
     this.#length = length
     this.#pad = pad
+    this.#whenTooLong = whenTooLong
   }
 
-  createDecoder(): Decoder {
-    return new FixedDecoder(this.#length)
+  createDecoder(maxLength: number): Decoder {
+    const length = this.#length
+    const read = (_bytes: Buffer, _from: number, _to: number, header: Header) => {
+      header.length = length
+      return true
+    }
+    return new CountedDecoder({ envelope: 0, hint: HINT, whenTooLong: this.#whenTooLong, read }, maxLength)
   }
 
   encode(payload: string | Buffer, out: ByteWriter): void {
@@ -61,19 +69,4 @@ class Fixed implements Framing {
   }
 }
 
-class FixedDecoder implements Decoder {
-  readonly envelope = 0
-  readonly #length: number
-
-  constructor(length: number) {
-    this.#length = length
-  }
-
-  next(_bytes: Buffer, from: number, to: number, found: Found): number {
-    const end = from + this.#length
-    if (end > to) return NEED_MORE
-    found.start = from
-    found.end = end
-    return end
-  }
-}
+const HINT = 'Raise maxLength or limits.maxFrameLength: every frame has this length.'

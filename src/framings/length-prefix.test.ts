@@ -63,3 +63,20 @@ test('what is written is read back for any layout', () => {
     { numRuns: 3000 },
   )
 })
+
+test('a varint has up to ten bytes and stands alone', () => {
+  const framing = create({ varint: true })
+  expect(encodeOne(framing, Buffer.alloc(300, 'a'))?.subarray(0, 2)).toEqual(hex('ac02'))
+  expect(decodeAll(framing, [hex('80'), hex('80'), hex('00'), hex('8100'), hex('41')])).toEqual(['=', '=A'])
+  expect(decodeAll(framing, [hex('ffffffffffffffffff01')])).toEqual(['frame_too_long'])
+  expect(decodeAll(framing, [hex('ffffffffffffffffffff01')])).toEqual(['frame_invalid'])
+  expect(decodeAll(create({ varint: true, offset: 1, adjust: 1 }), [hex('aa004142')])).toEqual([
+    '=A',
+    'frame_truncated',
+  ])
+  expect(encodeOne(create({ varint: true, adjust: 3 }), 'ab')).toBeUndefined()
+  expect(encodeOne(create({ varint: true, adjust: 1 }), 'ab')).toEqual(hex('016162'))
+  for (const more of [{ bytes: 2 }, { endian: 'little' }, { includesHeader: true }, { keepHeader: true }]) {
+    expect(lengthPrefix.options.safeParse({ varint: true, ...more }).success).toBe(false)
+  }
+})

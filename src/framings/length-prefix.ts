@@ -1,44 +1,62 @@
 import { defineFraming } from '../contracts/define.ts'
 import { SluiceError } from '../contracts/errors.ts'
-import { type Decoder, type Found, type Framing, NEED_MORE } from '../contracts/framing.ts'
+import type { Decoder, Framing } from '../contracts/framing.ts'
 import { z } from '../contracts/schema.ts'
 import type { ByteWriter } from '../util/byte-writer.ts'
-import { maxLengthOption, withMaxLength } from './max-length.ts'
+import { CountedDecoder, type Header } from './counted.ts'
+import { limitOptions, limitsInWords, withLimits } from './limits.ts'
+import { MAX_VARINT, readVarint, varintOf } from './varint.ts'
 
-const options = z.strictObject({
-  bytes: z.int().min(1).max(8).default(4).describe('How many bytes the length field has, 1 to 8. Default: 4.'),
-  endian: z
-    .enum(['big', 'little'])
-    .default('big')
-    .describe('Byte order of the length field: big (most significant byte first) or little. Default: big.'),
-  offset: z
-    .int()
-    .min(0)
-    .max(1024)
-    .default(0)
-    .describe('How many bytes stand before the length field, up to 1024. Default: 0.'),
-  adjust: z
-    .int()
-    .default(0)
-    .describe(
-      'A number of bytes that is added to the value of the length field to get the length of what follows the field; ' +
-        'negative when the field counts more than that. Default: 0.',
-    ),
-  includesHeader: z
-    .boolean()
-    .default(false)
-    .describe(
-      'True when the length counts the header too: the length field and what stands before it. Default: false.',
-    ),
-  keepHeader: z
-    .boolean()
-    .default(false)
-    .describe(
-      'True to keep the header (what stands before the length field, and the field) as the beginning of the frame; ' +
-        'when writing, the length in it is set anew. Default: false, the header is dropped.',
-    ),
-  maxLength: maxLengthOption(),
-})
+const options = z
+  .strictObject({
+    bytes: z.int().min(1).max(8).optional().describe('How many bytes the length field has, 1 to 8. Default: 4.'),
+    endian: z
+      .enum(['big', 'little'])
+      .optional()
+      .describe('Byte order of the length field: big (most significant byte first) or little. Default: big.'),
+    varint: z
+      .boolean()
+      .default(false)
+      .describe(
+        'True when the length field is a varint, as in streams of Protocol Buffers: seven bits in each byte, the least ' +
+          'significant first, and the highest bit set in all but the last. Default: false.',
+      ),
+    offset: z
+      .int()
+      .min(0)
+      .max(1024)
+      .default(0)
+      .describe('How many bytes stand before the length field, up to 1024. Default: 0.'),
+    adjust: z
+      .int()
+      .default(0)
+      .describe(
+        'A number of bytes that is added to the value of the length field to get the length of what follows the field; ' +
+          'negative when the field counts more than that. Default: 0.',
+      ),
+    includesHeader: z
+      .boolean()
+      .default(false)
+      .describe(
+        'True when the length counts the header too: the length field and what stands before it. Default: false.',
+      ),
+    keepHeader: z
+      .boolean()
+      .default(false)
+      .describe(
+        'True to keep the header (what stands before the length field, and the field) as the beginning of the frame; ' +
+          'when writing, the length in it is set anew. Default: false, the header is dropped.',
+      ),
+    ...limitOptions(),
+  })
+  .refine(
+    ({ varint, bytes, endian }) => !varint || (bytes === undefined && endian === undefined),
+    'a varint says itself how long it is: leave out bytes and endian',
+  )
+  .refine(
+    ({ varint, includesHeader, keepHeader }) => !varint || !(includesHeader || keepHeader),
+    'the length of a varint depends on its value: leave out includesHeader and keepHeader',
+  )
 
 type Layout = z.output<typeof options>
 
@@ -53,7 +71,7 @@ export const lengthPrefix = defineFraming({
     'the field are not known.',
   options,
   short: 'bytes',
-  alsoCalled: ['length', 'length-prefixed', 'lengthprefix'],
+  alsoCalled: ['length', 'length-prefixed', 'lengthprefix', 'varint', 'protobuf'],
   inWords: layoutInWords,
   examples: [
     { title: 'Four bytes, big endian', bytes: '\\x00\\x00\\x00\\x02hi\\0\\0\\0\\0', frames: ['hi', ''] },
@@ -76,37 +94,48 @@ export const lengthPrefix = defineFraming({
       frames: ['\\xaa\\x02hiC', '\\xab\\x00C'],
     },
     {
+      title: 'Protocol Buffers, one message behind the other',
+      options: { varint: true },
+      bytes: '\\x02hi\\x81\\x00!',
+      frames: ['hi', '!'],
+    },
+    {
       title: 'A message type in front that is dropped',
       options: { bytes: 2, offset: 1 },
       bytes: 'T\\x00\\x01xT\\x00\\x02yz',
       frames: ['x', 'yz'],
     },
   ],
-  create: (layout) => withMaxLength(new LengthPrefix(layout), layout.maxLength),
+  create: (layout) => withLimits(new LengthPrefix(layout), layout),
 })
 
 class LengthPrefix implements Framing {
   readonly #layout: Layout
+  readonly #field: number
 
   constructor(layout: Layout) {
     this.#layout = layout
+    this.#field = layout.bytes ?? DEFAULT_BYTES
   }
 
   createDecoder(maxLength: number): Decoder {
-    return new LengthPrefixDecoder(this.#layout, maxLength)
+    const { varint, offset, whenTooLong = 'close' } = this.#layout
+    const read = varint ? varintReader(this.#layout) : fieldReader(this.#layout)
+    const envelope = offset + (varint ? MAX_VARINT : this.#field)
+    return new CountedDecoder({ envelope, hint: HINT, whenTooLong, read }, maxLength)
   }
 
   encode(payload: string | Buffer, out: ByteWriter): void {
-    const { bytes, offset, keepHeader } = this.#layout
-    const header = offset + bytes
+    const { varint, offset, keepHeader, adjust } = this.#layout
+    const header = offset + this.#field
     if (offset > 0 && !keepHeader) {
       throw notEncodable('the bytes before the length field are not known', 'Set keepHeader: true and write them too.')
     }
     const body = typeof payload === 'string' ? Buffer.from(payload) : payload
     if (!keepHeader) {
-      const field = Buffer.allocUnsafe(bytes)
-      this.#writeLength(field, 0, body.length)
-      out.write(field)
+      const value = body.length - adjust
+      if (varint && value < 0) throw tooSmall(value)
+      out.write(varint ? varintOf(value) : this.#writeLength(Buffer.allocUnsafe(this.#field), 0, body.length))
       out.write(body)
       return
     }
@@ -116,85 +145,84 @@ class LengthPrefix implements Framing {
         'Begin the payload with the header.',
       )
     }
-    const frame = Buffer.from(body)
-    this.#writeLength(frame, offset, body.length - header)
-    out.write(frame)
+    out.write(this.#writeLength(Buffer.from(body), offset, body.length - header))
   }
 
   /** @param length of what follows the length field */
-  #writeLength(target: Buffer, at: number, length: number): void {
-    const { bytes, endian } = this.#layout
+  #writeLength(target: Buffer, at: number, length: number): Buffer {
+    const bytes = this.#field
     let value = length - correction(this.#layout)
     if (value < 0 || value >= 256 ** bytes) {
       throw notEncodable(`a length field of ${bytes} bytes cannot hold ${value}`, 'Use a longer length field.')
     }
     for (let i = 0; i < bytes; i++) {
-      target[endian === 'little' ? at + i : at + bytes - 1 - i] = value % 256
+      target[this.#layout.endian === 'little' ? at + i : at + bytes - 1 - i] = value % 256
       value = Math.floor(value / 256)
     }
+    return target
   }
 }
 
-class LengthPrefixDecoder implements Decoder {
-  readonly envelope: number
-  readonly #first: number
-  readonly #step: 1 | -1
-  readonly #bytes: number
-  readonly #header: number
-  readonly #correction: number
-  readonly #keptHeader: number
-  readonly #maxLength: number
+type Reader = (bytes: Buffer, from: number, to: number, header: Header) => boolean
 
-  constructor(layout: Layout, maxLength: number) {
-    const { bytes, endian, offset, keepHeader } = layout
-    this.#bytes = bytes
-    this.#header = offset + bytes
-    this.#keptHeader = keepHeader ? this.#header : 0
-    this.#correction = correction(layout)
-    // The bytes of the field are read from the most significant on.
-    this.#first = endian === 'big' ? offset : offset + bytes - 1
-    this.#step = endian === 'big' ? 1 : -1
-    this.#maxLength = maxLength
-    this.envelope = this.#header
-  }
-
-  next(bytes: Buffer, from: number, to: number, found: Found): number {
-    const header = this.#header
-    if (to - from < header) return NEED_MORE
+function fieldReader(layout: Layout): Reader {
+  const { bytes: field = DEFAULT_BYTES, endian, offset, keepHeader } = layout
+  const size = offset + field
+  const start = keepHeader ? 0 : size
+  const added = correction(layout)
+  // The bytes of the field are read from the most significant on.
+  const first = endian === 'little' ? offset + field - 1 : offset
+  const step = endian === 'little' ? -1 : 1
+  return (bytes, from, to, header) => {
+    if (to - from < size) return false
     let value = 0
-    let at = from + this.#first
-    for (let i = 0; i < this.#bytes; i++, at += this.#step) value = value * 256 + bytes[at]!
-    const length = value + this.#correction
-    if (length < 0)
-      throw new SluiceError('frame_invalid', `the length field says ${value}, which is less than nothing`, HINT)
-    // A value above 2^53 is not exact any more, and in any case longer than this.
-    if (length + this.#keptHeader > this.#maxLength) {
-      throw new SluiceError('frame_too_long', `a frame declares ${length} bytes; the limit is ${this.#maxLength}`, HINT)
-    }
-    const end = from + header + length
-    if (end > to) return NEED_MORE
-    found.start = from + header - this.#keptHeader
-    found.end = end
-    return end
+    for (let i = 0, at = from + first; i < field; i++, at += step) value = value * 256 + bytes[at]!
+    header.start = start
+    header.length = checked(value, added) + size - start
+    return true
   }
 }
 
-const HINT = { hint: 'Check bytes, endian, adjust and includesHeader against what the device sends.' }
+function varintReader({ offset, adjust }: Layout): Reader {
+  return (bytes, from, to, header) => {
+    const varint = readVarint(bytes, from + offset, to)
+    if (varint === undefined) return false
+    header.start = offset + varint.size
+    header.length = checked(varint.value, adjust)
+    return true
+  }
+}
 
-function layoutInWords({ bytes, endian, offset, adjust, includesHeader, keepHeader }: Layout): string {
-  const words = [bytes === 1 ? '1 byte' : `${bytes} bytes, ${endian} endian`]
+/** A value above 2^53 is not exact any more, and in any case above every limit. */
+function checked(value: number, added: number): number {
+  const length = value + added
+  if (length >= 0) return length
+  throw new SluiceError('frame_invalid', `the length field says ${value}, which is less than nothing`, { hint: HINT })
+}
+
+const DEFAULT_BYTES = 4
+
+const HINT = 'Check bytes, endian, adjust and includesHeader against what the device sends.'
+
+function layoutInWords(layout: Layout): string {
+  const { bytes = DEFAULT_BYTES, endian = 'big', varint, offset, adjust, includesHeader, keepHeader } = layout
+  const words = [varint ? 'varint' : bytes === 1 ? '1 byte' : `${bytes} bytes, ${endian} endian`]
   if (offset > 0) words.push(`behind ${offset}`)
   if (adjust !== 0) words.push(`adjusted by ${adjust}`)
   if (includesHeader) words.push('which count themselves')
   if (keepHeader) words.push('kept in the frame')
-  return words.join(', ')
+  return words.join(', ') + limitsInWords(layout)
 }
 
 /** What is added to the value of the length field to get the length of what follows it. */
-function correction({ adjust, includesHeader, offset, bytes }: Layout): number {
+function correction({ adjust, includesHeader, offset, bytes = DEFAULT_BYTES }: Layout): number {
   return adjust - (includesHeader ? offset + bytes : 0)
 }
 
 function notEncodable(message: string, hint: string): SluiceError {
   return new SluiceError('frame_not_encodable', message, { hint })
+}
+
+function tooSmall(value: number): SluiceError {
+  return notEncodable(`a length field cannot hold ${value}`, 'Check adjust.')
 }

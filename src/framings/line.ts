@@ -1,10 +1,11 @@
 import { defineFraming } from '../contracts/define.ts'
 import { SluiceError } from '../contracts/errors.ts'
-import { type Decoder, type Found, type Frames, type Framing, NEED_MORE } from '../contracts/framing.ts'
+import type { Decoder, Frames, Framing } from '../contracts/framing.ts'
 import { z } from '../contracts/schema.ts'
 import type { ByteWriter } from '../util/byte-writer.ts'
-import { createSplitter, MAX_SPLIT_COUNT, MAX_SPLIT_LENGTH, type Splitter } from '../util/split.ts'
-import { maxLengthOption, withMaxLength } from './max-length.ts'
+import { createSplitter } from '../util/split.ts'
+import { limitOptions, withLimits } from './limits.ts'
+import { SeparatorDecoder } from './separator.ts'
 
 const options = z.strictObject({
   ending: z
@@ -13,7 +14,7 @@ const options = z.strictObject({
     .describe(
       'What ends a line that is written: lf (\\n) or crlf (\\r\\n). Both are understood when reading. Default: lf.',
     ),
-  maxLength: maxLengthOption(),
+  ...limitOptions(),
 })
 
 /** Lines of text, or of anything else that contains no LF. */
@@ -32,7 +33,7 @@ export const line = defineFraming({
     { title: 'An empty line is an empty frame', bytes: 'a\\n\\nb\\n', frames: ['a', '', 'b'] },
     { title: 'Lines written with CR LF', options: { ending: 'crlf' }, bytes: 'OK 7\\r\\n', frames: ['OK 7'] },
   ],
-  create: ({ ending, maxLength }) => withMaxLength(new Line(ending), maxLength),
+  create: ({ ending, ...limits }) => withLimits(new Line(ending), limits),
 })
 
 const LF = 10
@@ -49,7 +50,7 @@ class Line implements Framing {
   }
 
   createDecoder(): Decoder {
-    return new LineDecoder(this.#splitter)
+    return new SeparatorDecoder(LF, CR, this.#splitter)
   }
 
   encode(payload: string | Buffer, out: ByteWriter): void {
@@ -95,46 +96,6 @@ class Line implements Framing {
       if (!asItIs) this.encode(bytes.subarray(start, end), out)
     }
     if (to > from) out.write(slice(bytes, from, to))
-  }
-}
-
-class LineDecoder implements Decoder {
-  readonly envelope = 2
-  readonly separator = LF
-  readonly #splitter: Splitter
-  /** How many of the unread bytes are known to hold no LF. */
-  #scanned = 0
-
-  constructor(splitter: Splitter) {
-    this.#splitter = splitter
-  }
-
-  next(bytes: Buffer, from: number, to: number, found: Found): number {
-    const at = bytes.indexOf(LF, from + this.#scanned)
-    if (at === -1 || at >= to) {
-      this.#scanned = to - from
-      return NEED_MORE
-    }
-    this.#scanned = 0
-    found.start = from
-    found.end = at > from && bytes[at - 1] === CR ? at - 1 : at
-    return at + 1
-  }
-
-  nextFrames(bytes: Buffer, from: number, until: number, frames: Frames, most: number): number {
-    if (bytes.length - from - this.#scanned > MAX_SPLIT_LENGTH) return from
-    const { starts, ends } = this.#splitter
-    const enough = Math.min(most, MAX_SPLIT_COUNT)
-    let count = this.#splitter.split(bytes, from, this.#scanned, LF, CR, enough)
-    const drops = ends[count]!
-    while (count > 0 && starts[count - 1]! >= until) count--
-    const behind = starts[count]!
-    // Behind the last frame all has been searched, unless there were enough of them.
-    this.#scanned = count === enough || behind >= until ? 0 : bytes.length - behind
-    if (count === 0) return from
-    frames.fill(starts, ends, count)
-    frames.seamless = drops === 0
-    return behind
   }
 }
 

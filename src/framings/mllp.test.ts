@@ -13,7 +13,7 @@ test('a block is 0x0b, the message, 0x1c 0x0d', () => {
 
 test('who sends plain text is told what a block begins with', () => {
   const { errors } = new Framer(framing.createDecoder(100), 100).push(Buffer.from('MSH|A\r'))
-  expect(errors?.get(0)?.hint).toBe('The sender does not speak MLLP: a block begins with \\x0b.')
+  expect(errors?.get(0)?.hint).toBe('A frame begins with "\\x0b": check that this is what the device sends.')
 })
 
 test('CR and LF between blocks leave no trace, not even as unread bytes', () => {

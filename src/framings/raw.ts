@@ -2,7 +2,7 @@ import { defineFraming } from '../contracts/define.ts'
 import type { Decoder, Found, Framing } from '../contracts/framing.ts'
 import { z } from '../contracts/schema.ts'
 import type { ByteWriter } from '../util/byte-writer.ts'
-import { maxLengthOption, withMaxLength } from './max-length.ts'
+import { maxLengthOption, withLimits } from './limits.ts'
 
 const options = z.strictObject({ maxLength: maxLengthOption() })
 
@@ -13,12 +13,12 @@ export const raw = defineFraming({
   details:
     'TCP keeps the order of bytes, not their grouping: what a device sends at once may arrive as several frames, and ' +
     'two sends may arrive as one. Use this to look at an unknown device, or where the grouping does not matter. A ' +
-    'read longer than `maxLength` becomes several frames. An empty payload writes nothing.',
+    'read longer than `maxLength` becomes several frames, so none is ever too long. An empty payload writes nothing.',
   options,
   examples: [
     { title: 'Bytes as they come', bytes: '\\x02W 12.5 kg\\x03\\r\\n', frames: ['\\x02W 12.5 kg\\x03\\r\\n'] },
   ],
-  create: ({ maxLength }) => withMaxLength(new Raw(), maxLength),
+  create: ({ maxLength }) => withLimits(new Raw(), { maxLength }),
 })
 
 class Raw implements Framing {

@@ -89,3 +89,9 @@ test('any markers give back what is written, and the same for any split', () => 
     { numRuns: 5000 },
   )
 })
+
+test('bytes of between are passed over until other bytes stand there', () => {
+  const framing = startEnd.create(startEnd.options.parse({ start: '<', end: '>', between: '\\r\\n' }))
+  expect(decodeAll(framing, reads('\n\r<1>\r\n\n<2>x\n<3>'))).toEqual(['=1', '=2', '!x\n', '=3'])
+  expect(startEnd.options.safeParse({ start: '<', end: '>', between: ' <' }).success).toBe(false)
+})

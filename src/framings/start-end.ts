@@ -4,7 +4,7 @@ import { type Decoder, type Found, type Framing, NEED_MORE } from '../contracts/
 import { bytes, z } from '../contracts/schema.ts'
 import type { ByteWriter } from '../util/byte-writer.ts'
 import { formatBytes } from '../util/escapes.ts'
-import { maxLengthOption, withMaxLength } from './max-length.ts'
+import { limitOptions, limitsInWords, withLimits } from './limits.ts'
 
 const options = z
   .strictObject({
@@ -14,8 +14,15 @@ const options = z
       .refine((one) => one.length === 1, 'expected exactly one byte')
       .optional()
       .describe('A byte that is dropped and after which the next byte is taken as it is. Default: none.'),
-    maxLength: maxLengthOption(),
+    between: bytes()
+      .optional()
+      .describe(
+        'Single bytes that mean nothing where a start marker should be, such as "\\r\\n" for line ends, in any order and ' +
+          'number. Default: none.',
+      ),
+    ...limitOptions(),
   })
+  .refine(({ start, between }) => !between?.includes(start[0]!), 'between has the first byte of the start marker')
   .refine(
     (given) => given.escape === undefined || endIsClear(given.start, given.end, given.escape[0]!),
     'the end marker cannot be told from an escaped byte; choose another escape',
@@ -29,7 +36,7 @@ export const startEnd = defineFraming({
     'Bytes where a start marker should be are given up as `frame_invalid`, and reading goes on at the next start ' +
     'marker. They are given up as soon as they are read, so that they never keep a quiet connection waiting: one ' +
     'failed message for each run of them in a read, or several when the run is longer than the limit. Line ends ' +
-    'between frames count as such bytes too; only `mllp` passes over them. A start marker inside a frame is data.\n\n' +
+    'between frames count as such bytes too, unless `between` has them. A start marker inside a frame is data.\n\n' +
     'With `escape`, the payload is what is left without the escapes, and `maxLength` counts only that. When writing, ' +
     'the escape byte and the first bytes of both markers are escaped. Without it a payload in which an end marker ' +
     'would be found cannot be written.',
@@ -48,29 +55,26 @@ export const startEnd = defineFraming({
       frames: ['a\\x10b'],
     },
   ],
-  alsoCalled: ['stx-etx', 'stxetx', 'markers'],
-  inWords({ start, end, escape: escapeBytes }) {
+  alsoCalled: ['stxetx', 'markers'],
+  inWords({ start, end, escape: escapeBytes, between, ...limits }) {
     const escaped = escapeBytes === undefined ? '' : `, escape "${formatBytes(escapeBytes)}"`
-    return `"${formatBytes(start)}" … "${formatBytes(end)}"${escaped}`
+    const passed = between === undefined ? '' : `, between them "${formatBytes(between)}"`
+    return `"${formatBytes(start)}" … "${formatBytes(end)}"${escaped}${passed}${limitsInWords(limits)}`
   },
-  create: ({ escape: escapeBytes, maxLength, ...markers }) =>
-    withMaxLength(createStartEnd({ ...markers, escapeByte: escapeBytes?.[0] }), maxLength),
+  create: ({ start, end, escape: escapeBytes, between = Buffer.alloc(0), ...limits }) =>
+    withLimits(createStartEnd({ start, end, escapeByte: escapeBytes?.[0], between: new Set(between) }), limits),
 })
 
-/** How {@link createStartEnd} finds frames. */
-export interface Markers {
+interface Markers {
   readonly start: Buffer
   readonly end: Buffer
   /** The byte after it is taken as it is. */
-  readonly escapeByte?: number | undefined
+  readonly escapeByte: number | undefined
   /** Bytes that mean nothing where a start marker should be. */
-  readonly between?: ReadonlySet<number>
-  /** What bytes where a start marker should be may mean. */
-  readonly hint?: string
+  readonly between: ReadonlySet<number>
 }
 
-/** The framing without its definition, for presets such as `mllp`. */
-export function createStartEnd(markers: Markers): Framing {
+function createStartEnd(markers: Markers): Framing {
   return {
     createDecoder: (maxLength) => new StartEndDecoder(markers, maxLength),
     encode: (payload, out) => encode(typeof payload === 'string' ? Buffer.from(payload) : payload, markers, out),
@@ -112,8 +116,12 @@ class StartEndDecoder implements Decoder {
   readonly envelope: number
   readonly #markers: Markers
   readonly #maxLength: number
-  /** How many of the unread bytes are done with; 0 until the start marker was found. Never between an escape and its byte. */
+  /** The start marker was found. */
+  #inside = false
+  /** How many of the unread bytes are done with. Never between an escape and its byte. */
   #scanned = 0
+  /** Where the payload begins among the unread bytes: behind the start marker, or 0 when that was forgotten. */
+  #start = 0
   /** Escapes in those bytes. */
   #escapes = 0
   /** The last bytes were given up. */
@@ -128,32 +136,49 @@ class StartEndDecoder implements Decoder {
 
   next(bytes: Buffer, from: number, to: number, found: Found): number {
     const { start, end, between } = this.#markers
-    if (this.#scanned === 0) {
-      if (!this.#lost && between?.has(bytes[from]!)) {
+    if (!this.#inside) {
+      if (!this.#lost && between.has(bytes[from]!)) {
         found.skipped = true
         return from + 1
       }
       const length = commonLength(bytes, from, to, start)
       if (length < start.length) return from + length === to ? NEED_MORE : this.#giveUp(bytes, from, to, found)
+      this.#inside = true
+      this.#start = length
       this.#scanned = length
       this.#lost = false
     }
     const at =
       this.#markers.escapeByte === undefined ? this.#indexOfEnd(bytes, from, to) : this.#unescapedEnd(bytes, from, to)
     if (at === NEED_MORE) return NEED_MORE
-    found.start = from + start.length
+    found.start = from + this.#start
     found.end = at
     if (this.#escapes > 0) found.payload = this.#unescape(bytes, found.start, at)
-    this.#scanned = 0
-    this.#escapes = 0
+    this.#inside = false
+    this.#forget()
     return at + end.length
   }
 
+  giveUp(bytes: Buffer, from: number, _to: number, found: Found): number {
+    found.start = from + this.#start
+    found.end = from + this.#scanned
+    if (this.#escapes > 0) found.payload = this.#unescape(bytes, found.start, found.end)
+    this.#forget()
+    return found.end
+  }
+
+  /** What was scanned is no longer unread. */
+  #forget(): void {
+    this.#start = 0
+    this.#scanned = 0
+    this.#escapes = 0
+  }
+
   #indexOfEnd(bytes: Buffer, from: number, to: number): number {
-    const { start, end } = this.#markers
+    const { end } = this.#markers
     const at = bytes.indexOf(end, from + this.#scanned)
     if (at !== -1 && at + end.length <= to) return at
-    this.#scanned = Math.max(start.length, to - from - end.length + 1)
+    this.#scanned = Math.max(this.#scanned, to - from - end.length + 1)
     return NEED_MORE
   }
 
@@ -206,7 +231,7 @@ class StartEndDecoder implements Decoder {
     found.start = from
     found.end = next
     found.error = new SluiceError('frame_invalid', `${next - from} bytes stand before the start marker`, {
-      hint: this.#markers.hint ?? 'Check that start and end are the markers that the device sends.',
+      hint: `A frame begins with "${formatBytes(start)}": check that this is what the device sends.`,
     })
     return next
   }

@@ -1,6 +1,6 @@
 import type { PayloadKind } from '../contracts/client.ts'
 import { type Codec, encodeContent } from '../contracts/codec.ts'
-import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { notices, SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Frames } from '../contracts/framing.ts'
 import type { Socket, SocketHandler } from '../contracts/transport.ts'
 import { type FrameReceiver, Framer } from '../engine/framer.ts'
@@ -175,6 +175,12 @@ class DialledSocket<In, Out> implements Dialled<In, Out>, SocketHandler, FrameRe
     this.#socket.end()
   }
 
+  onQuiet(): boolean {
+    if (this.#ended) return false
+    if (!this.#paused) this.#take(this.#framer.end())
+    return this.#paused
+  }
+
   onDrain(): void {
     this.#markWritable?.()
     this.#writable = undefined
@@ -205,8 +211,8 @@ class DialledSocket<In, Out> implements Dialled<In, Out>, SocketHandler, FrameRe
     const { bytes, starts, ends, errors } = frames
     for (let i = 0; i < starts.length; i++) {
       const error = errors?.get(i)
-      if (error !== undefined) {
-        this.#failure ??= error
+      if (error !== undefined && error.code !== 'frame_cut') {
+        if (!notices.has(error.code)) this.#failure ??= error
         continue
       }
       try {

@@ -1,12 +1,13 @@
-import { type ScriptAnswer, type ScriptLog, ScriptThread } from './script-thread.ts'
+import { type ScriptAnswer, type ScriptLog, ScriptRunner, type StartHost } from './script-runner.ts'
 import type { ScriptJob, ScriptWorkerData } from './script-worker.ts'
 
 /**
- * The threads of one `script` step. The second is started when a job finds the first one busy; a thread that has ended
- * is replaced when its place is needed. At most one job of each connection waits here, because a connection has one run
+ * The threads or processes of one `script` step. The second is started when a job finds the first one busy; one that has
+ * ended is replaced when its place is needed. At most one job of each connection waits here, because a connection has one run
  * at a time.
  */
 export class ScriptPool {
+  readonly #startHost: StartHost
   readonly #data: ScriptWorkerData
   readonly #timeout: number
   readonly #log: ScriptLog
@@ -16,32 +17,33 @@ export class ScriptPool {
   readonly #waiting: ((place: Place) => void)[] = []
 
   /**
+   * @param startHost starts a thread, or a process
    * @param timeout milliseconds for one job
    * @param log gets what the script writes with `console`
    */
-  constructor(data: ScriptWorkerData, timeout: number, log: ScriptLog) {
+  constructor(startHost: StartHost, data: ScriptWorkerData, timeout: number, log: ScriptLog) {
+    this.#startHost = startHost
     this.#data = data
     this.#timeout = timeout
     this.#log = log
-    this.#places = Array.from({ length: MAX_THREADS }, () => ({ thread: undefined }))
+    this.#places = Array.from({ length: MAX_RUNNERS }, () => ({ runner: undefined }))
     this.#free = [...this.#places]
   }
 
   /**
-   * Starts the first thread, to see that the script can be loaded.
+   * Starts the first one, to see that the script can be loaded.
    * @throws SluiceError `script_failed`, with the cure
    */
   async start(): Promise<void> {
-    this.#free.at(-1)!.thread = await ScriptThread.start(this.#data, this.#log)
+    this.#free.at(-1)!.runner = await this.#start()
   }
 
-  /** Runs a job when a thread is free. @throws SluiceError `script_failed` when a new thread cannot load the script any more */
+  /** Runs a job when one is free. @throws SluiceError `script_failed` when a new one cannot load the script any more */
   async run(job: ScriptJob): Promise<ScriptAnswer> {
     const place = this.#free.pop() ?? (await new Promise<Place>((resolve) => this.#waiting.push(resolve)))
     try {
-      if (place.thread === undefined || place.thread.ended)
-        place.thread = await ScriptThread.start(this.#data, this.#log)
-      return await place.thread.run(job, this.#timeout)
+      if (place.runner === undefined || place.runner.ended) place.runner = await this.#start()
+      return await place.runner.run(job, this.#timeout)
     } finally {
       const next = this.#waiting.shift()
       if (next === undefined) this.#free.push(place)
@@ -50,12 +52,16 @@ export class ScriptPool {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#places.map(({ thread }) => thread?.stop()))
+    await Promise.all(this.#places.map(({ runner }) => runner?.stop()))
+  }
+
+  #start(): Promise<ScriptRunner> {
+    return ScriptRunner.start(this.#startHost, this.#data, this.#log)
   }
 }
 
 interface Place {
-  thread: ScriptThread | undefined
+  runner: ScriptRunner | undefined
 }
 
-const MAX_THREADS = 2
+const MAX_RUNNERS = 2

@@ -1,20 +1,22 @@
 /**
- * The worker thread of a `script` step: loads the script, then runs one batch after the other.
+ * What runs a `script` step, as a worker thread or as a process: loads the script, then runs one batch after the other.
  *
  * ```
  *   start ─▶ load ─┬─▶ { ready }                 job ─▶ script(msg) for each message, in order ─▶ { results }
  *                  └─▶ { failed, hint } and ends
  * ```
  */
-import { parentPort, workerData } from 'node:worker_threads'
+import { once } from 'node:events'
+import { parentPort, Worker, workerData } from 'node:worker_threads'
 import type { Client } from '../contracts/client.ts'
 import { toSluiceError } from '../contracts/errors.ts'
 import type { LogLevel } from '../contracts/events.ts'
 import type { ErrorInfo, MessageEvent } from '../contracts/message.ts'
+import { ScriptLines } from './script-lines.ts'
 import { describeThrown, loadScript, type Script, type ScriptContext } from './script-module.ts'
 import { reviveBytes } from './script-values.ts'
 
-/** Which script a thread runs. */
+/** Which script is run. */
 export interface ScriptWorkerData {
   readonly file: string
   readonly exportName: string
@@ -33,49 +35,64 @@ export interface ScriptItem {
   readonly raw: Uint8Array
   readonly event: MessageEvent
   readonly time: number
+  readonly topic: string | null
   readonly error: ErrorInfo | undefined
 }
 
 /** What became of one message: its new value (undefined ends it), or why it failed. */
 export type ScriptResult = { readonly value: unknown } | { readonly failed: string }
 
-/** What a thread says. */
+/** What a thread or a process says. */
 export type ScriptNews =
   | { readonly kind: 'ready' }
   | { readonly kind: 'notLoaded'; readonly message: string; readonly hint: string | undefined }
   | { readonly kind: 'wrote'; readonly level: LogLevel; readonly line: string }
   | { readonly kind: 'done'; readonly results: readonly ScriptResult[] }
 
-/** Characters of a line without an end that wait for it. */
-const LONGEST_LINE = 64 * 1024
+if (parentPort === null) liveAsChild()
+else {
+  // Standard output of the process may be data of a sink, and its standard error is the log.
+  tellWhatIsWritten(process.stdout, 'info')
+  tellWhatIsWritten(process.stderr, 'warn')
+}
 
-const { file, exportName } = workerData as ScriptWorkerData
-const port = parentPort!
-
-// Standard output of the process may be data of a sink, and its standard error is the log.
-tellWhatIsWritten(process.stdout, 'info')
-tellWhatIsWritten(process.stderr, 'warn')
+// A process gets it as its first message.
+const [given] = parentPort === null ? await once(process, 'message') : [workerData]
+const { file, exportName } = given as ScriptWorkerData
 
 try {
   const script = await loadScript(file, exportName)
-  port.on('message', async (job: ScriptJob) => tellResults(await runJob(script, job)))
+  const take = async (job: ScriptJob) => tellResults(await runJob(script, job))
+  if (parentPort === null) process.on('message', take)
+  else parentPort.on('message', take)
   tell({ kind: 'ready' })
 } catch (thrown) {
   const { message, hint } = toSluiceError(thrown, 'script_failed')
   tell({ kind: 'notLoaded', message, hint })
 }
 
+/**
+ * The server ends this process, and nobody else: a Ctrl-C or a service manager that means them all lets the server finish
+ * its messages first. When the server has gone, a thread ends this process.
+ */
+function liveAsChild(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {})
+  const url = new URL(import.meta.url.endsWith('.ts') ? './script-parent.ts' : './script-parent.js', import.meta.url)
+  new Worker(url, { name: 'sluice parent', workerData: process.ppid }).unref()
+}
+
 async function runJob(script: Script, job: ScriptJob): Promise<ScriptResult[]> {
   const client = job.client
   const state = Object.freeze(reviveBytes(job.state) as Record<string, unknown>)
   const results: ScriptResult[] = []
-  for (const { msg, raw, event, time, error } of job.items) {
+  for (const { msg, raw, event, time, topic, error } of job.items) {
     const context: ScriptContext = {
       raw: Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength),
       client,
       event,
       received: new Date(time),
       endpoint: job.endpoint,
+      topic,
       state,
       error,
     }
@@ -89,27 +106,23 @@ async function runJob(script: Script, job: ScriptJob): Promise<ScriptResult[]> {
 }
 
 function tell(news: ScriptNews): void {
-  port.postMessage(news)
+  if (parentPort === null) process.send!(news)
+  else parentPort.postMessage(news)
 }
 
 /** Makes a stream, and so `console`, tell each line that is written to it. */
 function tellWhatIsWritten(stream: NodeJS.WriteStream, level: LogLevel): void {
-  let rest = ''
+  const lines = new ScriptLines()
   stream.write = (chunk: string | Uint8Array, ...others: readonly unknown[]) => {
-    const lines = (rest + (typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString())).split('\n')
-    rest = lines.pop()!
-    if (rest.length > LONGEST_LINE) {
-      lines.push(rest)
-      rest = ''
-    }
-    for (const line of lines) tell({ kind: 'wrote', level, line })
+    const text = typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString()
+    for (const line of lines.push(text)) tell({ kind: 'wrote', level, line })
     const written = others.at(-1)
     if (typeof written === 'function') queueMicrotask(() => written())
     return true
   }
 }
 
-/** Values that cannot leave the thread, functions say, fail their own message only. */
+/** Values that cannot be copied out, functions say, fail their own message only. */
 function tellResults(results: readonly ScriptResult[]): void {
   try {
     tell({ kind: 'done', results })
@@ -122,6 +135,6 @@ function checkCloneable(result: ScriptResult): ScriptResult {
   try {
     return structuredClone(result)
   } catch (thrown) {
-    return { failed: `the value cannot leave the worker thread: ${(thrown as Error).message}` }
+    return { failed: `the value cannot leave the script: ${(thrown as Error).message}` }
   }
 }

@@ -49,6 +49,7 @@ async function failureOf(promise: Promise<unknown>): Promise<SluiceError> {
 
 describe.each([
   ['in a worker thread', {}],
+  ['in a process', { isolate: 'process' }],
   ['inline', { inline: true }],
 ])('%s', (_, options) => {
   test('gives the value; undefined ends the message; null is a value', async () => {
@@ -171,9 +172,12 @@ export default (msg: Item) => {
   })
 })
 
-describe('in a worker thread', () => {
+describe.each([
+  ['thread', 'script_failed'],
+  ['process', 'process_died'],
+] as const)('in a %s', (isolate, died) => {
   test('tells which messages it ends', async () => {
-    const step = await create('export default (msg) => (msg > 1 ? msg : undefined)')
+    const step = await create('export default (msg) => (msg > 1 ? msg : undefined)', { isolate })
     const messages = createMessages([1, 2])
     const dropped: unknown[] = []
     await step.runBatch!(Batch.of(messages), { add() {}, drop: (message) => dropped.push(message) })
@@ -181,7 +185,7 @@ describe('in a worker thread', () => {
   })
 
   test('the value of the message cannot be changed from there', async () => {
-    const step = await create('export default (msg) => { msg.a = 2; return msg }')
+    const step = await create('export default (msg) => { msg.a = 2; return msg }', { isolate })
     const given = { a: 1 }
     expect((await runStep(step, createMessages([given]))).gives).toEqual([{ a: 2 }])
     expect(given).toEqual({ a: 1 })
@@ -190,6 +194,7 @@ describe('in a worker thread', () => {
   test('an endless loop fails the one message that causes it', async () => {
     const step = await create('export default (msg) => { while (msg === "loop"); return `${msg}!` }', {
       timeout: '200ms',
+      isolate,
     })
     const run = await runStep(step, createMessages(['a', 'loop', 'b']))
     expect(run.gives).toEqual(['a!', 'b!'])
@@ -199,53 +204,56 @@ describe('in a worker thread', () => {
   })
 
   test('a promise that never ends is an overrun too', async () => {
-    const step = await create('export default () => new Promise(() => {})', { timeout: '100ms' })
+    const step = await create('export default () => new Promise(() => {})', { timeout: '100ms', isolate })
     const run = await runStep(step, createMessages([1]))
     expect(run.failures).toMatchObject([{ error: { code: 'step_timeout' } }])
   })
 
-  test('a script that ends its thread fails the one message that causes it', async () => {
-    const step = await create('export default (msg) => (msg === "exit" ? process.exit(3) : msg)')
+  test('a script that ends what it runs in fails the one message that causes it', async () => {
+    const step = await create('export default (msg) => (msg === "exit" ? process.exit(3) : msg)', { isolate })
     const run = await runStep(step, createMessages(['a', 'exit', 'b']))
     expect(run.gives).toEqual(['a', 'b'])
-    expect(run.failures).toMatchObject([{ error: { code: 'script_failed' } }])
-    expect(run.failures[0]!.error.message).toContain('ended the thread with code 3')
+    expect(run.failures).toMatchObject([{ error: { code: died } }])
+    expect(run.failures[0]!.error.message).toMatch(/ended (the thread|its process) with code 3$/)
   })
 
-  test('an error outside of the function ends the thread, and the next batch gets a new one', async () => {
+  test('an error outside of the function ends it, and the next batch gets a new one', async () => {
     const step = await create(
       'export default async (msg) => { if (msg === "bad") { queueMicrotask(() => { throw new Error("stray") }); await new Promise(() => {}) } return msg }',
+      { isolate },
     )
     const run = await runStep(step, createMessages(['bad', 'good']))
     expect(run.gives).toEqual(['good'])
-    expect(run.failures[0]!.error.message).toContain('stray')
+    expect(run.failures).toMatchObject([{ message: { msg: 'bad' }, error: { code: died } }])
+    if (isolate === 'thread') expect(run.failures[0]!.error.message).toContain('stray')
   })
 
   test('values that cannot be copied fail alone', async () => {
-    const out = await create('export default (msg) => (msg === 1 ? () => 1 : msg)')
+    const out = await create('export default (msg) => (msg === 1 ? () => 1 : msg)', { isolate })
     const left = await runStep(out, createMessages([1, 2]))
     expect(left.gives).toEqual([2])
-    expect(left.failures[0]!.error.message).toContain('cannot leave the worker thread')
-    const into = await create('export default () => 1')
+    expect(left.failures[0]!.error.message).toContain('cannot leave the script')
+    const into = await create('export default () => 1', { isolate })
     const entered = await runStep(into, createMessages([{ call: () => 1 }, 2]))
     expect(entered.gives).toEqual([1])
     expect(entered.failures[0]!.error.message).toContain('cannot be handed to')
-    const loop = await create('export default () => { const a = {}; a.a = a; return a }')
+    const loop = await create('export default () => { const a = {}; a.a = a; return a }', { isolate })
     expect((await runStep(loop, createMessages([1]))).failures).toHaveLength(1)
   })
 
-  test('connections share two threads, and all get their turn', async () => {
+  test('connections share two of them, and all get their turn', async () => {
     const step = await create(
-      'import { threadId } from "node:worker_threads"\nexport default async (msg) => { await new Promise(setImmediate); return [msg, threadId] }',
+      'import { threadId } from "node:worker_threads"\nexport default async (msg) => { await new Promise(setImmediate); return [msg, `${process.pid} ${threadId}`] }',
+      { isolate },
     )
     const runs = await Promise.all(Array.from({ length: 10 }, (_, i) => runStep(step, createMessages([i]))))
-    const values = runs.map(({ gives }) => gives[0] as [number, number])
+    const values = runs.map(({ gives }) => gives[0] as [number, string])
     expect(values.map(([value]) => value)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     expect(new Set(values.map(([, thread]) => thread)).size).toBe(2)
   })
 
   test('a script that has gone while the server runs fails the messages, not the server', async () => {
-    const step = await create('export default () => process.exit(1)')
+    const step = await create('export default () => process.exit(1)', { isolate })
     await rm(join(folder, `script-${files}.ts`))
     const run = await runStep(step, createMessages([1, 2]))
     expect(run.failures.map(({ message, error }) => [message.msg, error.code])).toEqual([
@@ -255,7 +263,7 @@ describe('in a worker thread', () => {
   })
 
   test('a step that is closed ends what still runs', async () => {
-    const step = await create('export default () => { while (true); }', { timeout: '1h' })
+    const step = await create('export default () => { while (true); }', { timeout: '1h', isolate })
     const run = runStep(step, createMessages([1]))
     await step.close!()
     expect((await run).failures).toHaveLength(1)
@@ -266,7 +274,7 @@ describe('in a worker thread', () => {
     const program = `
       import { script } from ${JSON.stringify(new URL('./script.ts', import.meta.url).href)}
       const context = { resolvePath: (path) => path }
-      await script.create(script.options.parse({ file: ${JSON.stringify(join(folder, 'idle.ts'))} }), context)
+      await script.create(script.options.parse({ file: ${JSON.stringify(join(folder, 'idle.ts'))}, isolate: '${isolate}' }), context)
     `
     await writeFile(join(folder, 'program.mjs'), program)
     const child = spawn(process.execPath, [join(folder, 'program.mjs')], { stdio: 'inherit' })
@@ -294,6 +302,7 @@ test('the options are strict and have defaults', () => {
     file: 'a.ts',
     export: 'default',
     timeout: 5000,
+    isolate: 'thread',
     inline: false,
   })
   expect(script.options.safeParse({ file: 'a.ts', timeout: 5 }).success).toBe(false)

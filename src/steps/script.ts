@@ -9,6 +9,8 @@ import { duration, z } from '../contracts/schema.ts'
 import type { Step, StepResult } from '../contracts/step.ts'
 import { describeThrown, loadScript, type ScriptContext } from './script-module.ts'
 import { ScriptPool } from './script-pool.ts'
+import { startProcess } from './script-process.ts'
+import { startThread } from './script-thread.ts'
 import { reviveBytes } from './script-values.ts'
 import type { ScriptJob, ScriptResult } from './script-worker.ts'
 
@@ -16,9 +18,11 @@ import type { ScriptJob, ScriptResult } from './script-worker.ts'
 export const script = defineStep({
   name: 'script',
   summary: 'Gives a message the value that a function in a TypeScript or JavaScript file returns.',
-  details: `The file exports a function: \`export default (msg, context) => value\`. It may be async. \`undefined\` ends the message here; what it throws fails the message. \`context\` has \`raw\`, \`client\`, \`event\`, \`received\`, \`endpoint\`, \`state\` and \`error\`.
+  details: `The file exports a function: \`export default (msg, context) => value\`. It may be async. \`undefined\` ends the message here; what it throws fails the message. \`context\` has \`raw\`, \`client\`, \`event\`, \`received\`, \`endpoint\`, \`topic\`, \`state\` and \`error\`.
 
 The function runs in a worker thread, a batch at a time, on copies of the values: it cannot hold up the server. When a batch takes longer than \`timeout\`, or the thread ends, each of its messages is tried again alone, and the one to blame fails. So the function may see a message twice. What it writes with \`console\` becomes lines of the log.
+
+A thread protects the server from what throws, loops, calls \`process.exit\` or fills the JavaScript heap. It cannot protect it from what ends a process: a native module that crashes, a signal, memory outside of the heap that is exhausted. For that there is \`isolate: process\`: the function then runs in one or two processes of its own, by the same rules, and a message that ends its process fails with \`process_died\`. Each takes some 40 MB of memory; it is about as fast as a thread.
 
 With \`inline: true\` it runs on the server's own thread: nothing is copied and nothing protects the server, and \`msg\` must not be changed but replaced.
 
@@ -29,6 +33,12 @@ Node removes the types of a TypeScript file; it does not check them.`,
     timeout: duration()
       .default(5000)
       .describe('How long a batch may take, such as 500ms. Default 5s. Not with inline.'),
+    isolate: z
+      .enum(['thread', 'process'])
+      .default('thread')
+      .describe(
+        'Where it runs: `process` keeps the server alive whatever the script does. Default thread. Not with inline.',
+      ),
     inline: z.boolean().default(false).describe("Run on the server's own thread, unprotected. Default false."),
   }),
   short: 'file',
@@ -51,7 +61,11 @@ export default (msg: Reading) => {
   ],
   drops: true,
   runsUserCode: ({ inline }) => inline,
-  check({ file }, { resolvePath }) {
+  check({ file, inline, isolate }, { resolvePath }) {
+    if (inline && isolate === 'process') {
+      const message = 'inline runs a script on the thread of the server, and isolate: process in another process'
+      return [{ path: ['isolate'], message, hint: 'Leave one of them out.' }]
+    }
     const absolute = resolvePath(file)
     if (existsSync(absolute)) return []
     return [{ path: ['file'], message: `the script ${file} does not exist`, hint: `looked for ${absolute}` }]
@@ -59,7 +73,8 @@ export default (msg: Reading) => {
   async create(options, context): Promise<Step> {
     const file = context.resolvePath(options.file)
     if (options.inline) return createInline(file, options.export)
-    const pool = new ScriptPool({ file, exportName: options.export }, options.timeout, context.log)
+    const start = options.isolate === 'process' ? startProcess : startThread
+    const pool = new ScriptPool(start, { file, exportName: options.export }, options.timeout, context.log)
     await pool.start()
     return {
       runBatch: (batch, failures) => runInPool(pool, batch, basename(file), failures),
@@ -91,8 +106,13 @@ async function createInline(file: string, exportName: string): Promise<Step> {
   }
 }
 
-function inlineContext({ raw, client, event, received, endpoint, state, error }: Message): ScriptContext {
-  return { raw, client, event, received, endpoint, state: Object.freeze({ ...state }), error }
+function inlineContext(message: Message): ScriptContext {
+  const { raw, client, event, received, endpoint, state, error } = message
+  return { raw, client, event, received, endpoint, topic: topicOf(message), state: Object.freeze({ ...state }), error }
+}
+
+function topicOf({ topic }: Message): string | null {
+  return topic === '' ? null : topic
 }
 
 function resultOf(message: Message, value: unknown): StepResult {
@@ -109,7 +129,7 @@ async function runInPool(pool: ScriptPool, batch: Batch, name: string, failures:
   return Batch.of(passed)
 }
 
-/** One message of a batch that broke its thread. */
+/** One message of a batch that broke its thread or process. */
 async function runAlone(
   pool: ScriptPool,
   message: Message,
@@ -143,7 +163,10 @@ function settle(
 
 function createJob(messages: readonly Message[]): ScriptJob {
   const { client, endpoint, state } = messages[0]!
-  const items = messages.map(({ msg, raw, event, time, error }) => ({ msg, raw, event, time, error }))
+  const items = messages.map((message) => {
+    const { msg, raw, event, time, error } = message
+    return { msg, raw, event, time, topic: topicOf(message), error }
+  })
   return { client: copyClient(client), endpoint, state, items }
 }
 

@@ -1,7 +1,7 @@
 /** The single checks of {@link framingSuite}. Each throws when the framing under test breaks the contract. */
 import assert from 'node:assert/strict'
 import { SluiceError } from '../contracts/errors.ts'
-import { type Decoder, Found, Frames, type Framing, NEED_MORE } from '../contracts/framing.ts'
+import { DEFAULT_ENVELOPE, type Decoder, Found, Frames, type Framing, NEED_MORE } from '../contracts/framing.ts'
 import { Framer } from '../engine/framer.ts'
 import { decodeAll, encodeOne, entries, NO_LIMIT, show, singleBytes, write } from './framing-run.ts'
 import type { Random } from './random.ts'
@@ -11,6 +11,8 @@ export interface FramingSubject {
   readonly framing: Framing
   /** The same framing with its option `maxLength`. */
   limitedTo(maxLength: number): Framing
+  /** The same with `whenTooLong` too; undefined where the framing does not take it. */
+  withPolicy(whenTooLong: keyof typeof POLICIES, maxLength: number): Framing | undefined
   readonly stream: Buffer
   readonly frames: readonly Buffer[]
   readonly cutByReads: boolean
@@ -45,6 +47,25 @@ export function refusesOversize(subject: FramingSubject): void {
     if (!cutByReads) assert.equal(byDriver.at(-1), 'frame_too_long', 'an oversized frame was not refused')
   }
   for (const frame of framesOf(framing, stream, limit)) assert.ok(frame.length <= limit, 'a frame above the limit')
+}
+
+export function goesOnBehindLongFrames(subject: FramingSubject): void {
+  const { stream, frames } = subject
+  const limit = Math.max(...frames.map((frame) => frame.length)) - 1
+  if (limit < 1) return
+  for (const [policy, code] of Object.entries(POLICIES)) {
+    const framing = subject.withPolicy(policy as keyof typeof POLICIES, limit)
+    if (framing === undefined) continue
+    const expected = frames.map((frame) =>
+      frame.length <= limit ? `frame ${show(frame)}` : `${code} ${show(frame.subarray(0, limit))}`,
+    )
+    assert.deepEqual(outcomes(framing, [stream], limit), expected, policy)
+    assert.deepEqual(outcomes(framing, singleBytes(stream), limit), expected, `${policy}, single bytes`)
+    for (let at = 1; at < stream.length; at++) {
+      const chunks = [stream.subarray(0, at), stream.subarray(at)]
+      assert.deepEqual(outcomes(framing, chunks, limit), expected, `${policy}, split at ${at}`)
+    }
+  }
 }
 
 export function boundsItsMemory(subject: FramingSubject): void {
@@ -82,7 +103,8 @@ export function tellsAnEndInMidFrame(subject: FramingSubject): void {
 
 /** Work of the native search is counted; a decoder that goes over the bytes itself would run for minutes. */
 export function readsLongFramesInLinearTime(subject: FramingSubject): void {
-  const payload = Buffer.alloc(LONG, 'a')
+  const { maxLength = LONG } = subject.framing.createDecoder(NO_LIMIT)
+  const payload = Buffer.alloc(Math.min(LONG, maxLength), 'a')
   const stream = encodeOne(subject.framing, payload) ?? subject.stream
   const bytes = Buffer.from(stream)
   const decoder = subject.framing.createDecoder(NO_LIMIT)
@@ -112,6 +134,16 @@ export function givesTheSameForRandomSplits(subject: FramingSubject): void {
   const limit = subject.random.int(0, 2) === 0 ? 12 : NO_LIMIT
   const whole = decode(subject, [stream], limit)
   assert.deepEqual(decode(subject, randomChunks(stream, subject.random), limit), whole, show(stream))
+}
+
+export function passesOverForEverySplit(subject: FramingSubject): void {
+  const { random } = subject
+  const policies = Object.keys(POLICIES) as (keyof typeof POLICIES)[]
+  const framing = subject.withPolicy(random.pick(policies), SHORT)
+  if (framing === undefined) return
+  const stream = randomStream(subject)
+  const whole = decode({ ...subject, framing }, [stream])
+  assert.deepEqual(decode({ ...subject, framing }, randomChunks(stream, random)), whole, show(stream))
 }
 
 /** For a decoder that offers to find many frames at one go. */
@@ -211,11 +243,29 @@ export function writesManyAsOne(subject: FramingSubject): void {
   }
 }
 
+/** What becomes of frames that are too long, and the code by which that is told. */
+const POLICIES = { skip: 'frame_skipped', truncate: 'frame_cut', deadLetter: 'frame_too_long' } as const
+
+/** A limit that many random frames are above. */
+const SHORT = 5
+
 /** Bytes of the long frame; its square would take minutes. */
 const LONG = 1 << 16
 
 function decode({ framing, cutByReads }: FramingSubject, chunks: readonly Buffer[], maxLength = NO_LIMIT): string[] {
   return decodeAll(framing, chunks, { maxLength, joined: cutByReads })
+}
+
+/** Every entry, with its code where it is no whole frame. */
+function outcomes(framing: Framing, chunks: readonly Buffer[], limit: number): string[] {
+  const framer = new Framer(framing.createDecoder(limit), limit)
+  const all: string[] = []
+  const takeFrames = (frames: Frames) => {
+    for (const { bytes, error } of entries(frames)) all.push(`${error?.code ?? 'frame'} ${show(bytes)}`)
+  }
+  for (const chunk of chunks) framer.feed(chunk, { takeFrames, onQuiet: () => false })
+  takeFrames(framer.end())
+  return all
 }
 
 function expected({ frames, cutByReads }: FramingSubject): string[] {
@@ -230,7 +280,7 @@ function framesOf(framing: Framing, bytes: Buffer, limit = NO_LIMIT): Buffer[] {
 }
 
 function envelopeOf(framing: Framing, limit: number): number {
-  return framing.createDecoder(limit).envelope ?? 64
+  return framing.createDecoder(limit).envelope ?? DEFAULT_ENVELOPE
 }
 
 function randomChunks(stream: Buffer, random: Random): Buffer[] {

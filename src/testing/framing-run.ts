@@ -29,7 +29,7 @@ export function decodeAll(framing: Framing, reads: readonly Buffer[], options: D
       else outcome.push(sign + show(bytes))
     }
   }
-  for (const read of reads) framer.feed(read, { takeFrames })
+  for (const read of reads) framer.feed(read, { takeFrames, onQuiet: () => false })
   takeFrames(framer.end())
   return outcome
 }

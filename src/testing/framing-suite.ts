@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import type { FramingDefinition } from '../contracts/define.ts'
+import type { Framing } from '../contracts/framing.ts'
 import { z } from '../contracts/schema.ts'
 import { parseBytes } from '../util/escapes.ts'
 import type { Check } from './check.ts'
-import { definitionSuite, readOptions } from './definition-suite.ts'
+import { definitionSuite, withoutShortForm } from './definition-suite.ts'
 import {
   boundsItsMemory,
   copesWithGarbage,
@@ -12,7 +13,9 @@ import {
   givesItsFrames,
   givesTheSameForEverySplit,
   givesTheSameForRandomSplits,
+  goesOnBehindLongFrames,
   keepsEarlierFrames,
+  passesOverForEverySplit,
   readsLongFramesInLinearTime,
   readsWhatItWrites,
   refusesOversize,
@@ -45,8 +48,9 @@ export function framingSuite(definition: FramingDefinition, options: FramingSuit
   const rounds = Math.ceil(decodes / RANDOM.length / Math.max(1, definition.examples.length))
   const subjects = definition.examples.map(
     (example) => (): FramingSubject => ({
-      framing: create(definition, example.options),
-      limitedTo: (maxLength) => create(definition, example.options, maxLength),
+      framing: create(definition, example.options)!,
+      limitedTo: (maxLength) => create(definition, example.options, { maxLength })!,
+      withPolicy: memoize((whenTooLong, maxLength) => create(definition, example.options, { maxLength, whenTooLong })),
       stream: parseBytes(example.bytes),
       frames: example.frames.map(parseBytes),
       cutByReads: options.cutByReads ?? false,
@@ -79,6 +83,7 @@ const ONCE: readonly NamedCheck[] = [
   ['the example gives its frames', givesItsFrames],
   ['every split point and single bytes give the same frames', givesTheSameForEverySplit],
   ['a frame above the limit is refused', refusesOversize],
+  ['behind a frame that is too long reading goes on as whenTooLong says', goesOnBehindLongFrames],
   ['what is unread stays within the limit', boundsItsMemory],
   ['an end in mid-frame is told and nothing is left', tellsAnEndInMidFrame],
   ['a long frame in single bytes costs linear work', readsLongFramesInLinearTime],
@@ -87,6 +92,7 @@ const ONCE: readonly NamedCheck[] = [
 /** Run often; each run decodes one random stream at least. */
 const RANDOM: readonly NamedCheck[] = [
   ['random streams in random splits give the same frames', givesTheSameForRandomSplits],
+  ['what is too long is passed over in the same way for random splits', passesOverForEverySplit],
   ['many frames at one go are those found one by one', findsManyAsOne],
   ['what is written is read back', readsWhatItWrites],
   ['garbage neither crashes nor hangs and all of it is accounted for', copesWithGarbage],
@@ -94,9 +100,20 @@ const RANDOM: readonly NamedCheck[] = [
   ['encodeFrames writes what encode writes', writesManyAsOne],
 ]
 
-function create(definition: FramingDefinition, options: unknown, maxLength?: number) {
-  const read = readOptions(definition, options) as object
-  return definition.create(maxLength === undefined ? read : { ...read, maxLength })
+/** @returns undefined when these limits cannot be given with these options */
+function create(definition: FramingDefinition, given: unknown, limits: object = {}): Framing | undefined {
+  const read = definition.options.safeParse({ ...withoutShortForm(definition, given), ...limits })
+  return read.success ? definition.create(read.data) : undefined
+}
+
+/** Making a framing may cost far more than a short stream. */
+function memoize(make: FramingSubject['withPolicy']): FramingSubject['withPolicy'] {
+  const made = new Map<string, Framing | undefined>()
+  return (whenTooLong, maxLength) => {
+    const key = `${whenTooLong} ${maxLength}`
+    if (!made.has(key)) made.set(key, make(whenTooLong, maxLength))
+    return made.get(key)
+  }
 }
 
 function hasMaxLength(options: z.ZodType): boolean {

@@ -1,7 +1,9 @@
 import { hasClient } from '../../scripts/debian-clients.ts'
+import { crashPoints } from './crash-point.ts'
 import { injectionObstacle } from './injection.ts'
 import { failingDiskObstacle, tmpfsObstacle } from './mounts.ts'
 import type { OwnOptions, ScenarioOptions, ScenarioResult } from './scenario.ts'
+import { crashPointsScenario } from './scenarios/crash-points.ts'
 import { damagedFiles } from './scenarios/damaged-files.ts'
 import { destinationKilled } from './scenarios/destination-killed.ts'
 import { diskFull } from './scenarios/disk-full.ts'
@@ -121,13 +123,34 @@ export const ownScenarios: readonly OwnScenario[] = [
   },
   {
     name: 'poison',
-    setup: 'script-sqlite',
+    setup: 'script-thread-sqlite',
     window: 0,
-    proves: 'a message that throws, loops for ever or is refused becomes a dead letter and holds up nobody',
-    run: poison,
+    proves: 'a message that throws, loops, ends its thread or is refused becomes a dead letter and holds up nobody',
+    run: (options) => poison('thread', options),
     obstacle: none,
     short: { rounds: 2, acknowledged: 2000 },
     long: { rounds: 5, acknowledged: 100_000 },
+  },
+  {
+    name: 'poison-process',
+    setup: 'script-process-sqlite',
+    window: 0,
+    proves: 'with isolate: process so does a message that aborts or kills the process it is worked on in',
+    run: (options) => poison('process', options),
+    obstacle: none,
+    short: { rounds: 2, acknowledged: 2000 },
+    long: { rounds: 5, acknowledged: 100_000 },
+  },
+  {
+    name: 'crash-points',
+    setup: 'buffer',
+    window: DELIVERY,
+    proves: `kill -9 before and after each of ${crashPoints.length} system calls loses nothing, and the next start goes on`,
+    run: crashPointsScenario,
+    obstacle: injectionObstacle,
+    // The first ones from one side; the soak has all of them from both, several times.
+    short: { rounds: 8, acknowledged: 2000 },
+    long: { rounds: 10 * 2 * crashPoints.length, acknowledged: 200_000 },
   },
   {
     name: 'reload',

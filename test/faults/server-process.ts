@@ -72,9 +72,15 @@ export class ServerProcess implements AsyncDisposable {
     await within(MAX_WAIT, 'the server listens', this.#running.hear('Ctrl-C stops the server.'))
   }
 
-  /** Starts it and waits for nothing. */
-  spawn(): void {
-    this.#command = new Command(process.execPath, [sluice, 'run', '--hints', this.#file])
+  /** Starts it and waits for nothing. @param tracer a command that runs it */
+  spawn(tracer: readonly string[] = []): void {
+    const [program, ...args] = [...tracer, process.execPath, sluice, 'run', '--hints', this.#file]
+    this.#command = new Command(program!, args)
+  }
+
+  /** Waits until it, or what runs it, has written this to standard error. Rejects when it ends before. */
+  async logged(text: string): Promise<void> {
+    await this.#running.until(({ stderr }) => stderr.includes(text))
   }
 
   /** Starts it, and kills it while it starts. */

@@ -31,6 +31,7 @@ export interface Running extends AsyncDisposable {
 const NAMES: readonly EventName[] = [
   'buffer.blocked',
   'buffer.damaged',
+  'buffer.suspected',
   'buffer.emptied',
   'buffer.filled',
   'buffer.orphaned',
@@ -55,6 +56,8 @@ const NAMES: readonly EventName[] = [
   'server.reloaded',
   'server.stopped',
   'sink.retried',
+  'subscription.failed',
+  'subscription.opened',
 ]
 
 /** Starts a server in a folder of its own. */

@@ -9,12 +9,21 @@ import { ServerProcess } from '../server-process.ts'
 import { configOf, deadLetters, REPLY, rowsOf, type Setup } from '../setup.ts'
 import { within } from '../within.ts'
 
-/** What becomes of a message that begins with one of these. A constraint of the table refuses the last. */
-const KINDS = ['throw', 'loop', 'refuse'] as const
+/** Where the script runs. */
+type Isolate = 'thread' | 'process'
+
+/** What becomes of a message that begins with one of these. A constraint of the table refuses `refuse`. */
+const KINDS: Readonly<Record<Isolate, readonly string[]>> = {
+  thread: ['throw', 'loop', 'exit', 'refuse'],
+  process: ['throw', 'loop', 'exit', 'refuse', 'abort', 'kill'],
+}
 
 const SCRIPT = `export default (msg) => {
   if (msg.startsWith('throw')) throw new Error('poison')
   while (msg.startsWith('loop'));
+  if (msg.startsWith('exit')) process.exit(1)
+  if (msg.startsWith('abort')) process.abort()
+  if (msg.startsWith('kill')) process.kill(process.pid, 'SIGKILL')
   return msg
 }
 `
@@ -33,22 +42,27 @@ const MIN_KEPT = 0.95
 const MAX_WAIT = 30_000
 
 /**
- * Among the messages of many clients are some that a step cannot take: one throws, one loops for ever, one is refused by
- * the sink for good. Each becomes a dead letter, and the other clients are answered as before.
+ * Among the messages of many clients are some that a step cannot take: one throws, one loops for ever, one ends what it
+ * runs in, one is refused by the sink for good. Each becomes a dead letter, and the other clients are answered as before.
  */
-export async function poison({ rounds, acknowledged, measured }: OwnOptions): Promise<ScenarioResult> {
+export async function poison(
+  isolate: Isolate,
+  { rounds, acknowledged, measured }: OwnOptions,
+): Promise<ScenarioResult> {
+  const setup = setupOf(isolate)
+  const kinds = KINDS[isolate]
   const findings = new Findings()
   await using server = await ServerProcess.create(setup)
   prepare(server.store)
   await server.start()
   await using client = await LedgerClient.start({ port: server.port })
-  const peers = await Promise.all(KINDS.map(() => Peer.connect(server.port)))
+  const peers = await Promise.all(kinds.map(() => Peer.connect(server.port)))
   const sent: string[] = []
   const kept: number[] = []
   if (measured) await sleep(WARM_UP)
   for (let round = 1; round <= rounds; round++) {
     const usual = measured ? await rateOf(client) : 0
-    for (const [i, kind] of KINDS.entries()) {
+    for (const [i, kind] of kinds.entries()) {
       const line = `${kind} ${round}`
       peers[i]!.send(`${line}\n`)
       sent.push(line)
@@ -72,18 +86,18 @@ export async function poison({ rounds, acknowledged, measured }: OwnOptions): Pr
   return findings.result(client, findings.compare(rounds, client, setup, server))
 }
 
-const setup: Setup = {
-  name: 'script-sqlite',
+const setupOf = (isolate: Isolate): Setup => ({
+  name: `script-${isolate}-sqlite`,
   window: 0,
   config: ({ port, store }) =>
     configOf(port, store, [
-      `script: { file: ${join(store, 'script.mjs')}, timeout: ${TIMEOUT}ms }`,
+      `script: { file: ${join(store, 'script.mjs')}, timeout: ${TIMEOUT}ms, isolate: ${isolate} }`,
       `sqlite: { file: ${join(store, 'rows.db')}, table: rows, columns: { line: msg } }`,
       REPLY,
     ]),
   // The dead letters are compared on their own: what is in them and no poison is missing.
   places: (store) => [rowsOf('sqlite', join(store, 'rows.db'), 'rows', 'line')],
-}
+})
 
 function prepare(store: string): void {
   mkdirSync(store, { recursive: true })
