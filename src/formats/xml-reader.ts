@@ -96,7 +96,7 @@ export class XmlReader {
     return node[this.#tools.place]!.startIndex
   }
 
-  /** The validator counts lines and columns from 1, and has neither when it finds nothing at all. */
+  /** The validator says line and column, from 1. */
   #failAsValidated({ msg, line, col }: { msg: string; line: number; col: number }): never {
     let from = 0
     for (let i = 1; i < line; i++) from = this.#text.indexOf('\n', from) + 1
