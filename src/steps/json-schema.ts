@@ -35,10 +35,12 @@ export function compileSchema(schema: Readonly<Record<string, unknown>>): Compil
   const Ajv = loadAjv(isOld)
   const first = new Ajv(OPTIONS)
   if (first.validateSchema(schema) !== true) {
-    return (first.errors ?? []).slice(0, MAX_PROBLEMS).map((error) => ({
-      path: keysOf(error.instancePath, schema),
-      message: clauseOf(error, ''),
-    }))
+    // The first that is said of a place is the plainest.
+    const places = [...Map.groupBy(first.errors ?? [], ({ instancePath }) => instancePath)].slice(0, MAX_PROBLEMS)
+    return places.map(([pointer, [error]]) => {
+      const path = keysOf(pointer, schema)
+      return { path, message: clauseOf(error!, String(path.at(-1) ?? 'the schema')) }
+    })
   }
   try {
     const isValid = first.compile(schema)
@@ -100,7 +102,7 @@ function loadAjv(isOld: boolean): typeof import('ajv').Ajv {
     .Ajv2020 as unknown as typeof import('ajv').Ajv
 }
 
-/** @param where the value is; '' where the place is told apart */
+/** @param where the value is */
 function clauseOf({ keyword, params, message = keyword, instancePath }: ErrorObject, where: string): string {
   const extra: unknown = params['additionalProperty'] ?? params['unevaluatedProperty']
   if (typeof extra === 'string') return `${short(`${instancePath}/${pointerPart(extra)}`)} is not allowed`
@@ -110,7 +112,7 @@ function clauseOf({ keyword, params, message = keyword, instancePath }: ErrorObj
       : keyword === 'const'
         ? `must be ${short(JSON.stringify(params['allowedValue']))}`
         : message.replace('must NOT', 'must not')
-  return where === '' ? said : `${short(where)} ${short(said)}`
+  return `${short(where)} ${short(said)}`
 }
 
 /** The keys that a JSON Pointer names (RFC 6901). */
