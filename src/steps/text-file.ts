@@ -33,7 +33,7 @@ export async function rereadGivenFile(path: string): Promise<Buffer> {
   }
 }
 
-/** @throws SluiceError `step_failed` */
+/** The state of a file, for one who has read it before. @throws SluiceError `step_failed` */
 export async function fileState(path: string): Promise<FileState> {
   try {
     const { size, mtimeMs, ino } = await stat(path)
