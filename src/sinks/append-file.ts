@@ -62,6 +62,7 @@ export class AppendFile {
   /** Writes what is waiting, then closes the file. */
   async close(): Promise<void> {
     await this.#working
+    if (this.#opened !== undefined) await this.#repair(this.#opened).catch(nothing)
     await this.#opened?.handle.close()
     this.#opened = undefined
   }
