@@ -86,7 +86,7 @@ test('a bounded number of files is open, and each has all of its records in orde
     const name = join(folder, `${(i * 7) % 10}`)
     return files.with(name, (one) => {
       most = Math.max(most, opened.size)
-      return one.append([Buffer.from(`${i}\n`)], false, 10)
+      return one.append([Buffer.from(`${i}\n`)], { sync: false, separator: 10 })
     })
   })
   await Promise.all(writes)

@@ -1,5 +1,5 @@
 import { defineSink } from '../contracts/define.ts'
-import { pathTemplate, z } from '../contracts/schema.ts'
+import { duration, pathTemplate, size, z } from '../contracts/schema.ts'
 import { AppendFile } from './append-file.ts'
 import { ByteSink, byteOptions, codecOf } from './byte-sink.ts'
 import { OpenFiles } from './open-files.ts'
@@ -17,6 +17,10 @@ export const file = defineSink({
     'A value in a path is a part of one name: one that is empty, has `/`, `\\` or a control character in it, makes a name ' +
       '`.` or `..`, or makes one longer than 255 bytes, fails its message (`expression_failed`). At most 100 files are open ' +
       'at once; which those are makes no difference to what is written.',
+    'With `rotate` a file that has become long or old is renamed to `PATH.20261128T062219123Z`, the time in UTC, and a new ' +
+      'one begun. No message is lost or written twice by that, whenever the server ends. Files are compressed and removed ' +
+      'beside the writing; what an end has broken off is done when the file is opened next. A rotation that fails is told ' +
+      'of in the log, and the file grows on. `keep` and `maxTotal` are for the files of one path.',
   ].join('\n\n'),
   options: z.strictObject({
     path: pathTemplate().describe(
@@ -28,6 +32,34 @@ export const file = defineSink({
       .boolean()
       .default(false)
       .describe('Wait until the bytes are on the disk, so that a message survives a power cut. Default: false.'),
+    rotate: z
+      .strictObject({
+        maxSize: size()
+          .refine((bytes) => bytes > 0, 'expected at least one byte')
+          .optional()
+          .describe('A file that would become longer is set aside first. One write is never split. Default: any size.'),
+        every: duration({ age: true })
+          .refine((milliseconds) => milliseconds >= 60_000, 'expected at least 1m')
+          .optional()
+          .describe(
+            'A file is set aside at the first message of a new period, in UTC: `1d` begins at midnight. Default: never.',
+          ),
+        keep: z
+          .int()
+          .min(1)
+          .optional()
+          .describe('How many files that were set aside stay; the oldest are removed. Default: all.'),
+        maxTotal: size().optional().describe('Most bytes that those have together. Default: any size.'),
+        compress: z
+          .enum(['none', 'gzip'])
+          .default('none')
+          .describe('What is done to a file that was set aside. Default: none.'),
+      })
+      .refine(({ maxSize, every }) => maxSize !== undefined || every !== undefined, {
+        message: 'one of maxSize and every is needed',
+      })
+      .optional()
+      .describe('When the file is set aside and a new one begun. Default: never.'),
   }),
   short: 'path',
   examples: [
@@ -37,6 +69,12 @@ export const file = defineSink({
       config: { file: { path: 'readings.jsonl', format: 'json', fsync: true } },
     },
     {
+      title: 'A new file each day, or when one has 100 MiB; those of two weeks stay',
+      config: {
+        file: { path: 'readings.txt', rotate: { every: '1d', maxSize: '100MiB', keep: 14, compress: 'gzip' } },
+      },
+    },
+    {
       title: 'A file for each device and day',
       config: { file: { path: 'logs/${msg.device}/${formatTime(received, "YYYY-MM-DD")}.jsonl', format: 'json' } },
     },
@@ -44,8 +82,10 @@ export const file = defineSink({
   confirms: ({ fsync }) => (fsync ? 'durable' : 'os'),
   finished: 'the bytes are in the file',
   async create(options, context) {
-    const { fsync, path: template } = options
+    const { fsync: sync, path: template, rotate } = options
+    const rotating = rotate && { rotation: rotate, warn: (text: string) => context.log('warn', text) }
     const { separator } = (options.framing ?? context.lineFraming).createDecoder(1)
+    const how = { sync, separator, rotating }
     const open = (path: string) => context.share(`file ${path}`, () => new AppendFile(path, context.clock))
     if (template.fixed === undefined) {
       const files = new OpenFiles(open)
@@ -53,20 +93,20 @@ export const file = defineSink({
         keyOf: (message) => context.resolvePath(template(message)),
         take: (path, out) => {
           const parts = out.takeParts()
-          return files.with(path, (one) => one.append(parts, fsync, separator))
+          return files.with(path, (one) => one.append(parts, how))
         },
         release: () => files.close(),
       })
     }
     const shared = open(context.resolvePath(template.fixed))
     try {
-      await shared.value.open()
+      await shared.value.open(rotating)
     } catch (error) {
       await shared.release()
       throw error
     }
     return new ByteSink(options, context, {
-      take: (out) => shared.value.append(out.takeParts(), fsync, separator),
+      take: (out) => shared.value.append(out.takeParts(), how),
       release: () => shared.release(),
     })
   },
