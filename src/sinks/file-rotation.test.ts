@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,6 +12,7 @@ import { compileOptions } from '../../test/support/options.ts'
 import { eventually } from '../../test/support/parts.ts'
 import { createBatch, createTestClock, createTestContext } from '../testing/part-context.ts'
 import { file } from './file.ts'
+import { setAside, tidy } from './file-rotation.ts'
 
 const DAY = 86_400_000
 let folder: string
@@ -170,7 +171,7 @@ describe('what was set aside', () => {
     const name = (day: number, ending = '') => join(folder, `log.2026010${day}T000000000Z${ending}`)
     // Killed while it compressed, between the rename and the removal, and behind the rotation; and a file of somebody else.
     await writeFile(name(1), 'one\n')
-    await writeFile(name(1, '.gz.tmp'), gzipSync('one\n').subarray(0, 10))
+    await writeFile(name(1, '.gz.99999999.tmp'), gzipSync('one\n').subarray(0, 10))
     await writeFile(name(2), 'two\n')
     await writeFile(name(2, '.gz'), gzipSync('two\n'))
     await writeFile(name(3), 'three\n')
@@ -189,6 +190,39 @@ describe('what was set aside', () => {
     expect((await stat(`${path}.20260101T000000000Z`)).size).toBe(20_000_000)
     expect(sink.context.logs).toEqual([])
   })
+})
+
+test('two workers that rotate one path at the same moment: neither takes the name of the other', async () => {
+  const now = Date.UTC(2026, 0, 1)
+  const written: string[] = []
+  const begin = () => {
+    written.push(`${written.length}`)
+    writeFileSync(path, written.at(-1)!)
+  }
+  begin()
+  for (let round = 0; round < 50; round++) {
+    // Whoever comes too late finds nothing to rename, or the file that was begun meanwhile.
+    const settled = await Promise.allSettled(Array.from({ length: 3 }, () => setAside(path, now).then(begin)))
+    for (const one of settled) if (one.status === 'rejected') expect(one.reason).toMatchObject({ code: 'ENOENT' })
+  }
+  const texts = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'))
+  expect(texts.sort()).toEqual(written.sort())
+})
+
+test('a file that another worker still writes to is not compressed before it has noticed', async () => {
+  const aside = `${path}.20260101T000000000Z`
+  await writeFile(aside, Buffer.alloc(5_000_000, 'x'))
+  const tidied = tidy(path, { compress: 'gzip' }, new AbortController().signal)
+  await eventually(() => readdirSync(folder).length === 2)
+  appendFileSync(aside, 'late')
+  await tidied
+  await tidy(path, { compress: 'gzip' }, new AbortController().signal)
+  expect(readdirSync(folder)).toEqual(['log.20260101T000000000Z.gz'])
+  expect(
+    gunzipSync(readFileSync(`${aside}.gz`))
+      .subarray(-5)
+      .toString(),
+  ).toBe('xlate')
 })
 
 test('a rotation that fails is told of, and the file grows on', async () => {

@@ -16,7 +16,7 @@ export const tcp = defineSink({
       'side sends is read and dropped; for a dialogue use an entry under `connect:`.',
     '`connection: perMessage` is for devices that take a job for each connection, such as label printers on port 9100. ' +
       'Each message is sent like this: connect, write, end, wait until the other side has ended too, at most `timeout`. ' +
-      'There is one connection at a time, and messages keep their order. `connection: perClient` gives each of our clients ' +
+      'There is one connection at a time (with several `workers`, one of each), and messages keep their order. `connection: perClient` gives each of our clients ' +
       'a connection of its own, which is closed within a second or so after the client has gone.',
     'Finished means that the socket took the bytes, not that the other side has them: what is under way when a ' +
       'connection breaks is lost. With `perMessage` the sink waits for the end of the connection, so one that breaks is ' +
