@@ -63,6 +63,8 @@ export {
   expr,
   formatOption,
   framingOption,
+  type PathTemplate,
+  pathTemplate,
   secret,
   size,
   type Template,

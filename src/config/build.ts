@@ -175,7 +175,9 @@ class Builder {
       if (steps === undefined) return undefined
       const bound = await this.#dataflow(steps, scope)
       const whole = key === undefined ? bound : withKeys(bound, key, keyStep, counters)
-      if (steps.some(hasStep((definition) => definition.waits))) return { run: whole.run.bind(whole), oneMessage: true }
+      const waits = hasStep(({ waits: how }, options) => (typeof how === 'function' ? how(options) : how))
+      // What fails in it comes to the onError of the endpoint in the same run.
+      if ([...steps, ...(plan.onError ?? [])].some(waits)) return { run: whole.run.bind(whole), oneMessage: true }
       return steps.some(hasStep((definition) => definition.oneByOne)) ? oneByOne(whole) : whole
     }
     return { scope, dataflow }
@@ -331,9 +333,11 @@ interface Scope {
 }
 
 /** Whether a step, or one in a dataflow that it holds, is of a kind. */
-function hasStep(is: (definition: StepDefinition) => boolean | undefined): (plan: StepPlan) => boolean {
+function hasStep(
+  is: (definition: StepDefinition, options: unknown) => boolean | undefined,
+): (plan: StepPlan) => boolean {
   const has = ({ definition, options, otherwise, onError }: StepPlan): boolean => {
-    if (definition.kind === 'step' && is(definition)) return true
+    if (definition.kind === 'step' && is(definition, options)) return true
     return [otherwise, onError, ...nestedIn(options).map(({ steps }) => steps)].some((steps) => steps?.some(has))
   }
   return has

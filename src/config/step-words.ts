@@ -61,6 +61,7 @@ export function targetOf({ definition, options }: StepPlan): string {
   const properties = describeOptions(definition.options).properties ?? {}
   const names = Object.entries(properties).flatMap(([name, { marker, type, default: standard }]) => {
     const value = options[name]
+    if (marker === 'pathTemplate') return isExpression(value) ? [value.source] : []
     const isName = marker === undefined && standard === undefined && (type === 'string' || type === 'integer')
     return isName && (typeof value === 'string' || typeof value === 'number') ? [String(value)] : []
   })

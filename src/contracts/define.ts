@@ -141,9 +141,9 @@ export interface StepDefinition<
   readonly oneByOne?: boolean
   /**
    * May wait for what else its client sends. A connection gives a dataflow with such a step one message in a run, so that
-   * those behind can be waited for.
+   * those behind can be waited for, and so that its answers leave as they come.
    */
-  readonly waits?: boolean
+  readonly waits?: boolean | ((options: z.output<Options>) => boolean)
   /** Needs the connection that the message came from. */
   readonly answers?: boolean
   /** Ends that connection. */

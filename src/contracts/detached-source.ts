@@ -36,5 +36,5 @@ export function detachedSource(
  * @param skipped called for each answer
  */
 export function mutedSource(of: Parameters<typeof detachedSource>[0], skipped: () => void): Source {
-  return { ...detachedSource(of, ''), reply: skipped }
+  return { ...detachedSource(of, ''), reply: skipped, drained: () => undefined }
 }

@@ -40,6 +40,7 @@ import { file } from '../sinks/file.ts'
 import { http } from '../sinks/http.ts'
 import { mqtt } from '../sinks/mqtt.ts'
 import { nats } from '../sinks/nats.ts'
+import { nullSink } from '../sinks/null.ts'
 import { postgres } from '../sinks/postgres.ts'
 import { redis } from '../sinks/redis.ts'
 import { sqlite } from '../sinks/sqlite.ts'
@@ -157,6 +158,7 @@ export const sinks = [
   redis,
   mqtt,
   amqp,
+  nullSink,
 ] as const
 
 export const subscriptions = [
