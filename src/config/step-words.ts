@@ -24,6 +24,7 @@ export function nestedIn(options: unknown, label = ''): NestedSteps[] {
 /** What a step writes, as it is in the configuration: `"OK ${msg.id}"`. Undefined when it writes nothing. */
 export function contentOf({ definition, options }: StepPlan): string | undefined {
   if (!isMapping(options)) return undefined
+  if (definition.kind === 'step' && definition.inWords !== undefined) return definition.inWords(options)
   for (const [key, value] of Object.entries(options)) {
     if (!isExpression(value)) continue
     const shown = value.isFunction === true ? 'what your function gives' : `"${showText(value.source)}"`

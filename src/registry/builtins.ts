@@ -45,6 +45,7 @@ import { redis } from '../sinks/redis.ts'
 import { sqlite } from '../sinks/sqlite.ts'
 import { stdout } from '../sinks/stdout.ts'
 import { tcp } from '../sinks/tcp.ts'
+import { ack } from '../steps/ack.ts'
 import { close } from '../steps/close.ts'
 import { dataflow } from '../steps/dataflow.ts'
 import { deadLetter } from '../steps/dead-letter.ts'
@@ -122,6 +123,7 @@ export const steps = [
   dataflow,
   script,
   reply,
+  ack,
   expect,
   request,
   send,
