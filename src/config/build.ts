@@ -26,7 +26,7 @@ import { withKeys } from './keys.ts'
 import { oneByOne } from './one-by-one.ts'
 import type { EndpointPlan, Plan, SocketPlan, StepPlan, SubscribePlan } from './plan.ts'
 import { formatPath } from './problems.ts'
-import { nestedIn } from './step-words.ts'
+import { isTrueFor, nestedIn } from './step-words.ts'
 
 /** What parts share beyond their endpoint; made once for a server. */
 export interface World extends Omit<PartContext, 'id' | 'endpoint' | 'codec' | 'resolvePath' | 'dataPath' | 'log'> {
@@ -175,8 +175,10 @@ class Builder {
       if (steps === undefined) return undefined
       const bound = await this.#dataflow(steps, scope)
       const whole = key === undefined ? bound : withKeys(bound, key, keyStep, counters)
-      if (steps.some(hasStep((definition) => definition.waits))) return { run: whole.run.bind(whole), oneMessage: true }
-      return steps.some(hasStep((definition) => definition.oneByOne)) ? oneByOne(whole) : whole
+      if (steps.some(hasStep(({ waits }, options) => isTrueFor(waits, options)))) {
+        return { ...oneByOne(whole), oneMessage: true }
+      }
+      return steps.some(hasStep((definition) => definition.oneByOne === true)) ? oneByOne(whole) : whole
     }
     return { scope, dataflow }
   }
@@ -329,9 +331,9 @@ interface Scope {
 }
 
 /** Whether a step, or one in a dataflow that it holds, is of a kind. */
-function hasStep(is: (definition: StepDefinition) => boolean | undefined): (plan: StepPlan) => boolean {
+function hasStep(is: (definition: StepDefinition, options: unknown) => boolean): (plan: StepPlan) => boolean {
   const has = ({ definition, options, otherwise, onError }: StepPlan): boolean => {
-    if (definition.kind === 'step' && is(definition)) return true
+    if (definition.kind === 'step' && is(definition, options)) return true
     return [otherwise, onError, ...nestedIn(options).map(({ steps }) => steps)].some((steps) => steps?.some(has))
   }
   return has

@@ -266,7 +266,7 @@ export class Planner {
     if (unanswerable !== undefined) {
       this.#report.add({ code: 'NO_CONNECTION', path: [...path, name], at: 'key', ...unanswerable })
     }
-    if ('else' in siblings && !(kind === 'step' && definition.drops === true)) {
+    if ('else' in siblings && !(kind === 'step' && definition.drops !== undefined)) {
       const message = `${name} drops no messages, so else has no meaning beside it`
       const hint = 'to choose between steps, use route'
       this.#report.add({ code: 'KEY_UNKNOWN', path: [...path, 'else'], at: 'key', message, hint })

@@ -21,6 +21,11 @@ export function nestedIn(options: unknown, label = ''): NestedSteps[] {
   return Object.entries(options).flatMap(([key, value]) => nestedIn(value, conditions.join(', ') || key))
 }
 
+/** What a definition says of a step: always the same, or by its options. */
+export function isTrueFor(said: boolean | ((options: never) => boolean) | undefined, options: unknown): boolean {
+  return typeof said === 'function' ? said(options as never) : said === true
+}
+
 /** What a step writes, as it is in the configuration: `"OK ${msg.id}"`. Undefined when it writes nothing. */
 export function contentOf({ definition, options }: StepPlan): string | undefined {
   if (!isMapping(options)) return undefined

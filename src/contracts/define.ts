@@ -133,17 +133,17 @@ export interface StepDefinition<
   readonly kind: 'step'
   readonly examples: readonly StepExample[]
   /** May end messages on purpose; such a step takes `else:`, a dataflow for what it drops. */
-  readonly drops?: boolean
+  readonly drops?: boolean | ((options: z.output<Options>) => boolean)
   /**
    * Writes what later steps read for the same connection. A dataflow with such a step takes one message through all its
    * steps before the next begins; others take whole batches from step to step.
    */
   readonly oneByOne?: boolean
   /**
-   * May wait for what else its client sends. A connection gives a dataflow with such a step one message in a run, so that
-   * those behind can be waited for.
+   * May hold a message back, for a time or for what else its client sends. A connection gives a dataflow with such a step
+   * one message in a run, so that those before are answered and those behind can be waited for.
    */
-  readonly waits?: boolean
+  readonly waits?: boolean | ((options: z.output<Options>) => boolean)
   /** Needs the connection that the message came from. */
   readonly answers?: boolean
   /** Ends that connection. */

@@ -26,6 +26,7 @@ export const failures = {
   subscription_failed: 'A broker cannot be reached, refuses a subscription, or has ended it.',
   buffer_full: 'The buffer of a sink is full, and its whenFull says error.',
   buffer_expired: 'A message has waited in the buffer of a sink for longer than its maxAge.',
+  rate_exceeded: 'More messages came than a throttle step lets through, and its whenFull says error.',
   client_gone: 'The connection closed before the answer could be sent.',
   client_unknown: 'No connected client has this id.',
   client_slow: 'A client does not read: more than limits.maxQueued bytes wait for it.',

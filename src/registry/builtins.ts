@@ -50,6 +50,7 @@ import { close } from '../steps/close.ts'
 import { dataflow } from '../steps/dataflow.ts'
 import { deadLetter } from '../steps/dead-letter.ts'
 import { dedupe } from '../steps/dedupe.ts'
+import { delay } from '../steps/delay.ts'
 import { expect } from '../steps/expect.ts'
 import { filter } from '../steps/filter.ts'
 import { fork } from '../steps/fork.ts'
@@ -61,6 +62,7 @@ import { route } from '../steps/route.ts'
 import { script } from '../steps/script.ts'
 import { send } from '../steps/send.ts'
 import { set } from '../steps/set.ts'
+import { throttle } from '../steps/throttle.ts'
 import { mqtt as mqttSubscription } from '../subscriptions/mqtt.ts'
 import { nats as natsSubscription } from '../subscriptions/nats.ts'
 import { redis as redisSubscription } from '../subscriptions/redis.ts'
@@ -122,6 +124,8 @@ export const steps = [
   fork,
   dataflow,
   script,
+  throttle,
+  delay,
   reply,
   ack,
   expect,
