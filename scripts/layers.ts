@@ -47,7 +47,7 @@ const partFolders: Readonly<Record<string, readonly string[]>> = {
   sinks: ['registry/builtins.ts'],
   subscriptions: ['registry/builtins.ts'],
   guards: ['config', 'library'],
-  transports: ['config', 'library'],
+  transports: ['config', 'library', 'cluster'],
 }
 
 const limits = { fileLines: 500, engineFiles: 11, engineCodeLines: 1500, bytePathCodeLines: 700 }

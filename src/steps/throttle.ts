@@ -1,6 +1,6 @@
 import { contentText } from '../contracts/codec.ts'
 import type { PartContext } from '../contracts/context.ts'
-import { defineStep } from '../contracts/define.ts'
+import { defineStep, scopeOption } from '../contracts/define.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { Batch, type Failures, type Message } from '../contracts/message.ts'
 import { duration, type Expression, expr, z } from '../contracts/schema.ts'
@@ -40,6 +40,7 @@ const options = z.strictObject({
     .describe(
       'With per: most keys that are limited at the same time. A message with one more fails with `rate_exceeded`, or is dropped. Default: 100000.',
     ),
+  ...scopeOption,
 })
 
 type Options = z.output<typeof options>
@@ -69,6 +70,7 @@ A reload that replaces this step begins with a full bucket.`,
       replies: ['too soon'],
     },
   ],
+  spansConnections: true,
   drops: ({ whenFull }) => whenFull === 'drop',
   waits: ({ whenFull }) => whenFull === 'wait',
   promise(given) {
