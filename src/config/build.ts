@@ -94,6 +94,8 @@ class Builder {
   readonly #plan: Plan
   readonly #world: World
   readonly #closers: (() => void | Promise<void>)[] = []
+  /** What steps still hold is sent on before anything is closed, in the order of the dataflows. */
+  readonly #flushers: (() => Promise<void>)[] = []
   #closing: Promise<void> | undefined = undefined
 
   constructor(plan: Plan, world: World) {
@@ -108,7 +110,7 @@ class Builder {
 
   async #closeAll(): Promise<void> {
     const errors: unknown[] = []
-    for (const close of this.#closers.splice(0).reverse()) {
+    for (const close of [...this.#flushers.splice(0), ...this.#closers.splice(0).reverse()]) {
       try {
         await close()
       } catch (thrown) {
@@ -213,6 +215,7 @@ class Builder {
     })
     const step = await placed(plan, plan.name, () => definition.create(options, this.#context(plan, scope)))
     this.#closers.push(() => step.close?.())
+    if (step.flush !== undefined) this.#flushers.push(() => step.flush!())
     return { ...around, step }
   }
 

@@ -165,6 +165,11 @@ export interface StepDefinition<
    * endpoint itself and not inside another step.
    */
   readonly coversRest?: boolean
+  /**
+   * Keeps messages, which are then settled, and makes others of them later. Those come from no connection, so no step
+   * behind it can answer.
+   */
+  readonly holds?: boolean
   /** Its `runAround` holds back the answers of the steps behind it until those have finished. */
   readonly holdsAnswers?: boolean
   /**

@@ -54,6 +54,7 @@ import { delay } from '../steps/delay.ts'
 import { expect } from '../steps/expect.ts'
 import { filter } from '../steps/filter.ts'
 import { fork } from '../steps/fork.ts'
+import { group } from '../steps/group.ts'
 import { log } from '../steps/log.ts'
 import { map } from '../steps/map.ts'
 import { reply } from '../steps/reply.ts'
@@ -63,6 +64,7 @@ import { script } from '../steps/script.ts'
 import { send } from '../steps/send.ts'
 import { set } from '../steps/set.ts'
 import { throttle } from '../steps/throttle.ts'
+import { window } from '../steps/window.ts'
 import { mqtt as mqttSubscription } from '../subscriptions/mqtt.ts'
 import { nats as natsSubscription } from '../subscriptions/nats.ts'
 import { redis as redisSubscription } from '../subscriptions/redis.ts'
@@ -126,6 +128,8 @@ export const steps = [
   script,
   throttle,
   delay,
+  window,
+  group,
   reply,
   ack,
   expect,
