@@ -49,12 +49,15 @@ export function contentOf({ definition, options }: StepPlan): string | undefined
   if (!isMapping(options)) return undefined
   if (definition.kind === 'step' && definition.inWords !== undefined) return definition.inWords(options)
   for (const [key, value] of Object.entries(options)) {
-    if (!isExpression(value)) continue
+    if (!isExpression(value) || !(key === definition.short || CONTENTS.has(key))) continue
     const shown = value.isFunction === true ? 'what your function gives' : `"${showText(value.source)}"`
     return key === definition.short ? shown : `${key} ${shown}`
   }
   return undefined
 }
+
+/** Options that say what a step writes or waits for. */
+const CONTENTS: ReadonlySet<string> = new Set(['text', 'value', 'raw', 'match'])
 
 /** The expression that is all of a step's options. */
 export function sourceOf(options: unknown): string | undefined {

@@ -3,7 +3,7 @@ import { contentText } from '../contracts/codec.ts'
 import { defineStep } from '../contracts/define.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
-import { template, z } from '../contracts/schema.ts'
+import { type Template, template, z } from '../contracts/schema.ts'
 import { intoOption, withResult } from './into.ts'
 import { hasPayload, payloadOf, payloadOptions, requireOnePayload } from './payload.ts'
 import { checkHttpTarget, HttpAsker, httpTarget } from './request-http.ts'
@@ -21,11 +21,12 @@ A web server is asked with \`to: { http: … }\`. \`timeout\` then covers connec
   options: z
     .strictObject({
       to: z
-        .union([
-          z.strictObject({ client: template().describe('The id of a client: a text with `${…}`.') }),
-          z.strictObject({ endpoint: z.string().min(1).describe('The name of an endpoint that has one client.') }),
-          z.strictObject({ http: httpTarget.describe('A web server.') }),
-        ])
+        .strictObject({
+          client: template().optional().describe('The id of a client: a text with `${…}`.'),
+          endpoint: z.string().min(1).optional().describe('The name of an endpoint that has one client.'),
+          http: httpTarget.optional().describe('A web server.'),
+        })
+        .refine((to) => Object.keys(to).length === 1, 'one of client, endpoint and http is needed')
         .optional()
         .describe(
           '`{ client: ID }`, `{ endpoint: NAME }` or `{ http: { url: … } }`. Default: the client that the message came from.',
@@ -36,7 +37,7 @@ A web server is asked with \`to: { http: … }\`. \`timeout\` then covers connec
     })
     .superRefine((options, context) => {
       const { to, match } = options
-      const isHttp = to !== undefined && 'http' in to
+      const isHttp = to?.http !== undefined
       if (!isHttp || hasPayload(options)) requireOnePayload(options, context)
       if (!isHttp || match === undefined) return
       const message = 'an answer over HTTP belongs to its question, so match has no meaning'
@@ -52,12 +53,12 @@ A web server is asked with \`to: { http: … }\`. \`timeout\` then covers connec
     },
   ],
   waits: true,
-  check: ({ to }, context) => (to !== undefined && 'http' in to ? checkHttpTarget(to.http, context) : []),
+  check: ({ to }, context) => (to?.http === undefined ? [] : checkHttpTarget(to.http, context)),
   promise: ({ to, timeout }) =>
-    `asks ${to !== undefined && 'http' in to ? 'a web server' : 'a client'} and waits up to ${timeout / 1000} s for its answer`,
+    `asks ${to?.http === undefined ? 'a client' : 'a web server'} and waits up to ${timeout / 1000} s for its answer`,
   create(options, context) {
     const { to, timeout, into } = options
-    if (to !== undefined && 'http' in to) {
+    if (to?.http !== undefined) {
       const payload = hasPayload(options) ? payloadOf(options) : undefined
       const asker = new HttpAsker(to.http, payload, timeout, context)
       return {
@@ -67,7 +68,7 @@ A web server is asked with \`to: { http: … }\`. \`timeout\` then covers connec
     }
     const { clients, codec } = context
     const { kind, content } = payloadOf(options)
-    const idOf = createTarget(to, clients)
+    const idOf = createTarget(to ?? {}, clients)
     return {
       async run(message) {
         const wait = waitOf(message, options, codec)
@@ -78,12 +79,15 @@ A web server is asked with \`to: { http: … }\`. \`timeout\` then covers connec
   },
 })
 
-type Target = { readonly client: (message: Message) => unknown } | { readonly endpoint: string } | undefined
+interface Target {
+  readonly client?: Template | undefined
+  readonly endpoint?: string | undefined
+}
 
-function createTarget(to: Target, clients: Clients): (message: Message) => string {
-  if (to === undefined) return (message) => message.client.id
-  if ('client' in to) return (message) => contentText(to.client(message)).toString()
-  return () => onlyClientOf(to.endpoint, clients)
+function createTarget({ client, endpoint }: Target, clients: Clients): (message: Message) => string {
+  if (client !== undefined) return (message) => contentText(client(message)).toString()
+  if (endpoint !== undefined) return () => onlyClientOf(endpoint, clients)
+  return (message) => message.client.id
 }
 
 function onlyClientOf(endpoint: string, clients: Clients): string {

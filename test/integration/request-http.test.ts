@@ -108,7 +108,7 @@ describe('request to a web server', () => {
     const url = 'http://h/'
     await expect(asking({ url }, { match: 'answer.ok' })).rejects.toThrow(/match has no meaning/)
     await expect(asking({ url }, { text: 'a', raw: 'b' })).rejects.toThrow(/only one of text and raw/)
-    await expect(asking({ url, methd: 'GET' })).rejects.toThrow(/method/)
+    await expect(asking({ url, methd: 'GET' })).rejects.toThrow(/request\.to\.http has no option methd/)
     await expect(asking({ url: '${msg.url}' })).rejects.toThrow(/to\.http\.url.*no fixed host/s)
   })
 })
