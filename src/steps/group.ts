@@ -13,7 +13,7 @@ export const group = defineStep({
 
 A message ends here, and counts as delivered, as soon as it is in its group. When the group ends, a new message goes on. It comes from no connection (\`event == "timer"\`), so a \`reply\` stands before this step.
 
-**Groups are held in memory: a crash loses what is in them.** Store the messages before this step, or in a \`fork\`, where that matters. When the server stops, and when a reload replaces the configuration, groups end early and go on first. What fails behind goes to the \`onError\` of its step, else to the dead letters.
+**Groups are held in memory: a crash loses what is in them.** Store the messages before this step, or in a \`fork\`, where that matters. When the server stops, and when a reload changes this step, groups end early and go on first. What fails behind goes to the \`onError\` of its step, else to the dead letters.
 
 The step stands in the dataflow of the endpoint itself. It groups the messages of all connections of the endpoint; \`per: client.id\` keeps them apart.`,
   options: z
@@ -82,9 +82,10 @@ The step stands in the dataflow of the endpoint itself. It groups the messages o
     const each = per === undefined ? '' : `, for each ${per.source}`
     return `collects messages into one (${end}${each}); they are held in memory and count as delivered: a crash loses them`
   },
-  create({ count = Number.POSITIVE_INFINITY, every, until, per, join, maxHeld }, context) {
+  create(given, context) {
+    const { count = Number.POSITIVE_INFINITY, every, until, per, join, maxHeld } = given
     const open = () => new Group(count, until, join)
-    return new Holder({ per, every, aligned: false, max: maxHeld, open }, context)
+    return new Holder({ per, every, aligned: false, max: maxHeld, open }, given, context)
   },
 })
 

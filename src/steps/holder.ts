@@ -1,5 +1,6 @@
+import type { Clock } from '../contracts/clock.ts'
 import { contentText } from '../contracts/codec.ts'
-import type { PartContext } from '../contracts/context.ts'
+import type { PartContext, Shared } from '../contracts/context.ts'
 import { toSluiceError } from '../contracts/errors.ts'
 import { Batch, type Dataflow, type Failures, type Message } from '../contracts/message.ts'
 import type { Expression } from '../contracts/schema.ts'
@@ -34,25 +35,64 @@ export interface Holding {
 
 /**
  * A step that keeps messages in buckets, one for each key. A message is settled when it is in its bucket; a bucket is sent on
- * when it is complete, or when the server stops or takes another configuration.
+ * when it is complete, or when the server stops. A reload that leaves the step as it is leaves its buckets too: the step
+ * before the reload and the one after it have them together for a while.
  */
 export class Holder implements Step {
+  readonly #shared: Shared<Buckets>
+
+  /** @param options of the step: it is the same as before where they and its place are the same */
+  constructor(holding: Holding, options: unknown, context: PartContext) {
+    const { endpoint, id, clock, share } = context
+    const identity = JSON.stringify(options, (_, value) =>
+      typeof value === 'function' ? sourceOf(value, clock) : value,
+    )
+    this.#shared = share(`held ${endpoint} ${id} ${identity}`, () => new Buckets(holding, context))
+  }
+
+  attach(rest: Dataflow): void {
+    this.#shared.value.ways.set(this, rest)
+  }
+
+  runAround(batch: Batch, _rest: Dataflow, failures: Failures): Batch | Promise<Batch> {
+    return this.#shared.value.take(batch, failures)
+  }
+
+  async flush(): Promise<void> {
+    const { ways } = this.#shared.value
+    // Where another step has the buckets too, that one goes on with them.
+    if (ways.size > 1) ways.delete(this)
+    else if (ways.has(this)) this.#shared.value.emitAll()
+    await this.#shared.value.idle()
+    ways.delete(this)
+    await this.#shared.release()
+  }
+}
+
+/** An expression as it is written. Functions of a program cannot be compared, so none is the same as another. */
+function sourceOf(expression: Expression, clock: Clock): string {
+  return expression.isFunction === true ? clock.uuid() : expression.source
+}
+
+class Buckets {
+  /** What stands behind those who have these buckets. The last one is in force. */
+  readonly ways = new Map<Holder, Dataflow>()
   readonly #holding: Holding
   readonly #context: PartContext
   /** In the order in which they were opened, which is that in which they end. */
   readonly #open = new Map<string, Open>()
   #held = 0
   #timer: NodeJS.Timeout | undefined = undefined
-  #way: { readonly emitter: Emitter; readonly rest: Dataflow } | undefined = undefined
+  #emitter: Emitter | undefined = undefined
 
   constructor(holding: Holding, context: PartContext) {
     this.#holding = holding
     this.#context = context
   }
 
-  runAround({ messages }: Batch, rest: Dataflow, failures: Failures): Batch | Promise<Batch> {
+  take({ messages }: Batch, failures: Failures): Batch | Promise<Batch> {
     if (messages.length === 0) return NOTHING
-    this.#way ??= { emitter: new Emitter(this.#context, messages[0]!.source.boot), rest }
+    this.#emitter ??= new Emitter(this.#context, messages[0]!.source.boot, () => [...this.ways.values()].at(-1)!)
     for (const message of messages) {
       try {
         this.#take(message)
@@ -61,15 +101,22 @@ export class Holder implements Step {
       }
     }
     this.#arm()
-    const { emitter } = this.#way
+    const emitter = this.#emitter
     // Where the steps behind are slow, those who send have to wait.
     return emitter.waiting > MAX_WAITING ? emitter.idle().then(() => NOTHING) : NOTHING
   }
 
-  async flush(): Promise<void> {
-    clearTimeout(this.#timer)
+  emitAll(): void {
     for (const id of [...this.#open.keys()]) this.#emit(id)
-    await this.#way?.emitter.idle()
+  }
+
+  /** Resolves when all that was sent on has come to its end. */
+  async idle(): Promise<void> {
+    await this.#emitter?.idle()
+  }
+
+  close(): void {
+    clearTimeout(this.#timer)
   }
 
   #take(message: Message): void {
@@ -102,8 +149,7 @@ export class Holder implements Step {
     const { bucket, key } = this.#open.get(id)!
     this.#open.delete(id)
     this.#held -= bucket.size
-    const { emitter, rest } = this.#way!
-    emitter.emit(bucket.value(key), rest)
+    this.#emitter!.emit(bucket.value(key))
   }
 
   /** Sets the timer for the bucket that ends first. */

@@ -22,6 +22,7 @@ async function run(step: Step, values: readonly unknown[]) {
   }
   const failed: string[] = []
   const failures = { add: (_: unknown, { message }: Error) => void failed.push(message) }
+  step.attach!(rest)
   expect((await step.runAround!(Batch.of(createMessages(values)), rest, failures)).length).toBe(0)
   return { gives, failed, flush: () => step.flush!() }
 }
@@ -63,11 +64,11 @@ test('a window ends at the multiple of its time, whether or not the timer was la
   const clock = createTestClock(Date.UTC(2026, 0, 1, 0, 0, 59))
   const values = { n: 'count' } as const
   const step = await window.create({ every: 60_000, values, maxKeys: 9 }, createTestContext({ clock }))
-  const { gives } = await run(step, [1, 2])
+  await run(step, [1, 2])
   clock.advance(999)
   await run(step, [3])
   clock.advance(1)
-  await run(step, [4])
+  const { gives } = await run(step, [4])
   await step.flush!()
   expect(gives).toMatchObject([{ n: 3 }, { n: 1 }])
 })
@@ -122,6 +123,7 @@ test('while what is behind is slow, senders wait', async () => {
   const gate = Promise.withResolvers<Batch>()
   const rest: Dataflow = { run: () => gate.promise }
   const failures = { add() {} }
+  step.attach!(rest)
   let isDone = false
   const values = Array.from({ length: 20_000 }, (_, i) => i)
   const result = Promise.resolve(step.runAround!(Batch.of(createMessages(values)), rest, failures)).then(() => {

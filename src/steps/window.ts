@@ -54,7 +54,7 @@ export const window = defineStep({
 
 Values that are missing are left out of sum, min, max and avg, and what is no number fails the message.
 
-**Windows are held in memory: a crash loses what is in them.** Store the messages before this step, or in a \`fork\`, where that matters. When the server stops, and when a reload replaces the configuration, windows end early and go on first. What fails behind goes to the \`onError\` of its step, else to the dead letters.
+**Windows are held in memory: a crash loses what is in them.** Store the messages before this step, or in a \`fork\`, where that matters. When the server stops, and when a reload changes this step, windows end early and go on first. What fails behind goes to the \`onError\` of its step, else to the dead letters.
 
 The step stands in the dataflow of the endpoint itself. It makes windows of the messages of all connections of the endpoint; \`per: client.id\` keeps them apart.`,
   options,
@@ -79,7 +79,7 @@ The step stands in the dataflow of the endpoint itself. It makes windows of the 
     const makers = Object.entries(given.values).map(([name, value]) => [name, accumulatorFor(value)] as const)
     const { per, every, count = Number.POSITIVE_INFINITY, maxKeys } = given
     const open = () => new Window(new Map(makers.map(([name, make]) => [name, make()])), count)
-    return new Holder({ per, every, aligned: true, max: maxKeys, open }, context)
+    return new Holder({ per, every, aligned: true, max: maxKeys, open }, given, context)
   },
 })
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
-import { defineSink, SluiceError, z } from '../../src/index.ts'
+import { SluiceError } from '../../src/index.ts'
 import { Gate, registryWith } from '../support/parts.ts'
 import { Peer } from '../support/peer.ts'
 import { start } from '../support/server.ts'
@@ -46,6 +46,24 @@ describe('window and group', () => {
     expect(gate.values).toEqual([['a', 'b']])
   })
 
+  it('stay as they are when a reload leaves the step as it is, and go on through what is new behind it', async () => {
+    const config = (note: string) => {
+      const columns = { n: 'size(msg)', note: `"${note}"` }
+      const dataflow = [{ group: 4 }, { sqlite: { file: 'g.db', table: 'g', columns } }]
+      return { listen: { lines: { port: 0, dataflow } } }
+    }
+    await using running = await start(config('old'))
+    await send(running.port(), 'a\nb\nc\n')
+    await running.server.reload(config('new'))
+    await send(running.port(), 'd\ne\n')
+    await running.server.stop()
+    using db = new DatabaseSync(join(running.folder, 'g.db'))
+    expect(db.prepare('SELECT n, note FROM g').all()).toEqual([
+      { n: 4, note: 'new' },
+      { n: 1, note: 'new' },
+    ])
+  })
+
   it('go on first when a reload replaces them', async () => {
     const dataflow = [{ group: 10 }, { sqlite: { file: 'g.db', table: 'g', columns: { n: 'size(msg)' } } }]
     await using running = await start({ listen: { lines: { port: 0, dataflow } } })
@@ -70,29 +88,25 @@ describe('window and group', () => {
     expect(gate.values).toMatchObject([{ n: 3 }])
   })
 
-  it('what fails behind goes to the onError of its step, else to the dead letters with its value', async () => {
-    const refusing = defineSink({
-      name: 'refusing',
-      summary: 'Refuses.',
-      options: z.strictObject({}),
-      examples: [],
-      confirms: () => 'os' as const,
-      finished: 'never',
-      create: () => ({
-        write() {
-          throw new SluiceError('sink_failed', 'no')
-        },
-        close() {},
-      }),
-    })
-    const { createRegistry } = await import('../../src/index.ts')
-    const registry = createRegistry()
-    registry.add(refusing)
-    const dataflow = [{ group: 2 }, { refusing: {} }]
-    await using running = await start({ listen: { lines: { port: 0, dataflow: dataflow as never } } }, { registry })
+  it('what fails behind is a dead letter with its value, and is retried there', async () => {
+    const gate = new Gate()
+    gate.open()
+    let refuses = true
+    const write: Gate['write'] = (batch) => {
+      if (refuses) throw new SluiceError('sink_failed', 'no')
+      return gate.write(batch)
+    }
+    const dataflow = [{ group: 2 }, { gate: {} }]
+    await using running = await start(
+      { listen: { lines: { port: 0, dataflow: dataflow as never } } },
+      { registry: registryWith('gate', write) },
+    )
     await send(running.port(), 'a\nb\n')
-    const { message, error } = await running.event('deadLetter.stored')
+    const { id, message, error } = await running.event('deadLetter.stored')
     expect([message.msg, message.event, error.code]).toEqual([['a', 'b'], 'timer', 'sink_failed'])
+    refuses = false
+    expect(await running.server.retryDeadLetters([id])).toMatchObject({ done: [id] })
+    expect(gate.values).toEqual([['a', 'b']])
   })
 
   it.each(['reply', 'expect', 'ack', 'close'])(
