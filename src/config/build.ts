@@ -213,7 +213,7 @@ class Builder {
       const then = definition.afterInner?.(plan.options, path)
       const bound = await this.#dataflow(steps, scope, then === 'end' ? undefined : { place, then, word: plan.name })
       // A step may make several messages of the one that the dataflow around it has taken.
-      return steps.some(hasStep((inner) => inner.oneByOne)) ? oneByOne(bound) : bound
+      return steps.some(hasStep((inner) => inner.oneByOne === true)) ? oneByOne(bound) : bound
     })
     const step = await placed(plan, plan.name, () => definition.create(options, this.#context(plan, scope)))
     this.#closers.push(() => step.close?.())
