@@ -53,7 +53,7 @@ export const throttle = defineStep({
 
 With \`whenFull: wait\` messages pass in the order in which they came, one in a run, and a sender that goes on sending is held back when \`limits.maxQueued\` bytes wait. Nothing is stored meanwhile. When the server stops, it waits up to the deadline of the stop; what is then still held back has failed with \`step_timeout\`.
 
-A reload that replaces this step begins with a full bucket.`,
+After a reload each bucket is full again.`,
   options,
   short: 'max',
   alsoCalled: ['rateLimit', 'limit', 'rate'],
