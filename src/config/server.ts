@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Directory } from '../clients/directory.ts'
 import type { Address } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
@@ -289,5 +290,15 @@ function warn(error: unknown): void {
 
 function createClock(): Clock {
   let sequence = 0
-  return { now: Date.now, uuid: randomUUID, next: () => ++sequence }
+  return {
+    now: Date.now,
+    elapsed: () => performance.now(),
+    sleep: (milliseconds, signal) =>
+      sleep(milliseconds, true, signal && { signal }).catch((thrown: unknown) => {
+        if (signal?.aborted) return false
+        throw thrown
+      }),
+    uuid: randomUUID,
+    next: () => ++sequence,
+  }
 }

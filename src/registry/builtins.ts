@@ -46,15 +46,18 @@ import { redis } from '../sinks/redis.ts'
 import { sqlite } from '../sinks/sqlite.ts'
 import { stdout } from '../sinks/stdout.ts'
 import { tcp } from '../sinks/tcp.ts'
+import { ack } from '../steps/ack.ts'
 import { checksum } from '../steps/checksum.ts'
 import { close } from '../steps/close.ts'
 import { dataflow } from '../steps/dataflow.ts'
 import { deadLetter } from '../steps/dead-letter.ts'
 import { dedupe } from '../steps/dedupe.ts'
+import { delay } from '../steps/delay.ts'
 import { each } from '../steps/each.ts'
 import { expect } from '../steps/expect.ts'
 import { filter } from '../steps/filter.ts'
 import { fork } from '../steps/fork.ts'
+import { group } from '../steps/group.ts'
 import { log } from '../steps/log.ts'
 import { lookup } from '../steps/lookup.ts'
 import { map } from '../steps/map.ts'
@@ -67,8 +70,10 @@ import { route } from '../steps/route.ts'
 import { script } from '../steps/script.ts'
 import { send } from '../steps/send.ts'
 import { set } from '../steps/set.ts'
+import { throttle } from '../steps/throttle.ts'
 import { unset } from '../steps/unset.ts'
 import { validate } from '../steps/validate.ts'
+import { window } from '../steps/window.ts'
 import { mqtt as mqttSubscription } from '../subscriptions/mqtt.ts'
 import { nats as natsSubscription } from '../subscriptions/nats.ts'
 import { redis as redisSubscription } from '../subscriptions/redis.ts'
@@ -138,7 +143,12 @@ export const steps = [
   each,
   dataflow,
   script,
+  throttle,
+  delay,
+  window,
+  group,
   reply,
+  ack,
   expect,
   request,
   send,

@@ -29,6 +29,11 @@ export interface Payload {
   readonly content: Expression
 }
 
+/** Whether anything leaves, where that is not a must. */
+export function hasPayload(options: PayloadChoice): boolean {
+  return KINDS.some((kind) => options[kind] !== undefined)
+}
+
 /** Reports a choice that is not exactly one. For `superRefine`. */
 export function requireOnePayload(options: PayloadChoice, context: z.core.$RefinementCtx): void {
   requireOne(options, KINDS, context)
