@@ -5,10 +5,14 @@ export function timedOut(message: string, hint?: string): SluiceError {
   return new SluiceError('request_timeout', message, { retryable: true, ...(hint !== undefined && { hint }) })
 }
 
-/** Nothing was sent, because the connection has ended. @param cause why it has, if that was no clean end */
-export function closed(cause?: SluiceError): SluiceError {
+/**
+ * Nothing was sent, because the connection has ended.
+ * @param cause why it has, if that was no clean end
+ * @param retryable whether another one may follow it
+ */
+export function closed(cause?: SluiceError, retryable = false): SluiceError {
   const text = `the connection is closed${cause === undefined ? '' : `: ${cause.message}`}`
-  return new SluiceError('connection_closed', text, { cause, retryable: true, hint: RECONNECT })
+  return new SluiceError('connection_closed', text, { cause, retryable, hint: RECONNECT })
 }
 
 /** More is under way than may be. */

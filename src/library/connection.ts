@@ -61,15 +61,13 @@ export class ManagedConnection<In, Out> implements Connection<In, Out>, LinkList
   #remote: Address = { ip: '', port: 0 }
   /** Undefined while there is none that can be asked. */
   #link: SocketLink<In, Out> | undefined = undefined
-  /** The link that comes next, while there is none. */
-  #next: Promise<SocketLink<In, Out>> | undefined = undefined
   /** Why the last one was lost. */
   #lastError: SluiceError | undefined = undefined
   /** It ends because this program wants it to. */
   #wanted = false
   #closing: Promise<void> | undefined = undefined
   /** Sends and requests that wait for the next link. */
-  #waiting = 0
+  readonly #waiting = new Set<Waiting<In, Out>>()
   #markClosed!: (error: SluiceError | undefined) => void
 
   /** Opens one. @throws what {@link openLink} does */
@@ -124,12 +122,16 @@ export class ManagedConnection<In, Out> implements Connection<In, Out>, LinkList
     const link = this.#link
     if (link !== undefined && !(this.#reconnect && options.idempotent)) return link.request(value, options)
     const { timeout = this.#settings.requestTimeout } = options
-    return requestRepeating(value, { ...options, timeout }, (left) => this.#open(left, options.signal))
+    return requestRepeating({ ...options, timeout }, (time) =>
+      this.#onLink(time.left(), options.signal, (open) =>
+        open.requestWithin(value, options, time.timeout, time.left()),
+      ),
+    )
   }
 
   /** For a pool: {@link SocketLink.requestWithin}. */
   async requestWithin(value: Out, options: RequestOptions<In>, timeout: number, left: number): Promise<In> {
-    if (this.#link === undefined) throw closed(this.#lastError)
+    if (this.#link === undefined) throw closed(this.#lastError, true)
     return this.#link.requestWithin(value, options, timeout, left)
   }
 
@@ -166,8 +168,7 @@ export class ManagedConnection<In, Out> implements Connection<In, Out>, LinkList
     }
     this.state = 'reconnecting'
     this.events.emit('connection.lost', { remote: this.#remote, error })
-    this.#next = this.#dialAgain()
-    this.#next.catch((thrown: unknown) => this.#end(toSluiceError(thrown, 'connection_lost')))
+    this.#dialAgain().catch((thrown: unknown) => this.#end(toSluiceError(thrown, 'connection_lost')))
   }
 
   async #close(deadline: number): Promise<void> {
@@ -180,23 +181,28 @@ export class ManagedConnection<In, Out> implements Connection<In, Out>, LinkList
 
   async #write(kind: PayloadKind, content: unknown, options: WaitOptions = {}): Promise<void> {
     const { signal, timeout = 0 } = options
-    const left = this.#link === undefined ? toMilliseconds(timeout) : 0
-    const link = this.#link ?? (await this.#open(left, signal))
-    await link.write(kind, content, options)
+    await this.#onLink(toMilliseconds(timeout), signal, (link) => link.write(kind, content, options))
   }
 
-  /** The link, as soon as there is one. @param left milliseconds; 0 is off */
-  async #open(left: number, signal: AbortSignal | undefined): Promise<SocketLink<In, Out>> {
-    if (this.#link !== undefined && this.state === 'open') return this.#link
-    const next = this.#next
-    if (next === undefined || this.state !== 'reconnecting') throw closed(this.#lastError)
+  /**
+   * Does something on the link, as soon as there is one: what waits is done in its order.
+   * @param left milliseconds that it may wait; 0 is off
+   */
+  async #onLink<T>(left: number, signal: AbortSignal | undefined, act: Act<In, Out, T>): Promise<T> {
+    if (this.state === 'open' && this.#link !== undefined) return act(this.#link)
+    if (this.state !== 'reconnecting') throw closed(this.#lastError)
     const { maxPending, target } = this.#settings
-    if (this.#waiting >= maxPending) throw tooMany(maxPending)
-    this.#waiting++
+    if (this.#waiting.size >= maxPending) throw tooMany(maxPending)
+    // Begun at once when there is a link, and waited for afterwards: the time here is that until then.
+    const begun = Promise.withResolvers<{ readonly result: Promise<T> }>()
+    const waiting: Waiting<In, Out> = { go: (link) => begun.resolve({ result: act(link) }), fail: begun.reject }
+    this.#waiting.add(waiting)
+    const late = () => timedOut(`${target} could not be connected again in time`)
     try {
-      return await within(next, left, signal, () => timedOut(`${target} could not be connected again in time`))
+      const { result } = await within(begun.promise, left, signal, late)
+      return await result
     } finally {
-      this.#waiting--
+      this.#waiting.delete(waiting)
     }
   }
 
@@ -208,23 +214,28 @@ export class ManagedConnection<In, Out> implements Connection<In, Out>, LinkList
     throw signal.reason
   }
 
-  async #dialAgain(): Promise<SocketLink<In, Out>> {
+  async #dialAgain(): Promise<void> {
     // One that takes connections and closes them at once must not be asked without a pause.
     await pause(this.#backoff.next(), this.#stop.signal)
     const link = await this.#dial(this.#settings.attempts ?? Number.POSITIVE_INFINITY)
     this.#adopt(link)
     if (this.#link === link) this.events.emit('connection.opened', { remote: link.remote })
-    return link
   }
 
   #adopt(link: SocketLink<In, Out>): void {
     this.#remote = link.remote
     this.#link = link
-    this.#next = undefined
     this.state = 'open'
     link.listener = this
     link.deliverTo(this.#inbox)
-    if (link.end !== undefined) this.onLost(link.end.error)
+    if (link.end !== undefined) {
+      this.onLost(link.end.error)
+      return
+    }
+    for (const waiting of this.#waiting) {
+      this.#waiting.delete(waiting)
+      waiting.go(link)
+    }
   }
 
   #abort(reason: unknown): void {
@@ -239,9 +250,18 @@ export class ManagedConnection<In, Out> implements Connection<In, Out>, LinkList
     if (this.state === 'closed') return
     const why = this.#wanted ? undefined : error
     this.state = 'closed'
-    this.#next = undefined
     this.#inbox.end(why)
+    for (const waiting of this.#waiting) waiting.fail(this.#wanted ? closed() : error)
     this.#markClosed(why)
     this.events.emit('connection.closed', { remote: this.#remote, error: why })
   }
+}
+
+/** Does something on a link. It rejects, and does not throw. */
+type Act<In, Out, T> = (link: SocketLink<In, Out>) => Promise<T>
+
+/** Something to do on the next link. */
+interface Waiting<In, Out> {
+  go(link: SocketLink<In, Out>): void
+  fail(error: unknown): void
 }

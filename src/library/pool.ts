@@ -18,7 +18,7 @@ export interface PoolOptions<In, Out = In> extends ClientOptions<In, Out> {
   readonly max?: number
   /** A connection that nobody has used for so long is closed; `off` keeps it. Default 30 s. */
   readonly idleTimeout?: Duration
-  /** Closes the pool at once when it is aborted: what is under way fails with the reason of the signal. */
+  /** Closes the pool at once when it is aborted: what is under way fails. */
   readonly signal?: AbortSignal
 }
 
@@ -108,20 +108,22 @@ class ConnectionPool<In, Out> implements Pool<In, Out> {
     let slot: Slot<In, Out> | undefined
     this.pending++
     try {
-      return await requestRepeating(value, { ...options, timeout }, async (left, attempt) => {
+      return await requestRepeating({ ...options, timeout }, async (time, attempt) => {
         this.#leave(slot)
         slot = undefined
-        if (attempt > 1) await within(pause(backoff.next(), this.#stop.signal), left, signal, noConnection)
+        if (attempt > 1) await within(pause(backoff.next(), this.#stop.signal), time.left(), signal, noConnection)
         slot = this.#enter(this.#choose())
+        let connection = slot.connection
         try {
-          return await within(slot.opening, left, signal, noConnection)
+          connection ??= await within(slot.opening, time.left(), signal, noConnection)
         } catch (thrown) {
           // Where it could not be opened, one that is open will do: nothing has been sent.
-          const other = this.#leastBusy(this.#usable().filter(({ connection }) => connection !== undefined))
+          const other = this.#leastBusy(this.#usable().filter((one) => one.connection !== undefined))
           if (other === undefined || this.#slots.has(slot)) throw thrown
           slot = this.#enter(other)
-          return other.connection!
+          connection = other.connection!
         }
+        return connection.requestWithin(value, options, time.timeout, time.left())
       })
     } finally {
       this.#leave(slot)

@@ -3,39 +3,41 @@ import { nextTurn } from '../util/next-turn.ts'
 import type { Duration, RequestOptions } from './link.ts'
 import { toMilliseconds } from './within.ts'
 
-/** What a request can be made on. */
-export interface Target<In, Out> {
-  /** @throws what is wrong before anything was sent */
-  requestWithin(value: Out, options: RequestOptions<In>, timeout: number, left: number): Promise<In>
+/** The time that a request has, over all its attempts. */
+export interface TimeLeft {
+  /** Milliseconds in all; 0 is off. */
+  readonly timeout: number
+  /** Milliseconds from now: 1 at least; 0 is off. */
+  left(): number
 }
 
 /**
- * Makes a request on one connection after the other, within one timeout: on another one when it was not sent, and when it
- * was sent and lost only if it is idempotent.
- * @param take gives a connection within some milliseconds (0 is off), for the attempt with that number from 1 up
+ * Makes a request on one connection after the other, within one timeout: again when it was not sent, and when it was sent
+ * and lost only if it is idempotent.
+ * @param ask makes the attempt with that number, from 1 up
  */
-export async function requestRepeating<In, Out>(
-  value: Out,
+export async function requestRepeating<In>(
   options: RequestOptions<In> & { readonly timeout: Duration },
-  take: (left: number, attempt: number) => Promise<Target<In, Out>>,
+  ask: (time: TimeLeft, attempt: number) => Promise<In>,
 ): Promise<In> {
   const timeout = toMilliseconds(options.timeout)
   const began = performance.now()
-  // Without a timeout it is 0, which is off, else 1 at least.
-  const left = () => (timeout === 0 ? 0 : Math.max(1, timeout - (performance.now() - began)))
+  const time = { timeout, left: () => (timeout === 0 ? 0 : Math.max(1, timeout - (performance.now() - began))) }
   options.signal?.throwIfAborted()
   for (let attempt = 1; ; attempt++) {
-    const target = await take(left(), attempt)
     try {
-      return await target.requestWithin(value, options, timeout, left())
+      return await ask(time, attempt)
     } catch (thrown) {
       if (!(thrown instanceof SluiceError) || !mayRepeat(thrown, options)) throw thrown
-      // Whoever gives connections may learn only now that this one has ended.
+      // Whoever knows the connections may learn only now that this one has ended.
       await nextTurn()
     }
   }
 }
 
-function mayRepeat({ code }: SluiceError, { idempotent = false }: { readonly idempotent?: boolean }): boolean {
-  return code === 'connection_closed' || (code === 'connection_lost' && idempotent)
+function mayRepeat(
+  { code, retryable }: SluiceError,
+  { idempotent = false }: { readonly idempotent?: boolean },
+): boolean {
+  return retryable && (code === 'connection_closed' || (code === 'connection_lost' && idempotent))
 }

@@ -93,26 +93,23 @@ export class SocketLink<In, Out> implements Link<In, Out>, SocketHandler, FrameR
     )
   }
 
-  request(value: Out, options: RequestOptions<In> = {}): Promise<In> {
-    try {
-      const time = toMilliseconds(options.timeout ?? this.#settings.requestTimeout)
-      return this.requestWithin(value, options, time, time)
-    } catch (thrown) {
-      return Promise.reject(thrown)
-    }
+  async request(value: Out, options: RequestOptions<In> = {}): Promise<In> {
+    const { timeout } = options
+    const time = timeout === undefined ? this.#settings.requestTimeout : toMilliseconds(timeout)
+    return this.requestWithin(value, options, time, time)
   }
 
   /**
    * {@link Link.request}, of which a part of the time may be over already.
    * @param timeout milliseconds in all; 0 is off
    * @param left milliseconds of them
-   * @throws what is wrong before anything was sent
    */
   requestWithin(value: Out, { signal, match }: RequestOptions<In>, timeout: number, left: number): Promise<In> {
-    signal?.throwIfAborted()
-    const id = match === undefined ? this.#settings.idOf?.out(value) : undefined
-    this.#encode('value', value)
     return new Promise((resolve, reject) => {
+      // What is thrown in here rejects.
+      signal?.throwIfAborted()
+      const id = match === undefined ? this.#settings.idOf?.out(value) : undefined
+      this.#encode('value', value)
       const request = new Request(id, match, resolve, reject)
       this.#requests.add(request)
       if (timeout > 0) {
@@ -211,7 +208,7 @@ export class SocketLink<In, Out> implements Link<In, Out>, SocketHandler, FrameR
 
   #encode(kind: PayloadKind, content: unknown): void {
     const { outgoing, maxPending } = this.#settings
-    if (this.#end !== undefined || this.#closing || !this.#socket.writable) throw closed(this.#end?.error)
+    if (this.#end !== undefined || this.#closing || !this.#socket.writable) throw closed(this.#end?.error, true)
     if (this.#requests.size + this.#sends >= maxPending) throw tooMany(maxPending)
     try {
       encodeContent(kind, content, outgoing, this.#single)
