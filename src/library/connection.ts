@@ -122,17 +122,15 @@ export class ManagedConnection<In, Out> implements Connection<In, Out>, LinkList
     const link = this.#link
     if (link !== undefined && !(this.#reconnect && options.idempotent)) return link.request(value, options)
     const { timeout = this.#settings.requestTimeout } = options
-    return requestRepeating({ ...options, timeout }, (time) =>
-      this.#onLink(time.left(), options.signal, (open) =>
-        open.requestWithin(value, options, time.timeout, time.left()),
-      ),
+    return requestRepeating({ ...options, timeout }, (left) =>
+      this.#onLink(left(), options.signal, (open) => open.requestWithin(value, options, left())),
     )
   }
 
   /** For a pool: {@link SocketLink.requestWithin}. */
-  async requestWithin(value: Out, options: RequestOptions<In>, timeout: number, left: number): Promise<In> {
+  async requestWithin(value: Out, options: RequestOptions<In>, left: number): Promise<In> {
     if (this.#link === undefined) throw closed(this.#lastError, true)
-    return this.#link.requestWithin(value, options, timeout, left)
+    return this.#link.requestWithin(value, options, left)
   }
 
   receive(options: WaitOptions = {}): Promise<In | undefined> {

@@ -108,14 +108,14 @@ class ConnectionPool<In, Out> implements Pool<In, Out> {
     let slot: Slot<In, Out> | undefined
     this.pending++
     try {
-      return await requestRepeating({ ...options, timeout }, async (time, attempt) => {
+      return await requestRepeating({ ...options, timeout }, async (left, attempt) => {
         this.#leave(slot)
         slot = undefined
-        if (attempt > 1) await within(pause(backoff.next(), this.#stop.signal), time.left(), signal, noConnection)
+        if (attempt > 1) await within(pause(backoff.next(), this.#stop.signal), left(), signal, noConnection)
         slot = this.#enter(this.#choose())
         let connection = slot.connection
         try {
-          connection ??= await within(slot.opening, time.left(), signal, noConnection)
+          connection ??= await within(slot.opening, left(), signal, noConnection)
         } catch (thrown) {
           // Where it could not be opened, one that is open will do: nothing has been sent.
           const other = this.#leastBusy(this.#usable().filter((one) => one.connection !== undefined))
@@ -123,7 +123,7 @@ class ConnectionPool<In, Out> implements Pool<In, Out> {
           slot = this.#enter(other)
           connection = other.connection!
         }
-        return connection.requestWithin(value, options, time.timeout, time.left())
+        return connection.requestWithin(value, options, left())
       })
     } finally {
       this.#leave(slot)

@@ -3,30 +3,22 @@ import { nextTurn } from '../util/next-turn.ts'
 import type { Duration, RequestOptions } from './link.ts'
 import { toMilliseconds } from './within.ts'
 
-/** The time that a request has, over all its attempts. */
-export interface TimeLeft {
-  /** Milliseconds in all; 0 is off. */
-  readonly timeout: number
-  /** Milliseconds from now: 1 at least; 0 is off. */
-  left(): number
-}
-
 /**
  * Makes a request on one connection after the other, within one timeout: again when it was not sent, and when it was sent
  * and lost only if it is idempotent.
- * @param ask makes the attempt with that number, from 1 up
+ * @param ask makes the attempt with that number, from 1 up; `left` gives the milliseconds from now, at least 1, and 0 for off
  */
 export async function requestRepeating<In>(
   options: RequestOptions<In> & { readonly timeout: Duration },
-  ask: (time: TimeLeft, attempt: number) => Promise<In>,
+  ask: (left: () => number, attempt: number) => Promise<In>,
 ): Promise<In> {
   const timeout = toMilliseconds(options.timeout)
   const began = performance.now()
-  const time = { timeout, left: () => (timeout === 0 ? 0 : Math.max(1, timeout - (performance.now() - began))) }
+  const left = () => (timeout === 0 ? 0 : Math.max(1, timeout - (performance.now() - began)))
   options.signal?.throwIfAborted()
   for (let attempt = 1; ; attempt++) {
     try {
-      return await ask(time, attempt)
+      return await ask(left, attempt)
     } catch (thrown) {
       if (!(thrown instanceof SluiceError) || !mayRepeat(thrown, options)) throw thrown
       // Whoever knows the connections may learn only now that this one has ended.

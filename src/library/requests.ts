@@ -1,4 +1,5 @@
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { Alarm } from './alarm.ts'
 import { timedOut } from './client-errors.ts'
 import type { RequestId } from './link.ts'
 
@@ -16,6 +17,8 @@ export type Taken = 'answer' | 'late' | 'unrequested'
 export class Requests<In> {
   /** Called whenever none is open any more. */
   onIdle: (() => void) | undefined = undefined
+  /** Called for an open one whose time is over; it must be given up then. */
+  onOverdue: (request: Request<In>) => void = () => undefined
   readonly #idOf: ((message: In) => RequestId | undefined) | undefined
   readonly #maxLate: number
   readonly #matched: Request<In>[] = []
@@ -28,6 +31,7 @@ export class Requests<In> {
   #lateInOrder = 0
   /** Messages so far that were dropped for a request that was given up. */
   #dropped = 0
+  readonly #alarm = new Alarm((now) => this.#ring(now))
   /** Why the last message could not be compared. */
   #trouble: SluiceError | undefined = undefined
 
@@ -54,6 +58,7 @@ export class Requests<In> {
     request.droppedBefore = this.#dropped
     this.#listOf(request).push(request)
     this.#open++
+    if (request.deadline !== undefined) this.#alarm.at(request.deadline)
   }
 
   /** Gives a message to the request that it answers. */
@@ -92,7 +97,8 @@ export class Requests<In> {
 
   /** None of them can be answered any more. */
   failAll(error: SluiceError): void {
-    const all = [...this.#matched, ...this.#ordered, ...[...this.#byId.values()].flat()]
+    const all = this.#all()
+    this.#alarm.stop()
     this.#matched.length = 0
     this.#ordered.length = 0
     this.#byId.clear()
@@ -105,9 +111,9 @@ export class Requests<In> {
     }
   }
 
-  /** Why a request got no answer, as far as can be told from here. @param timeout milliseconds */
-  timedOut(request: Request<In>, timeout: number): SluiceError {
-    const text = `no answer came within ${timeout} ms`
+  /** Why a request got no answer, as far as can be told from here. */
+  timedOut(request: Request<In>): SluiceError {
+    const text = `no answer came within ${request.timeout} ms`
     if (request.droppedBefore < this.#dropped) {
       const hint =
         'If the other side leaves requests unanswered, tell answers apart with id or match, or set whenTimedOut: close.'
@@ -130,6 +136,22 @@ export class Requests<In> {
     const request = this.#byId.get(id)?.[0]
     if (request !== undefined) this.#forget(request)
     return request
+  }
+
+  #all(): Request<In>[] {
+    return [...this.#matched, ...this.#ordered, ...[...this.#byId.values()].flat()]
+  }
+
+  /** @returns when the next one is overdue */
+  #ring(now: number): number {
+    let next = Number.POSITIVE_INFINITY
+    for (const request of this.#all()) {
+      const { deadline } = request
+      if (!request.open || deadline === undefined) continue
+      if (deadline <= now) this.onOverdue(request)
+      else next = Math.min(next, deadline)
+    }
+    return next
   }
 
   /** Nobody waits for a message. @param request the one that was given up and would have been answered */
@@ -171,11 +193,14 @@ export class Requests<In> {
 
   #settle(request: Request<In>): void {
     request.open = false
-    request.settled()
+    request.forget?.()
     this.#open--
     if (this.#open === 0) this.onIdle?.()
   }
 }
+
+/** How a request is told and timed. */
+export type RequestSettings<In> = Pick<Request<In>, 'id' | 'match' | 'timeout' | 'deadline'>
 
 /** A request that has been sent. */
 export class Request<In> {
@@ -183,30 +208,28 @@ export class Request<In> {
   open = true
   /** How many messages had been dropped when it was sent. */
   droppedBefore = 0
-  timer: NodeJS.Timeout | undefined = undefined
   /** Ends what listens to its signal. */
   forget: (() => void) | undefined = undefined
+  /** When it is overdue, of `performance.now()`; undefined for never. */
+  readonly deadline: number | undefined
+  /** Milliseconds that it may take in all. */
+  readonly timeout: number
   readonly id: RequestId | undefined
   readonly match: ((message: In) => boolean) | undefined
   readonly resolve: (message: In) => void
   readonly reject: (error: unknown) => void
 
   constructor(
-    id: RequestId | undefined,
-    match: ((message: In) => boolean) | undefined,
+    { id, match, timeout, deadline }: RequestSettings<In>,
     resolve: (message: In) => void,
     reject: (error: unknown) => void,
   ) {
+    this.timeout = timeout
+    this.deadline = deadline
     this.id = id
     this.match = match
     this.resolve = resolve
     this.reject = reject
-  }
-
-  /** Ends its clock. */
-  settled(): void {
-    clearTimeout(this.timer)
-    this.forget?.()
   }
 }
 

@@ -35,6 +35,8 @@ export class SocketLink<In, Out> implements Link<In, Out>, SocketHandler, FrameR
   /** For one message, because a framing may write half of it before it throws. */
   readonly #single = new ByteWriter()
   #flushing = false
+  /** When the first of what will leave with the next write was sent, of `performance.now()`. */
+  #turn = 0
   /** Settles when what has been sent is taken; undefined while nobody waits for that. */
   #taken: PromiseWithResolvers<void> | undefined = undefined
   #sends = 0
@@ -53,6 +55,7 @@ export class SocketLink<In, Out> implements Link<In, Out>, SocketHandler, FrameR
     this.#framer = new Framer(incoming.framing.createDecoder(maxFrameLength), maxFrameLength)
     this.#requests = new Requests(idOf?.in, maxPending)
     this.#requests.onIdle = () => this.#wake?.()
+    this.#requests.onOverdue = (request) => this.#giveUp(request, this.#timedOut(request))
     this.gone = new Promise((resolve) => {
       this.#markGone = resolve
     })
@@ -93,28 +96,24 @@ export class SocketLink<In, Out> implements Link<In, Out>, SocketHandler, FrameR
     )
   }
 
-  async request(value: Out, options: RequestOptions<In> = {}): Promise<In> {
-    const { timeout } = options
-    const time = timeout === undefined ? this.#settings.requestTimeout : toMilliseconds(timeout)
-    return this.requestWithin(value, options, time, time)
+  request(value: Out, options: RequestOptions<In> = {}): Promise<In> {
+    return this.requestWithin(value, options)
   }
 
   /**
    * {@link Link.request}, of which a part of the time may be over already.
-   * @param timeout milliseconds in all; 0 is off
-   * @param left milliseconds of them
+   * @param left milliseconds of it; default all
    */
-  requestWithin(value: Out, { signal, match }: RequestOptions<In>, timeout: number, left: number): Promise<In> {
+  requestWithin(value: Out, { signal, match, timeout: time }: RequestOptions<In>, left?: number): Promise<In> {
     return new Promise((resolve, reject) => {
       // What is thrown in here rejects.
+      const timeout = time === undefined ? this.#settings.requestTimeout : toMilliseconds(time)
       signal?.throwIfAborted()
       const id = match === undefined ? this.#settings.idOf?.out(value) : undefined
       this.#encode('value', value)
-      const request = new Request(id, match, resolve, reject)
+      const deadline = timeout === 0 ? undefined : this.#turn + (left ?? timeout)
+      const request = new Request({ id, match, timeout, deadline }, resolve, reject)
       this.#requests.add(request)
-      if (timeout > 0) {
-        request.timer = setTimeout(() => this.#giveUp(request, this.#timedOut(request, timeout)), left)
-      }
       if (signal === undefined) return
       const abort = () => this.#giveUp(request, signal.reason)
       signal.addEventListener('abort', abort, { once: true })
@@ -219,6 +218,7 @@ export class SocketLink<In, Out> implements Link<In, Out>, SocketHandler, FrameR
     this.#out.write(this.#single.takePiece())
     if (this.#flushing) return
     this.#flushing = true
+    this.#turn = performance.now()
     // What is sent in one turn leaves with one write.
     process.nextTick(() => this.#flush())
   }
@@ -250,8 +250,8 @@ export class SocketLink<In, Out> implements Link<In, Out>, SocketHandler, FrameR
     if (this.#settings.whenTimedOut === 'close') this.fail(lost('a request was given up (whenTimedOut: close)'))
   }
 
-  #timedOut(request: Request<In>, timeout: number): SluiceError {
-    const error = this.#requests.timedOut(request, timeout)
+  #timedOut(request: Request<In>): SluiceError {
+    const error = this.#requests.timedOut(request)
     if (!this.#paused) return error
     const text = `${error.message}; ${this.#inbox.size} messages wait that nobody reads, so nothing more is read`
     return timedOut(text, 'Read what answers no request, with receive or for await.')
