@@ -81,6 +81,11 @@ export function milliseconds(options: { off?: boolean } = {}) {
   return z.preprocess((value) => (typeof value === 'number' ? `${value}ms` : value), duration(options))
 }
 
+/** A signal of the user. */
+export function abortSignal() {
+  return z.custom<AbortSignal>((value) => value instanceof AbortSignal, 'expected an AbortSignal')
+}
+
 /** A function of the user. */
 export function callback<Function_>() {
   return z.custom<Function_>((value) => typeof value === 'function', 'expected a function')
@@ -102,7 +107,7 @@ const ofTheEntry = Object.fromEntries(
 
 const clientSchema = z.strictObject({
   ...ofTheEntry,
-  registry: z.instanceof(Registry).optional(),
+  registry: z.custom<Registry>((value) => value instanceof Registry, 'expected what createRegistry gives').optional(),
   timeout: wait('10s'),
   keepAlive: milliseconds({ off: true }).prefault('60s'),
   requestTimeout: milliseconds({ off: true }).prefault('10s'),

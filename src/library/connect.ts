@@ -1,5 +1,5 @@
 import { z } from '../contracts/schema.ts'
-import { type ClientOptions, checkOptions } from './client-options.ts'
+import { abortSignal, type ClientOptions, checkOptions } from './client-options.ts'
 import { createSettings } from './client-settings.ts'
 import { type Connection, ManagedConnection } from './connection.ts'
 
@@ -22,7 +22,7 @@ export interface ConnectOptions<In, Out = In> extends ClientOptions<In, Out> {
 export async function connect<In = string, Out = In>(options: ConnectOptions<In, Out>): Promise<Connection<In, Out>> {
   const { reconnect, ...checked } = checkOptions(options, {
     reconnect: z.boolean().prefault(false),
-    signal: z.instanceof(AbortSignal).optional(),
+    signal: abortSignal().optional(),
   })
   const settings = createSettings<In, Out>(options, checked)
   return ManagedConnection.open(settings, { reconnect, signal: options.signal })

@@ -5,7 +5,7 @@ import { createBackoff } from '../util/backoff.ts'
 import { whenAborted } from '../util/late.ts'
 import { timedOut, tooMany } from './client-errors.ts'
 import { type ConnectionEventMap, createClientEvents } from './client-events.ts'
-import { type ClientOptions, checkOptions, milliseconds } from './client-options.ts'
+import { abortSignal, type ClientOptions, checkOptions, milliseconds } from './client-options.ts'
 import { type ClientSettings, createSettings } from './client-settings.ts'
 import { DEFAULT_CLOSE_MS, ManagedConnection } from './connection.ts'
 import { pause } from './dialling.ts'
@@ -50,7 +50,7 @@ export function createPool<In = string, Out = In>(options: PoolOptions<In, Out>)
   const checked = checkOptions(options, {
     max: z.int().min(1).prefault(4),
     idleTimeout: milliseconds({ off: true }).prefault('30s'),
-    signal: z.instanceof(AbortSignal).optional(),
+    signal: abortSignal().optional(),
   })
   const { max, idleTimeout } = checked
   return new ConnectionPool(createSettings<In, Out>(options, checked), { max, idleTimeout, signal: options.signal })
