@@ -120,7 +120,7 @@ export class ManagedConnection<In, Out> implements Connection<In, Out>, LinkList
 
   request(value: Out, options: RequestOptions<In> = {}): Promise<In> {
     const link = this.#link
-    if (link !== undefined && !(this.#reconnect && options.idempotent)) return link.request(value, options)
+    if (link?.usable && !(this.#reconnect && options.idempotent)) return link.request(value, options)
     const { timeout = this.#settings.requestTimeout } = options
     return requestRepeating({ ...options, timeout }, (left) =>
       this.#onLink(left(), options.signal, (open) => open.requestWithin(value, options, left())),
@@ -187,8 +187,9 @@ export class ManagedConnection<In, Out> implements Connection<In, Out>, LinkList
    * @param left milliseconds that it may wait; 0 is off
    */
   async #onLink<T>(left: number, signal: AbortSignal | undefined, act: Act<In, Out, T>): Promise<T> {
-    if (this.state === 'open' && this.#link !== undefined) return act(this.#link)
-    if (this.state !== 'reconnecting') throw closed(this.#lastError)
+    if (this.state === 'open' && this.#link?.usable) return act(this.#link)
+    // A link that has just broken may still be there: what comes now waits for the next one.
+    if (!this.#reconnect || (this.state !== 'open' && this.state !== 'reconnecting')) throw closed(this.#lastError)
     const { maxPending, target } = this.#settings
     if (this.#waiting.size >= maxPending) throw tooMany(maxPending)
     // Begun at once when there is a link, and waited for afterwards: the time here is that until then.

@@ -151,7 +151,7 @@ export class Requests<In> {
       if (deadline <= now) this.onOverdue(request)
       else next = Math.min(next, deadline)
     }
-    return next
+    return this.#open === 0 ? Number.POSITIVE_INFINITY : next
   }
 
   /** Nobody waits for a message. @param request the one that was given up and would have been answered */

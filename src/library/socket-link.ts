@@ -63,6 +63,11 @@ export class SocketLink<In, Out> implements Link<In, Out>, SocketHandler, FrameR
     socket.start(this)
   }
 
+  /** Whether something can be sent. It may be false a moment before the listener is told. */
+  get usable(): boolean {
+    return this.#end === undefined && !this.#closing && this.#socket.writable
+  }
+
   /** Undefined while it is open. */
   get end(): { readonly error: SluiceError | undefined } | undefined {
     return this.#end
@@ -150,7 +155,7 @@ export class SocketLink<In, Out> implements Link<In, Out>, SocketHandler, FrameR
       const idle = new Promise<void>((resolve) => {
         this.#wake = resolve
       })
-      if ((await Promise.race([idle.then(() => false), late.promise.then(() => true)])) === true) break
+      if (await Promise.race([idle.then(() => false), late.promise.then(() => true)])) break
     }
     clearTimeout(timer)
     this.#requests.failAll(lost('it was closed here'))
@@ -194,6 +199,8 @@ export class SocketLink<In, Out> implements Link<In, Out>, SocketHandler, FrameR
   }
 
   onDrain(): void {
+    // What has not been written yet is not taken; the write will tell.
+    if (this.#flushing) return
     this.#taken?.resolve()
     this.#taken = undefined
     this.#sends = 0
@@ -207,7 +214,7 @@ export class SocketLink<In, Out> implements Link<In, Out>, SocketHandler, FrameR
 
   #encode(kind: PayloadKind, content: unknown): void {
     const { outgoing, maxPending } = this.#settings
-    if (this.#end !== undefined || this.#closing || !this.#socket.writable) throw closed(this.#end?.error, true)
+    if (!this.usable) throw closed(this.#end?.error, true)
     if (this.#requests.size + this.#sends >= maxPending) throw tooMany(maxPending)
     try {
       encodeContent(kind, content, outgoing, this.#single)

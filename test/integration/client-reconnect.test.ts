@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type Connection, type ConnectionEventMap, connect, format, type SluiceError } from '../../src/index.ts'
+import { type Connection, type ConnectionEventMap, connect, format, SluiceError } from '../../src/index.ts'
 import { startFaultProxy } from '../faults/fault-proxy.ts'
 import { startPlainServer, startSlowServer } from '../support/plain-server.ts'
 
@@ -223,6 +223,30 @@ describe('onConnect', () => {
     })
     await expect(connecting).rejects.toBe(refused)
     await server.until(({ sockets }) => sockets.size === 0)
+  })
+
+  it('is tried again when it throws, but not when the error says that this is of no use', async () => {
+    let answers = 0
+    await using server = await startPlainServer(() => (++answers < 3 ? 'busy' : 'OK'))
+    await using connection = await connect({
+      ...{ ...server.at, reconnect: true, retry: { attempts: 5, ...retry } },
+      onConnect: async (link) => {
+        const answer = await link.request('login')
+        if (answer === 'denied') throw new SluiceError('step_failed', 'the device refused the login')
+        if (answer !== 'OK') throw new Error(answer)
+      },
+    })
+    expect(server.lines).toHaveLength(3)
+    await using strict = await startPlainServer(() => 'denied')
+    const refused = connect({
+      ...{ ...strict.at, retry: { attempts: 5, ...retry } },
+      onConnect: async (link) => {
+        throw new SluiceError('step_failed', `the device says: ${await link.request('login')}`)
+      },
+    })
+    await expect(refused).rejects.toMatchObject({ code: 'step_failed', message: 'the device says: denied' })
+    expect(strict.lines).toEqual(['login'])
+    expect(connection.state).toBe('open')
   })
 
   it('must end in time, and hears when its connection ends', async () => {

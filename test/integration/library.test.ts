@@ -242,6 +242,7 @@ describe('connect', () => {
     expect(error).toMatchObject({
       code: 'connection_refused',
       message: `nothing listens on 127.0.0.1:${port} (connection refused)`,
+      hint: 'Check the address, and that the program or device there is running.',
     })
     await expect(connect({ host: '127.0.0.1', port, framing: 'lines' })).rejects.toBeInstanceOf(ConfigError)
   })
