@@ -4,23 +4,23 @@ import { Directory } from '../clients/directory.ts'
 import type { Address } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { BufferCounters, DeadLetterCounters, EndpointCounters, ObservedEndpoint } from '../contracts/counters.ts'
-import { SluiceError, toSluiceError } from '../contracts/errors.ts'
-import { createEvents, type EventMap, type Events, type ReloadReport } from '../contracts/events.ts'
+import { SluiceError } from '../contracts/errors.ts'
+import { createEvents, type Events, type ReloadReport } from '../contracts/events.ts'
 import { DeadLetterStore } from '../delivery/dead-letters.ts'
 import { Engine, type ServerState } from '../engine/server.ts'
+import { Sources } from '../source/sources.ts'
 import { createStorage } from '../storage/storage.ts'
 import { adoptSocket, type NetSocket } from '../transports/net-socket.ts'
 import { createTcp } from '../transports/tcp.ts'
 import { endedOrLate } from '../util/late.ts'
 import { findOrphans } from './buffers.ts'
 import { type Built, build, type World } from './build.ts'
-import { ConfigError } from './config-error.ts'
 import { DataFolder, requireDataFolder } from './data-folder.ts'
 import { afterReload, diffPlans, diskBuffersOf, requireBuffersKept, requireFreeAddresses } from './diff.ts'
 import { importPackage } from './packages.ts'
 import type { Plan } from './plan.ts'
 import type { PlannedServer, Replan, Wiring } from './planned-server.ts'
-import { summarizeProblem } from './problems.ts'
+import { failureOf } from './reload-failure.ts'
 import { type RetryReport, retryDeadLetters } from './retry-dead-letters.ts'
 import { createShare } from './share.ts'
 
@@ -53,6 +53,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
   /** By name, also of endpoints that are gone: metrics only grow. */
   readonly #counters = new Map<string, EndpointCounters>()
   #engine: Engine | undefined = undefined
+  #sources: Sources | undefined = undefined
   #world: World | undefined = undefined
   #built: Built | undefined = undefined
   /** What was built before a reload, until its last run has ended. */
@@ -71,12 +72,13 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
     this.#replan = replan
     // A listener's own mistake must not stop the server, and must not pass in silence either.
     this.events = createEvents(warn)
-    this.#data = new DataFolder(resolve(plan.baseDir, plan.data.dir))
+    const folder = resolve(plan.baseDir, plan.data.dir)
+    this.#data = new DataFolder(wiring.ownFolder ?? folder)
     this.#clock = wiring.clock ?? createClock()
     if (wiring.deadLetters !== undefined) return
     const { now } = this.#clock
     const options = { ...plan.data.deadLetters, events: this.events, now, signal: this.#late.signal }
-    this.#deadLetters = new DeadLetterStore(this.#storage, this.#data.path, options)
+    this.#deadLetters = new DeadLetterStore(this.#storage, folder, options)
   }
 
   get state(): ServerState {
@@ -87,7 +89,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
   }
 
   get endpoints(): readonly ObservedEndpoint[] {
-    return this.#engine?.endpoints ?? []
+    return [...(this.#engine?.endpoints ?? []), ...(this.#sources?.endpoints ?? [])]
   }
 
   get buffers(): readonly BufferCounters[] {
@@ -118,7 +120,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
       }
       this.#world = {
         events,
-        clients,
+        clients: this.#wiring.clients?.(clients) ?? clients,
         clock,
         deadLetters,
         data: this.#data,
@@ -134,8 +136,12 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
       await this.#tellOfOrphans()
       this.#built.activate()
       this.#late.signal.throwIfAborted()
-      this.#engine = new Engine({ events, clock, boot: clock.uuid(), deadLetters }, clients)
+      const { clientPrefix = '' } = this.#wiring
+      const surroundings = { events, clock, boot: clock.uuid(), deadLetters, clientPrefix }
+      this.#engine = new Engine(surroundings, clients)
+      this.#sources = new Sources({ ...surroundings, late: this.#late.signal })
       await this.#engine.start(this.#built.endpoints)
+      void this.#sources.exchange(this.#built.sources)
       this.#remember(this.#plan)
     } catch (thrown) {
       await this.#close()
@@ -182,6 +188,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
     let released: Promise<unknown>
     try {
       released = (await engine.reload(built.endpoints, DEFAULT_DRAIN_MS)).released
+      released = Promise.all([released, this.#sources!.exchange(built.sources)])
     } catch (thrown) {
       await built.close().catch(warn)
       throw thrown
@@ -250,7 +257,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
       const started = this.#starting.catch(() => undefined)
       await endedOrLate(started, signal)
     }
-    if (this.#engine?.state === 'running') await this.#engine.drain(deadline, signal)
+    if (this.#engine?.state === 'running') await this.#engine.drain(deadline, signal, () => this.#sources!.drain())
     await endedOrLate(this.#retrying, signal)
     // A reload that is under way cannot come to its end any more; it closes what it has opened.
     await endedOrLate(this.#reloading, signal)
@@ -278,16 +285,6 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1
 /** For mistakes of others, such as a listener or a part that cannot be closed: they stop nothing, and are not hidden. */
 function warn(error: unknown): void {
   process.emitWarning(error instanceof Error ? error : String(error))
-}
-
-/** What is told of a reload that was not done. */
-function failureOf(thrown: unknown): EventMap['server.reloadFailed'] {
-  if (thrown instanceof ConfigError) {
-    const errors = thrown.problems.filter(({ severity }) => severity === 'error')
-    return { reason: 'the configuration is wrong', mistakes: errors.map(summarizeProblem) }
-  }
-  const { message, hint } = toSluiceError(thrown, 'internal')
-  return { reason: message, hint, mistakes: [] }
 }
 
 function createClock(): Clock {

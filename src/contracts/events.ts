@@ -29,6 +29,15 @@ export interface EventMap {
     /** Milliseconds until the next attempt. */
     readonly retryIn: number
   }
+  /** A broker gives the messages of a `subscribe:` endpoint from now on. */
+  'subscription.opened': { readonly endpoint: string; readonly address: Address }
+  /** A broker cannot be reached, or gives no more messages. */
+  'subscription.failed': {
+    readonly endpoint: string
+    readonly error: SluiceError
+    /** Milliseconds until the next attempt. */
+    readonly retryIn: number
+  }
   'poll.timedOut': { readonly client: Client }
   'connection.opened': { readonly client: Client }
   /** The first bytes of a connection; for recognising a wrong protocol on a port. */
@@ -87,6 +96,17 @@ export interface EventMap {
   }
   /** Messages of an earlier run wait on disk for a step that the configuration does not have. */
   'buffer.orphaned': { readonly step: string; readonly messages: number }
+  /** Messages that waited for a worker that is not there any more have been given to one that is. */
+  'buffer.adopted': { readonly step: string; readonly messages: number; readonly from: string; readonly to: string }
+  'worker.started': { readonly worker: number; readonly pid: number }
+  'worker.exited': {
+    readonly worker: number
+    readonly pid: number
+    /** One clause: "killed by SIGKILL". */
+    readonly reason: string
+    /** Milliseconds until it is started again. */
+    readonly restartIn: number
+  }
   /** A `log` step, or a part that has something to say. */
   'part.logged': {
     readonly level: LogLevel
@@ -121,6 +141,9 @@ export const eventDescriptions = {
   'listener.opened': 'An address is bound and accepts connections.',
   'listener.closed': 'An address accepts no more connections.',
   'dial.failed': 'An outgoing connection could not be opened; it is tried again after `retryIn`.',
+  'subscription.opened': 'A broker has confirmed a subscription and gives its messages.',
+  'subscription.failed':
+    'A broker cannot be reached, refuses a subscription or has ended it; it is tried again after `retryIn`.',
   'poll.timedOut': 'A poll was not answered in time.',
   'connection.opened': 'A connection has become a client.',
   'connection.spoke': 'The first bytes of a connection have arrived.',
@@ -142,6 +165,11 @@ export const eventDescriptions = {
   'buffer.damaged': 'An entry of a buffer could not be read and was put aside; those behind it are delivered.',
   'buffer.suspected': 'The process has died while a buffer delivered: what waits first in it is delivered one by one.',
   'buffer.orphaned': 'Messages wait on disk for a step that the configuration does not have; nothing delivers them.',
+  'buffer.adopted':
+    'Messages that waited in the folder of one worker have been moved to that of another, because `workers` has changed.',
+  'worker.started': 'With several workers: one has been started and takes connections.',
+  'worker.exited':
+    'With several workers: one has ended without being asked to. Its connections are lost, and it is started again.',
   'part.logged': 'A `log` step wrote a line, or a part has something to say.',
 } as const satisfies Record<EventName, string>
 

@@ -1,5 +1,5 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SluiceError } from '../contracts/errors.ts'
-import { nextTurn } from '../util/next-turn.ts'
 import type { Duration, RequestOptions } from './link.ts'
 import { toMilliseconds } from './within.ts'
 

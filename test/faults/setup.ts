@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { BUFFERS_FILE } from '../../src/delivery/disk-queue.ts'
+import { BUFFERS_FILE } from '../../src/delivery/buffers-file.ts'
 import { unpackBatch } from '../../src/delivery/packed-batch.ts'
 import { text } from '../../src/formats/text.ts'
 import { createTestClock } from '../../src/testing/part-context.ts'
@@ -26,6 +26,17 @@ export interface Setup {
    * or when it has ended. A file that is not there yet is an empty place.
    */
   places(store: string): Place[]
+}
+
+/** The configuration of a setup. */
+export type Configured = Pick<Setup, 'config'>
+
+/** The same with so many workers. */
+export function withWorkers<Some extends Configured>(workers: number, setup: Some): Some {
+  return {
+    ...setup,
+    config: (at: { readonly port: number; readonly store: string }) => `workers: ${workers}\n${setup.config(at)}`,
+  }
 }
 
 /** Messages that a buffer delivers at once, at most. */
@@ -102,9 +113,9 @@ export function deadLetters(store: string): Place {
   return { ...rowsOf('dead letters', join(store, 'data', 'dead-letters.db'), 'dead_letters', 'raw'), ordered: false }
 }
 
-/** The messages of a disk buffer, entry by entry. */
-export function bufferOf(store: string): Place {
-  const file = join(store, 'data', BUFFERS_FILE)
+/** The messages of a disk buffer, entry by entry. @param folder the data folder in the store */
+export function bufferOf(store: string, folder = 'data'): Place {
+  const file = join(store, folder, BUFFERS_FILE)
   const utf8 = text.create({ encoding: 'utf-8' })
   function* lines(): Generator<string> {
     for (const data of query(file, 'SELECT data AS line FROM entries ORDER BY id')) {
