@@ -7,9 +7,9 @@ import { type ConnectionEventMap, createClientEvents } from './client-events.ts'
 import type { ClientSettings } from './client-settings.ts'
 import { openLink, pause } from './dialling.ts'
 import { Inbox } from './inbox.ts'
-import type { Link, RequestOptions, WaitOptions } from './link.ts'
+import type { Link, LinkListener, RequestOptions, WaitOptions } from './link.ts'
 import { requestRepeating } from './repeating.ts'
-import type { LinkListener, SocketLink } from './socket-link.ts'
+import type { SocketLink } from './socket-link.ts'
 import { toMilliseconds, within } from './within.ts'
 
 /** A connection that this program has opened: framed and typed. */

@@ -1,4 +1,5 @@
 import type { Address } from '../contracts/client.ts'
+import type { SluiceError } from '../contracts/errors.ts'
 
 /** Milliseconds, or a text with a unit such as `3s`. */
 export type Duration = number | string
@@ -53,4 +54,12 @@ export interface Link<In, Out = In> extends AsyncIterable<In> {
    * @throws SluiceError why a message cannot be read (those behind it can), or why the connection broke; `request_timeout`
    */
   receive(options?: WaitOptions): Promise<In | undefined>
+}
+
+/** Who is told of what happens on a link. */
+export interface LinkListener<In> {
+  /** Nothing can be asked any more. Called once. @param error undefined when the other side has ended it in good order */
+  onLost(error: SluiceError | undefined): void
+  /** An answer that nobody waits for any more. */
+  onLate(message: In): void
 }

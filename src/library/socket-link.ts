@@ -8,17 +8,9 @@ import { ByteWriter } from '../util/byte-writer.ts'
 import { closed, lost, timedOut, tooMany } from './client-errors.ts'
 import type { ClientSettings } from './client-settings.ts'
 import { Inbox } from './inbox.ts'
-import type { Link, RequestOptions, WaitOptions } from './link.ts'
+import type { Link, LinkListener, RequestOptions, WaitOptions } from './link.ts'
 import { Request, Requests } from './requests.ts'
 import { toMilliseconds, within } from './within.ts'
-
-/** Who is told of what happens on a link. */
-export interface LinkListener<In> {
-  /** Nothing can be asked any more. Called once. @param error undefined when the other side has ended it in good order */
-  onLost(error: SluiceError | undefined): void
-  /** An answer that nobody waits for any more. */
-  onLate(message: In): void
-}
 
 /** One socket, framed and typed, from its beginning to its end. */
 export class SocketLink<In, Out> implements Link<In, Out>, SocketHandler, FrameReceiver {
