@@ -143,6 +143,16 @@ const conversations: Record<string, () => Promise<void>> = {
     await lab.hear('MSA|AR||')
   },
 
+  async 'library-client'() {
+    expect(existsSync(join(root, 'dist')), 'dist/ is missing: npm run build makes it').toBe(true)
+    using folder = temporaryFolder()
+    const program = join(root, 'examples/library-client/client.ts')
+    const { stdout, stderr, code } = await run(process.execPath, [program], { cwd: folder.path })
+    expect({ stderr, code }).toEqual({ stderr: '', code: 0 })
+    const readme = readFileSync(join(root, 'examples/library-client/README.md'), 'utf8')
+    expect(readme).toContain(`\n\`\`\`\n${stdout}\`\`\`\n`)
+  },
+
   async 'polled-scale'() {
     await using scale = await startScale(['US,+  12.10 kg\r\n', 'ST,+  12.50 kg\r\n'])
     await using running = await startExample('polled-scale', (config) => {

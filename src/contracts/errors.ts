@@ -39,6 +39,11 @@ export const failures = {
   connection_refused: 'Nothing listens at the address that was dialled.',
   connection_reset: 'The other side reset the connection.',
   connection_timeout: 'The address that was dialled did not answer in time.',
+  connection_closed: 'A connection of connect() or createPool() is closed, so this was not sent.',
+  connection_lost:
+    'A connection of connect() or createPool() ended before the answer: the other side may have acted or not.',
+  request_timeout: 'A request of connect() or createPool() got no answer within its timeout, or a receive no message.',
+  too_many_pending: 'More than maxPending requests and sends of a connection are under way.',
   host_unknown: 'The host name cannot be resolved.',
   tls_failed: 'The TLS handshake failed.',
   storage_failed: 'The embedded database could not be read or written.',

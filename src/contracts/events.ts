@@ -173,14 +173,16 @@ export const eventDescriptions = {
   'part.logged': 'A `log` step wrote a line, or a part has something to say.',
 } as const satisfies Record<EventName, string>
 
-export interface Events {
-  on<Name extends EventName>(name: Name, listener: (event: EventMap[Name]) => void): () => void
-  emit<Name extends EventName>(name: Name, event: EventMap[Name]): void
+/** A bus of typed events. @typeParam All what each event carries, by name; that of a server unless said otherwise */
+export interface Events<All = EventMap> {
+  /** @returns what ends the subscription */
+  on<Name extends keyof All>(name: Name, listener: (event: All[Name]) => void): () => void
+  emit<Name extends keyof All>(name: Name, event: All[Name]): void
 }
 
 /** An event bus whose listeners cannot harm the emitter: what one throws is given to `onListenerError`. */
-export function createEvents(onListenerError: (error: unknown) => void): Events {
-  const listeners = new Map<EventName, Set<(event: never) => void>>()
+export function createEvents<All = EventMap>(onListenerError: (error: unknown) => void): Events<All> {
+  const listeners = new Map<keyof All, Set<(event: never) => void>>()
   return {
     on(name, listener) {
       const set = listeners.get(name) ?? new Set()
