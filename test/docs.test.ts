@@ -37,6 +37,8 @@ describe('every configuration of the docs is true', () => {
     ] as const) {
       writeFileSync(join(folder, 'certs', name), pem)
     }
+    const [table] = blocks.filter(({ language }) => language === 'csv')
+    writeFileSync(join(folder, 'scales.csv'), table!.text)
     writeFileSync(join(folder, 'convert.ts'), 'export default (msg: unknown) => msg')
   })
   afterAll(() => rmSync(folder, { recursive: true }))
@@ -56,7 +58,7 @@ describe('every configuration of the docs is true', () => {
       return expect((await readCases(file)).report).toBe('')
     }
     expect(text, 'begin steps with # steps, and what is meant to be wrong with # wrong').toMatch(
-      /^(listen|connect|subscribe):$/m,
+      /^(listen|connect|subscribe|schedule):$/m,
     )
     expect(await reportOf(text)).toBe('')
   })

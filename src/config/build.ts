@@ -4,12 +4,14 @@ import type { PartContext } from '../contracts/context.ts'
 import type { BufferCounters, EndpointCounters } from '../contracts/counters.ts'
 import type { SinkDefinition, StepDefinition } from '../contracts/define.ts'
 import type { BufferOptions, DeliveryOptions } from '../contracts/delivery.ts'
+import type { Device } from '../contracts/device.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
 import type { Framing } from '../contracts/framing.ts'
 import type { Dataflow } from '../contracts/message.ts'
 import type { Expression } from '../contracts/schema.ts'
 import type { Batching, Sink } from '../contracts/sink.ts'
+import type { TlsLayer } from '../contracts/transport.ts'
 import { countDeadLetters, createHooks } from '../delivery/burial.ts'
 import { withMerging } from '../delivery/merging.ts'
 import { type RetryOptions, withRetry } from '../delivery/retry.ts'
@@ -145,9 +147,17 @@ class Builder {
       const tls = plan.tls && (await placed(plan, 'tls', () => createServerTls(plan.tls!)))
       return { ...spec, kind: 'listen', tls, addresses: plan.addresses }
     }
-    const tls = plan.tls && (await placed(plan, 'tls', () => createClientTls(plan.tls!)))
-    const { dial, reconnect, poll } = plan
-    return { ...spec, kind: 'connect', tls, dial, reconnect, poll }
+    const { reconnect, poll } = plan
+    const layers = new Map<string | undefined, TlsLayer>()
+    const devices: Device[] = []
+    for (const { servername, ...device } of plan.devices) {
+      const options = plan.tls && { ...plan.tls, ...(servername !== undefined && { servername }) }
+      // Devices that are known by their address alone share one.
+      const tls = options && (layers.get(servername) ?? (await placed(plan, 'tls', () => createClientTls(options))))
+      if (tls !== undefined) layers.set(servername, tls)
+      devices.push({ ...device, tls })
+    }
+    return { ...spec, kind: 'connect', tls: devices[0]?.tls, devices, reconnect, poll }
   }
 
   async source(plan: SubscribePlan): Promise<SourceSpec> {

@@ -4,6 +4,7 @@ import { ConfigError } from './config-error.ts'
 import { planConnect, planListen } from './endpoints.ts'
 import type { Environment } from './environment.ts'
 import { substitute } from './environment.ts'
+import { DeviceIds } from './hosts.ts'
 import type { LoadedConfig } from './loaded.ts'
 import { warnOfLookAlikes } from './look-alikes.ts'
 import type { EndpointPlan, Plan } from './planned.ts'
@@ -17,6 +18,7 @@ import { validate } from './validate.ts'
 
 export {
   type ConnectPlan,
+  type DevicePlan,
   type EndpointPlan,
   type ListenPlan,
   type Plan,
@@ -76,13 +78,12 @@ function planValue(
   if (config === undefined) return undefined
   checkNames(loaded.value, report)
   const planner = new Planner(registry, report, environment, config.dataflows ?? {}, counters)
+  const { listen = {}, connect = {} } = config
+  const alone = Object.keys(connect).filter((name) => connect[name]!.hosts === undefined)
+  const ids = new DeviceIds(new Set([...Object.keys(listen), ...alone]))
   const endpoints = [
-    ...Object.entries(config.listen ?? {}).map(([name, entry]) =>
-      planListen(name, entry, planner, environment, report),
-    ),
-    ...Object.entries(config.connect ?? {}).map(([name, entry]) =>
-      planConnect(name, entry, planner, environment, report),
-    ),
+    ...Object.entries(listen).map(([name, entry]) => planListen(name, entry, planner, environment, report)),
+    ...Object.entries(connect).map(([name, entry]) => planConnect(name, entry, planner, ids, environment, report)),
     ...Object.entries(config.subscribe ?? {}).map(([name, entry]) =>
       planSubscribe(name, entry, planner, registry, report),
     ),
@@ -90,7 +91,7 @@ function planValue(
   planner.finish()
   const lineFraming = planner.framing('line', [])?.part
   const admin = adminOf(config)
-  checkAddresses(config.listen ?? {}, admin, loaded.baseDir, report)
+  checkAddresses(listen, admin, loaded.baseDir, report)
   // Whoever has reported a mistake has given nothing; then there is no plan.
   if (lineFraming === undefined || report.failed) return undefined
   return {

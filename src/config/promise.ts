@@ -110,9 +110,13 @@ function describeSocket(endpoint: SocketPlan): string[] {
 function whereTo(endpoint: SocketPlan): string {
   const tls = endpoint.tls === undefined ? '' : ', with TLS'
   if (endpoint.kind === 'listen') return `listens on ${endpoint.addresses.map(showAddress).join(' and ')}${tls}`
-  const { dial, poll } = endpoint
+  const { devices, hostsFile, poll } = endpoint
   const asks = poll === undefined ? '' : `, asks every ${formatDuration(poll.every)}`
-  return `connects to ${showAddress(dial)}${tls}, again when the connection is lost${asks}`
+  const where =
+    devices[0]?.id === undefined && devices[0] !== undefined
+      ? showAddress(devices[0].dial)
+      : `${devices.length} ${devices.length === 1 ? 'device' : 'devices'}${hostsFile === undefined ? '' : ` of ${hostsFile}`}`
+  return `connects to ${where}${tls}, again when the connection is lost${asks}`
 }
 
 function showAddress({ host, port = 0, path }: Pick<ListenOptions, 'host' | 'port' | 'path'>): string {

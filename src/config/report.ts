@@ -13,6 +13,8 @@ export interface Finding {
   readonly means?: ConfigPath | undefined
   /** What to point at: the value (default), its key, or a character of a text. */
   readonly at?: 'value' | 'key' | number
+  /** Where it stands, when that is not in the configuration itself but in a file that it names. */
+  readonly position?: Position
   /** There is a secret in the line, so it is not shown. */
   readonly hideLine?: boolean
 }
@@ -25,16 +27,16 @@ export class Report {
   readonly #loaded: LoadedConfig
   readonly #problems = new Map<string, Problem>()
   /** Lines whose YAML is already wrong: what else is found in them follows from that. */
-  readonly #wrongLines: ReadonlySet<number>
+  readonly #wrongLines: ReadonlySet<string>
   readonly #secrets = new Set<string>()
   /** Options that were probably meant where another stands. */
   readonly #meant: ConfigPath[] = []
   /** Lines that are not shown, whatever is wrong in them. */
-  readonly #hiddenLines = new Set<number>()
+  readonly #hiddenLines = new Set<string>()
 
   constructor(loaded: LoadedConfig) {
     this.#loaded = loaded
-    this.#wrongLines = new Set(loaded.problems.flatMap(({ position }) => position?.line ?? []))
+    this.#wrongLines = new Set(loaded.problems.flatMap(({ position }) => (position ? [lineOf(position)] : [])))
     for (const problem of loaded.problems) this.#problems.set(identity(problem), problem)
   }
 
@@ -48,11 +50,12 @@ export class Report {
     if (text.length >= 4) this.#secrets.add(text)
   }
 
-  add({ code, path, message, expected, hint, severity = 'error', at = 'value', hideLine, means }: Finding): void {
+  add(finding: Finding): void {
+    const { code, path, message, expected, hint, severity = 'error', at = 'value', hideLine, means } = finding
     if (means !== undefined) this.#meant.push(means)
-    const position = this.#locate(path, at)
-    if (position !== undefined && this.#wrongLines.has(position.line)) return
-    if (position !== undefined && hideLine) this.#hiddenLines.add(position.line)
+    const position = finding.position ?? this.#locate(path, at)
+    if (position !== undefined && this.#wrongLines.has(lineOf(position))) return
+    if (position !== undefined && hideLine) this.#hiddenLines.add(lineOf(position))
     const problem: Problem = {
       code,
       severity,
@@ -97,9 +100,11 @@ export class Report {
     return this.#loaded.locateKey(path)
   }
 
-  /** All problems in the order of the file. */
+  /** All problems, in the order of each file. */
   finish(): Problem[] {
-    return [...this.#problems.values()].map((problem) => this.#mask(problem)).sort(byPlace)
+    const files = Map.groupBy(this.#problems.values(), ({ position }) => position?.file)
+    const sorted = Array.from(files.values(), (problems) => problems.toSorted(byPlace))
+    return sorted.flat().map((problem) => this.#mask(problem))
   }
 
   #locate(path: ConfigPath, at: 'value' | 'key' | number) {
@@ -123,14 +128,20 @@ export class Report {
     }
   }
 
-  #maskLine({ file, line, column, text }: Position, hide: (text: string) => string): Position {
-    const shown = text === undefined || this.#hiddenLines.has(line) ? {} : { text: hide(text) }
+  #maskLine(position: Position, hide: (text: string) => string): Position {
+    const { file, line, column, text } = position
+    const shown = text === undefined || this.#hiddenLines.has(lineOf(position)) ? {} : { text: hide(text) }
     return { file, line, column, ...shown }
   }
 }
 
 function identity({ code, path, message, position }: Problem): string {
-  return JSON.stringify([code, path, message, position?.line, position?.column])
+  return JSON.stringify([code, path, message, position?.file, position?.line, position?.column])
+}
+
+/** Tells the lines of several files apart. */
+function lineOf({ file, line }: Position): string {
+  return `${line} ${file}`
 }
 
 function byPlace(a: Problem, b: Problem): number {

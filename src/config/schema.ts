@@ -144,7 +144,22 @@ export const listenSchema = z.strictObject({
 /** An entry of `connect:`. */
 export const connectSchema = z.strictObject({
   host: z.string().min(1).optional().describe('Name or address to connect to.'),
-  port: port().min(1).optional().describe('TCP port.'),
+  port: port().min(1).optional().describe('TCP port. Beside hosts: for devices that say none of their own.'),
+  hosts: z
+    .union([
+      z.string().min(1),
+      withoutProto(
+        z.record(
+          z.string(),
+          z.union([z.string(), z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]))]),
+        ),
+      ),
+    ])
+    .optional()
+    .describe(
+      'Many devices, instead of host: a CSV file whose first line names its columns (id,host,port and others), or a ' +
+        `mapping of id: host:port. A device's id is its client.id, its other columns are client.tags. ${RELATIVE}`,
+    ),
   ...endpoint,
   limits: z.strictObject(limits).prefault({}).describe('Bounds of the endpoint.'),
   tls: connectTls.optional().describe('Encrypt the connection; { } is enough for a certificate of a usual authority.'),

@@ -65,7 +65,7 @@ function broken(file: string, baseDir: string, code: MistakeCode, message: strin
 }
 
 /** The text without a byte order mark; undefined when the bytes are not UTF-8. */
-function decodeUtf8(bytes: Buffer): string | undefined {
+export function decodeUtf8(bytes: Buffer): string | undefined {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {

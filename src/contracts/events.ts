@@ -24,6 +24,8 @@ export interface EventMap {
   'listener.closed': { readonly endpoint: string; readonly address: Address }
   'dial.failed': {
     readonly endpoint: string
+    /** The id of the device, where `hosts:` gives it one. */
+    readonly client?: string | undefined
     readonly target: string
     readonly error: SluiceError
     /** Milliseconds until the next attempt. */

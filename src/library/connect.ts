@@ -37,8 +37,10 @@ export async function connect<In = string, Out = In>(options: ConnectOptions<In,
   await plan.ready()
   const endpoint = plan.endpoints[0]!
   if (endpoint.kind !== 'connect') throw new TypeError('connect makes outgoing connections only')
-  const raw = await createTcp().dial({ ...endpoint.dial, ...(signal && { signal }) })
-  const socket = endpoint.tls === undefined ? raw : await createClientTls(endpoint.tls).secure(raw)
+  const { dial, servername } = endpoint.devices[0]!
+  const raw = await createTcp().dial({ ...dial, ...(signal && { signal }) })
+  const tls = endpoint.tls && createClientTls({ ...endpoint.tls, ...(servername !== undefined && { servername }) })
+  const socket = tls === undefined ? raw : await tls.secure(raw)
   const incoming = { framing: endpoint.framingIn, format: endpoint.formatIn }
   const outgoing = { framing: endpoint.framingOut, format: endpoint.formatOut }
   return createDialled<In, Out>(socket, incoming, outgoing, endpoint.limits.maxFrameLength)

@@ -66,11 +66,11 @@ export const logRecords: {
     const where = formatAddress(address)
     return info(`${endpoint} no longer listens on ${where}`, { endpoint, address: where })
   },
-  'dial.failed': ({ endpoint, target, error, retryIn }) =>
+  'dial.failed': ({ endpoint, client, target, error, retryIn }) =>
     warn(
-      `${endpoint}: ${error.message}; next attempt in ${formatDuration(Math.round(retryIn))}`,
-      { endpoint, target, ...reasonOf(error), retryIn },
-      `dial.failed ${endpoint} ${error.code}`,
+      `${client ?? endpoint}: ${error.message}; next attempt in ${formatDuration(Math.round(retryIn))}`,
+      { endpoint, client, target, ...reasonOf(error), retryIn },
+      `dial.failed ${endpoint} ${target} ${error.code}`,
     ),
   'subscription.opened': ({ endpoint, address }) =>
     info(`${endpoint} is subscribed at ${formatAddress(address)}`, { endpoint, address: formatAddress(address) }),
@@ -81,7 +81,11 @@ export const logRecords: {
       `subscription.failed ${endpoint} ${error.code}`,
     ),
   'poll.timedOut': ({ client }) =>
-    warn(`${client.id} did not answer a poll`, peerOf(client), `poll.timedOut ${client.endpoint}`),
+    warn(
+      `${client.id} did not answer a poll`,
+      peerOf(client),
+      `poll.timedOut ${client.endpoint} ${client.ip}:${client.port}`,
+    ),
 
   'connection.opened': ({ client }) =>
     info(`${client.id} connected`, { ...peerOf(client), tls: client.tls ? 'yes' : undefined }),

@@ -7,6 +7,7 @@ export const metricTable = {
     ['endpoint'],
     'Clients connected now; of a subscription 1 while its broker gives it messages.',
   ),
+  sluice_device_connected: gauge(['endpoint', 'device'], 'Of each device of hosts: 1 while it is connected, else 0.'),
   sluice_connections_opened_total: counter(['endpoint'], 'Connections that became clients.'),
   sluice_connections_closed_total: counter(['endpoint', 'reason'], 'Clients whose connection has ended.'),
   sluice_connections_refused_total: counter(

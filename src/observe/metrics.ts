@@ -39,6 +39,11 @@ export function createMetrics(source: Observed, events: Pick<Events, 'on'>): Met
   ][]) {
     addFromCounters(registry, name, () => (source.deadLetters === undefined ? [] : [[{}, value(source.deadLetters)]]))
   }
+  addFromCounters(registry, 'sluice_device_connected', () =>
+    source.endpoints.flatMap(({ name: endpoint, devices = [] }) =>
+      devices.map(({ id, connected }): Sample => [{ endpoint, device: id }, Number(connected)]),
+    ),
+  )
   const unsubscribe = addFromEvents(registry, events)
   const stopDelay = addProcess(registry)
   return {

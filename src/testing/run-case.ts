@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import type { Plan, StepPlan } from '../config/plan.ts'
+import type { Plan, SocketPlan, StepPlan } from '../config/plan.ts'
 import type { PlannedServer } from '../config/planned-server.ts'
 import { createServerFromPlan } from '../config/server.ts'
 import { nestedIn } from '../config/step-words.ts'
@@ -27,7 +27,7 @@ export async function runCase(plan: Plan, test: DataflowCase): Promise<void> {
   const endpoint = plan.endpoints.find(({ name }) => name === test.endpoint)
   if (endpoint === undefined) throw new Error(`there is no endpoint "${test.endpoint}"`)
   const isSubscription = endpoint.kind === 'subscribe'
-  const alone: Plan = { ...plan, endpoints: [isSubscription ? endpoint : { ...endpoint, tls: undefined }] }
+  const alone: Plan = { ...plan, endpoints: [isSubscription ? endpoint : onePeer(endpoint)] }
   const bytes = parseBytes(test.sends)
   for (const { how, chunks } of test.split && !isSubscription ? chunkings(bytes) : [WHOLE(bytes)]) {
     const came = await play(alone, test, chunks)
@@ -50,11 +50,17 @@ export async function rehearseConnect(plan: Plan, name: string): Promise<string[
   if (endpoint.dataflow === undefined || endpoint.dataflow.some(hasUserCode)) return []
   const alone: Plan = {
     ...plan,
-    endpoints: [{ ...endpoint, tls: undefined, onConnect: undefined, onError: undefined }],
+    endpoints: [{ ...onePeer(endpoint), onConnect: undefined, onError: undefined }],
   }
   const nothing: DataflowCase = { name: 'a client that says nothing', endpoint: name, sends: '', split: false }
   const { deadLetters } = await play(alone, nothing, [])
   return deadLetters.map(({ step, reason }) => `${step}: ${reason}`)
+}
+
+/** Without TLS, and of many devices the first, at once. */
+function onePeer(endpoint: SocketPlan): SocketPlan {
+  if (endpoint.kind === 'listen') return { ...endpoint, tls: undefined }
+  return { ...endpoint, tls: undefined, devices: endpoint.devices.slice(0, 1) }
 }
 
 function hasUserCode({ definition, options, otherwise = [] }: StepPlan): boolean {
@@ -175,7 +181,9 @@ async function awaitDial(
 ): Promise<{ socket: Promise<Socket>; close(): Promise<void> }> {
   const endpoint = plan.endpoints[0]!
   if (endpoint.kind !== 'connect') throw new Error('only a connecting endpoint dials')
-  const { host, port, path } = endpoint.dial
+  const [device] = endpoint.devices
+  if (device === undefined) throw new Error(`${endpoint.name} has no device that could be played`)
+  const { host, port, path } = device.dial
   const { promise, resolve } = Promise.withResolvers<Socket>()
   const address = {
     ...(host !== undefined && { host }),
