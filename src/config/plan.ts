@@ -11,6 +11,7 @@ import type { EndpointPlan, Plan } from './planned.ts'
 import { type CountersByName, Planner } from './planner.ts'
 import type { Problem } from './problems.ts'
 import { Report } from './report.ts'
+import { planSchedule } from './schedule.ts'
 import { type ConfigOutput, configSchema } from './schema.ts'
 import { isMapping } from './shape.ts'
 import { planSubscribe } from './subscribe.ts'
@@ -23,7 +24,9 @@ export {
   type ListenPlan,
   type Plan,
   PlannedDataflow,
+  type SchedulePlan,
   type SocketPlan,
+  type SourcePlan,
   type StepPlan,
   type SubscribePlan,
 } from './planned.ts'
@@ -56,7 +59,7 @@ export function planConfig(
 function isUsable({ value, file, problems }: LoadedConfig, report: Report): boolean {
   if (value === undefined && problems.length > 0) return false
   if (isMapping(value)) return true
-  const expected = 'listen:, connect: or subscribe:, with at least one endpoint'
+  const expected = 'listen:, connect:, subscribe: or schedule:, with at least one endpoint'
   const message =
     value === null || value === undefined
       ? 'the configuration is empty'
@@ -87,6 +90,7 @@ function planValue(
     ...Object.entries(config.subscribe ?? {}).map(([name, entry]) =>
       planSubscribe(name, entry, planner, registry, report),
     ),
+    ...Object.entries(config.schedule ?? {}).map(([name, entry]) => planSchedule(name, entry, planner, report)),
   ]
   planner.finish()
   const lineFraming = planner.framing('line', [])?.part
@@ -136,4 +140,4 @@ function checkNames(value: unknown, report: Report): void {
 }
 
 /** Where endpoints stand. */
-const SECTIONS = ['listen', 'connect', 'subscribe'] as const
+const SECTIONS = ['listen', 'connect', 'subscribe', 'schedule'] as const

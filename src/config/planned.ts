@@ -6,6 +6,7 @@ import type { Framing } from '../contracts/framing.ts'
 import type { Limits } from '../contracts/limits.ts'
 import type { Expression } from '../contracts/schema.ts'
 import type { ListenOptions } from '../contracts/transport.ts'
+import type { Timing } from '../source/timer.ts'
 import type { ClientTlsOptions, ServerTlsOptions } from '../transports/tls.ts'
 import type { ConfigPath, Position } from './problems.ts'
 import type { ConfigOutput } from './schema.ts'
@@ -36,7 +37,10 @@ export interface Plan {
 /** An endpoint with connections. */
 export type SocketPlan = ListenPlan | ConnectPlan
 
-export type EndpointPlan = SocketPlan | SubscribePlan
+/** An endpoint without connections. */
+export type SourcePlan = SubscribePlan | SchedulePlan
+
+export type EndpointPlan = SocketPlan | SourcePlan
 
 /** What every endpoint has: a name, formats and dataflows. */
 interface EndpointBase {
@@ -107,6 +111,11 @@ export interface SubscribePlan extends EndpointBase {
   readonly identity: unknown
   /** Bytes. */
   readonly maxQueued: number
+}
+
+export interface SchedulePlan extends EndpointBase {
+  readonly kind: 'schedule'
+  readonly timing: Timing
 }
 
 /** One step or sink of a dataflow, with what stands around it. */

@@ -53,7 +53,8 @@ export const mistakes = {
   ID_TAKEN: 'Two steps have the same id.',
   STEP_MISPLACED: 'A step stands where it cannot do its work.',
   NO_CONNECTION: 'A step answers where there is nobody to answer.',
-  NO_ENDPOINT: 'The configuration has neither listen nor connect nor subscribe.',
+  SCHEDULE_INVALID: 'An entry of schedule does not say in one way when it runs.',
+  NO_ENDPOINT: 'The configuration has neither listen nor connect, subscribe or schedule.',
 } as const satisfies Record<string, string>
 
 /** A code of {@link mistakes}. */

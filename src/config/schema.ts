@@ -11,6 +11,7 @@ import {
   withoutProto,
   z,
 } from '../contracts/schema.ts'
+import { isTimeZone } from '../util/daily.ts'
 
 /**
  * The top level of a configuration, described once. Validation, the JSON Schema for editors and the reference page are
@@ -214,6 +215,33 @@ export const subscribeSchema = z.strictObject({
     .describe('Bounds of the subscription.'),
 })
 
+const timeOfDay = z
+  .string()
+  .regex(/^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?$/, 'expected a time of day in quotes, such as "02:30"')
+  .transform((text) => Date.parse(`1970-01-01T${text}Z`))
+
+/** An entry of `schedule:`. */
+export const scheduleSchema = z.strictObject({
+  every: duration().optional().describe('Time from one run to the next. The first is when it has passed once.'),
+  at: z
+    .union([timeOfDay.transform((time) => [time]), z.array(timeOfDay).min(1)])
+    .optional()
+    .describe('Instead of every: a time of day, such as "02:30", or a list of them.'),
+  timezone: z
+    .string()
+    .refine(isTimeZone, 'expected a time zone, such as Europe/Berlin')
+    .optional()
+    .describe('Time zone of at. Default UTC.'),
+  runAtStart: z.boolean().prefault(false).describe('Run also when the server starts, or a reload brings the entry.'),
+  format: directions(formatOption, 'Format')
+    .prefault('text')
+    .describe('What sinks that write bytes write with: a format.'),
+  dataflow: dataflow()
+    .optional()
+    .describe('Steps that run, with event == "timer" and msg == null, or the name of an entry of dataflows.'),
+  onError: dataflow().optional().describe('Steps for a run that failed, with error in scope. It ends there.'),
+})
+
 const dataflows = z.record(
   z.string().regex(NAME, 'expected a name of letters, digits, - and _ that begins with a letter'),
   z.array(z.unknown()).meta({ marker: 'steps' }),
@@ -236,6 +264,9 @@ export const configSchema = z.strictObject({
   )
     .optional()
     .describe('Endpoints whose messages a broker gives.'),
+  schedule: withoutProto(z.record(endpointName, scheduleSchema))
+    .optional()
+    .describe('Dataflows that run by the clock.'),
   dataflows: withoutProto(dataflows).optional().describe('Dataflows that several endpoints use by name.'),
   data: z
     .strictObject({
@@ -302,4 +333,5 @@ export const siblingsSchema = z.strictObject({
 export type ConfigOutput = z.output<typeof configSchema>
 export type ListenOutput = z.output<typeof listenSchema>
 export type ConnectOutput = z.output<typeof connectSchema>
+export type ScheduleOutput = z.output<typeof scheduleSchema>
 export type SubscribeOutput = z.output<typeof subscribeSchema>

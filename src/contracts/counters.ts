@@ -51,7 +51,7 @@ export function countReason<Reason extends string>(counts: ReasonCounts<Reason>,
 /** An endpoint as metrics and dashboard see it. */
 export interface ObservedEndpoint {
   readonly name: string
-  readonly kind: 'listen' | 'connect' | 'subscribe'
+  readonly kind: 'listen' | 'connect' | 'subscribe' | 'schedule'
   readonly counters: EndpointCounters
   /** Clients connected now; of a subscription 1 while the broker gives it messages. */
   readonly connections: number

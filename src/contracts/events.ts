@@ -40,6 +40,8 @@ export interface EventMap {
     /** Milliseconds until the next attempt. */
     readonly retryIn: number
   }
+  /** It was time for a run of a `schedule:`, and the last one had not ended. */
+  'schedule.skipped': { readonly endpoint: string }
   'poll.timedOut': { readonly client: Client }
   'connection.opened': { readonly client: Client }
   /** The first bytes of a connection; for recognising a wrong protocol on a port. */
@@ -135,6 +137,7 @@ export const eventDescriptions = {
   'subscription.opened': 'A broker has confirmed a subscription and gives its messages.',
   'subscription.failed':
     'A broker cannot be reached, refuses a subscription or has ended it; it is tried again after `retryIn`.',
+  'schedule.skipped': 'A run of a schedule was skipped, because the last one had not ended.',
   'poll.timedOut': 'A poll was not answered in time.',
   'connection.opened': 'A connection has become a client.',
   'connection.spoke': 'The first bytes of a connection have arrived.',

@@ -80,6 +80,12 @@ export const logRecords: {
       { endpoint, ...reasonOf(error), retryIn },
       `subscription.failed ${endpoint} ${error.code}`,
     ),
+  'schedule.skipped': ({ endpoint }) =>
+    warn(
+      `${endpoint}: a run is skipped, because the last one has not ended`,
+      { endpoint },
+      `schedule.skipped ${endpoint}`,
+    ),
   'poll.timedOut': ({ client }) =>
     warn(
       `${client.id} did not answer a poll`,

@@ -53,6 +53,10 @@ export const metricTable = {
     ['endpoint', 'reason'],
     'How often a broker could not be reached, refused a subscription or ended it.',
   ),
+  sluice_schedule_runs_skipped_total: counter(
+    ['endpoint'],
+    'Runs of a schedule that were skipped, because the last one had not ended.',
+  ),
   sluice_polls_timed_out_total: counter(['endpoint'], 'Polls that were not answered in time.'),
   sluice_sink_retries_total: counter(['step', 'reason'], 'Deliveries that failed for now and were tried again.'),
   sluice_buffer_messages: gauge(
