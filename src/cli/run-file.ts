@@ -19,29 +19,40 @@ import { OPEN_FILES_HINT, openFilesWarning } from './open-files.ts'
 import { createServiceManager } from './service-manager.ts'
 import { obeySignals } from './signals.ts'
 import { hasColors, print, printError } from './terminal.ts'
-import { watchFile } from './watch.ts'
+import { createWatch, type Watch } from './watch.ts'
 
 export interface RunFileOptions {
   /** Print how to talk to each endpoint. */
   readonly hints: boolean
   /** Milliseconds that a stop may take; undefined for the default. */
   readonly deadline: number | undefined
-  /** Reload when the file changes. */
+  /** Reload when a file of it changes. */
   readonly watch: boolean
 }
 
 /** Runs the server of a configuration until a signal stops it. This is all that `sluice run` loads only when it runs. */
 export async function runFile(file: string, options: RunFileOptions): Promise<void> {
-  const { plan, report, dataDir } = await readPlan(file, process.env, { color: hasColors(process.stderr) })
+  const { plan, report, dataDir, watched } = await readPlan(file, process.env, { color: hasColors(process.stderr) })
   if (report !== '') printError(report)
   if (plan === undefined) process.exitCode = EXIT.failed
-  else await runPlan(plan, file, dataDir, options)
+  else await runPlan(plan, file, dataDir, watched, options)
 }
 
-async function runPlan(plan: Plan, file: string, dataDir: string, options: RunFileOptions): Promise<void> {
+async function runPlan(
+  plan: Plan,
+  file: string,
+  dataDir: string,
+  watched: readonly string[],
+  options: RunFileOptions,
+): Promise<void> {
   const { hints, deadline = DEFAULT_DRAIN_MS, watch } = options
   const inherited = readInherited(process.env, process.pid)
-  const server = createServerFromPlan(plan, { inherited }, planAgain(file))
+  let watching: Watch | undefined
+  const server = createServerFromPlan(
+    plan,
+    { inherited },
+    planAgain(file, (paths) => watching?.follow(paths)),
+  )
   const log = attachLog(server.events, {
     level: plan.log.level,
     format: plan.log.format ?? (process.stderr.isTTY ? 'text' : 'json'),
@@ -74,7 +85,11 @@ async function runPlan(plan: Plan, file: string, dataDir: string, options: RunFi
       const address = formatAddress(admin.address)
       log.tell('admin.opened', `admin: http://${address} (/metrics, /health/live, /health/ready)`, { address })
     }
-    if (watch) opened.push({ close: watchFile(file, reloadAlone, (error) => tellOf(error, log)) })
+    if (watch) {
+      watching = createWatch(reloadAlone, (error) => tellOf(error, log))
+      opened.push(watching)
+      watching.follow(watched)
+    }
     await server.start()
     for (const { fd, name } of inherited.left)
       log.warn('socket.unused', 'no endpoint uses a socket that was handed over', { fd, name })
@@ -99,11 +114,15 @@ async function runPlan(plan: Plan, file: string, dataDir: string, options: RunFi
   await log.close()
 }
 
-/** Reads the file again for a reload, which is given whom to tell the warnings. */
-function planAgain(file: string): Replan<(warnings: string) => void> {
+/**
+ * Reads the file again for a reload, which is given whom to tell the warnings.
+ * @param follow told which files the configuration has now
+ */
+function planAgain(file: string, follow: (paths: readonly string[]) => void): Replan<(warnings: string) => void> {
   return async (tell, counters) => {
-    const { plan, problems } = await readPlan(file, process.env, { counters })
+    const { plan, problems, watched } = await readPlan(file, process.env, { counters })
     if (plan === undefined) throw new ConfigError(problems)
+    follow(watched)
     tell(formatProblems(problems))
     return plan
   }

@@ -1,6 +1,7 @@
 import type { Registry } from '../registry/registry.ts'
 import { checkAddresses } from './addresses.ts'
 import { ConfigError } from './config-error.ts'
+import { withDefaults } from './defaults.ts'
 import { planConnect, planListen } from './endpoints.ts'
 import type { Environment } from './environment.ts'
 import { substitute } from './environment.ts'
@@ -44,11 +45,12 @@ export interface Planned {
  * @param counters those of a server that is to be reloaded; nothing counts there before
  */
 export function planConfig(
-  loaded: LoadedConfig,
+  written: LoadedConfig,
   registry: Registry,
   env: NodeJS.ProcessEnv,
   counters: CountersByName = new Map(),
 ): Planned {
+  const loaded = withDefaults(written)
   const report = new Report(loaded)
   const set = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined)
   const environment: Environment = { env: Object.fromEntries(set), baseDir: loaded.baseDir }
@@ -80,6 +82,11 @@ function planValue(
   warnOfLookAlikes(value, configSchema, [], report)
   if (config === undefined) return undefined
   checkNames(loaded.value, report)
+  if (config.include !== undefined) {
+    const hint = 'name the file to sluice run, or put the values together in your program'
+    const message = 'include is for files, and this configuration was read from none'
+    report.add({ code: 'INCLUDE_INVALID', path: ['include'], at: 'key', message, hint })
+  }
   const planner = new Planner(registry, report, environment, config.dataflows ?? {}, counters)
   const { listen = {}, connect = {} } = config
   const alone = Object.keys(connect).filter((name) => connect[name]!.hosts === undefined)

@@ -21,6 +21,8 @@ export const mistakes = {
   YAML_HALF_EXPRESSION: 'YAML reads a part of an unquoted expression as a key.',
   YAML_NEEDS_QUOTES: 'A text holds or begins with a character that has a meaning in YAML.',
   YAML_TOO_MANY_ALIASES: 'Aliases multiply the file beyond all measure.',
+  INCLUDE_INVALID: 'What include names cannot be taken in, or include stands where it has no meaning.',
+  KEY_TAKEN: 'A setting that there is once stands in two files.',
   KEY_UNKNOWN: 'There is no option of this name.',
   KEY_MISSING: 'An option that has no default is absent.',
   VALUE_INVALID: 'An option has a value that it cannot have.',

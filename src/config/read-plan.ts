@@ -18,9 +18,11 @@ export interface ReadPlan {
   readonly report: string
   /** The data folder, absolute: as well as it can be told when there is a mistake. */
   readonly dataDir: string
+  /** Absolute paths of the files that it was read from, and of folders in which there may be more. */
+  readonly watched: readonly string[]
 }
 
-/** Loads, checks and plans a configuration file: what every command that takes one begins with. */
+/** Loads, checks and plans a configuration: what every command that takes one begins with. */
 export async function readPlan(
   file: string,
   env: NodeJS.ProcessEnv,
@@ -30,7 +32,11 @@ export async function readPlan(
   const planned = planConfig(loaded, options.registry ?? createRegistry(), env, options.counters)
   const { plan, problems } = await whenReady(planned)
   const report = formatProblems(problems, { color: options.color ?? false })
-  return { plan, problems, report, dataDir: resolve(loaded.baseDir, plan?.data.dir ?? writtenDataDir(loaded)) }
+  const tables = (plan?.endpoints ?? []).flatMap((endpoint) =>
+    endpoint.kind === 'connect' ? (endpoint.hostsFile ?? []) : [],
+  )
+  const watched = [...loaded.watched, ...tables.map((table) => resolve(loaded.baseDir, table))]
+  return { plan, problems, report, watched, dataDir: resolve(loaded.baseDir, plan?.data.dir ?? writtenDataDir(loaded)) }
 }
 
 async function whenReady(planned: Planned): Promise<Planned> {

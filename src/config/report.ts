@@ -51,7 +51,8 @@ export class Report {
   }
 
   add(finding: Finding): void {
-    const { code, path, message, expected, hint, severity = 'error', at = 'value', hideLine, means } = finding
+    const { code, path, expected, hint, severity = 'error', at = 'value', hideLine, means } = finding
+    const message = this.#inOrigin(finding.message, path)
     if (means !== undefined) this.#meant.push(means)
     const position = finding.position ?? this.#locate(path, at)
     if (position !== undefined && this.#wrongLines.has(lineOf(position))) return
@@ -65,7 +66,7 @@ export class Report {
       ...(expected !== undefined && { expected }),
       ...(hint !== undefined && { hint }),
     }
-    this.#problems.set(identity(problem), problem)
+    this.#problems.set(identity({ ...problem, path: this.originOf(path) }), problem)
   }
 
   get failed(): boolean {
@@ -79,8 +80,8 @@ export class Report {
 
   /** True when a mistake has been reported of what stands at a path, in it or around it: more would only follow from that. */
   isWrong(path: ConfigPath): boolean {
-    const touches = (other: ConfigPath) =>
-      other.length > 0 && path.slice(0, other.length).every((key, i) => String(key) === String(other[i]))
+    const origin = this.originOf(path)
+    const touches = (other: ConfigPath) => isWithin(path, other) || isWithin(origin, this.originOf(other))
     const errors = this.#problems.values().filter(({ severity }) => severity === 'error')
     return [...errors.map((problem) => problem.path), ...this.#meant].some(touches)
   }
@@ -95,6 +96,11 @@ export class Report {
     return this.#loaded.sourceOf(path)
   }
 
+  /** The path at which the value at a path is written: that below `defaults`, where it is given to several. */
+  originOf(path: ConfigPath): ConfigPath {
+    return this.#loaded.originOf(path)
+  }
+
   /** Where the key at the end of a path stands. */
   positionOf(path: ConfigPath): Position | undefined {
     return this.#loaded.locateKey(path)
@@ -105,6 +111,13 @@ export class Report {
     const files = Map.groupBy(this.#problems.values(), ({ position }) => position?.file)
     const sorted = Array.from(files.values(), (problems) => problems.toSorted(byPlace))
     return sorted.flat().map((problem) => this.#mask(problem))
+  }
+
+  /** A message as it is true for all entries that have the value: with the path at which it is written. */
+  #inOrigin(message: string, path: ConfigPath): string {
+    const origin = this.originOf(path)
+    if (origin === path) return message
+    return message.replaceAll(formatPath(path.slice(0, 2)), formatPath(origin.slice(0, 2)))
   }
 
   #locate(path: ConfigPath, at: 'value' | 'key' | number) {
@@ -137,6 +150,11 @@ export class Report {
 
 function identity({ code, path, message, position }: Problem): string {
   return JSON.stringify([code, path, message, position?.file, position?.line, position?.column])
+}
+
+/** Whether a path is, or goes on from, another one. */
+function isWithin(path: ConfigPath, other: ConfigPath): boolean {
+  return other.length > 0 && path.slice(0, other.length).join('\0') === other.join('\0')
 }
 
 /** Tells the lines of several files apart. */

@@ -267,6 +267,19 @@ export const configSchema = z.strictObject({
   schedule: withoutProto(z.record(endpointName, scheduleSchema))
     .optional()
     .describe('Dataflows that run by the clock.'),
+  defaults: z
+    .strictObject({
+      listen: z.record(z.string(), z.unknown()).optional().describe('Options of each entry of listen.'),
+      connect: z.record(z.string(), z.unknown()).optional().describe('Options of each entry of connect.'),
+    })
+    .optional()
+    .describe('What entries have that do not say otherwise: mappings are joined, everything else is replaced.'),
+  include: z
+    .union([z.string().min(1), z.array(z.string().min(1))])
+    .optional()
+    .describe(
+      'Other files of this configuration: names or patterns such as conf.d/*.yaml. Their paths begin here too.',
+    ),
   dataflows: withoutProto(dataflows).optional().describe('Dataflows that several endpoints use by name.'),
   data: z
     .strictObject({
