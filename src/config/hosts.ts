@@ -113,9 +113,10 @@ function readFile(name: string, path: ConfigPath, { baseDir }: Environment, read
     report.add({ code: 'FILE_NOT_UTF8', path, message: `${name} is not UTF-8 text`, hint })
     return
   }
+  const shown = report.fileBeside(name)
   const lines = text.split(/\r?\n/)
   const placeOf = ({ line, column }: Cell): Place => {
-    return { path, position: { file: name, line, column, text: maskSecrets(lines[line - 1] ?? '') } }
+    return { path, position: { file: shown, line, column, text: maskSecrets(lines[line - 1] ?? '') } }
   }
   const { rows, open } = splitTable(text)
   if (open !== undefined) {

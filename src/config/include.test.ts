@@ -127,6 +127,17 @@ describe('include', () => {
 })
 
 describe('a folder', () => {
+  test('has its tables beside its files, and their mistakes are told of with the path that leads there', async () => {
+    using folder = await files({
+      'a.yaml': 'connect: { a: { hosts: s.csv, dataflow: [ stdout ] } }',
+      's.csv': 'id,host\na,h\n',
+    })
+    for (const name of ['', 'a.yaml']) {
+      const { problems } = await readPlan(join(folder.path, name), {})
+      expect(problems[0]!.position).toMatchObject({ file: join(folder.path, 's.csv'), line: 2, column: 3 })
+    }
+  })
+
   test('is all of its configurations, in the order of their names', async () => {
     using folder = await files({
       'b.yaml': `${endpoint('b', 2)}data: { dir: kept }\n`,

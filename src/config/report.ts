@@ -1,3 +1,4 @@
+import { dirname, isAbsolute, join, resolve } from 'node:path'
 import type { LoadedConfig } from './loaded.ts'
 import { type ConfigPath, formatPath, type MistakeCode, type Position, type Problem } from './problems.ts'
 
@@ -94,6 +95,13 @@ export class Report {
   /** The number, truth value or text at a path as it is written. */
   sourceOf(path: ConfigPath): string | undefined {
     return this.#loaded.sourceOf(path)
+  }
+
+  /** A file that the configuration names, as people find it: from where they have named the configuration. */
+  fileBeside(name: string): string {
+    const { file, baseDir } = this.#loaded
+    if (isAbsolute(name) || file === '') return name
+    return join(resolve(file) === baseDir ? file : dirname(file), name)
   }
 
   /** The path at which the value at a path is written: that below `defaults`, where it is given to several. */
