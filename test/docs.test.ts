@@ -40,6 +40,7 @@ describe('every configuration of the docs is true', () => {
     const [table] = blocks.filter(({ language }) => language === 'csv')
     writeFileSync(join(folder, 'scales.csv'), table!.text)
     writeFileSync(join(folder, 'convert.ts'), 'export default (msg: unknown) => msg')
+    writeFileSync(join(folder, 'articles.csv'), 'ean,name,price\n')
   })
   afterAll(() => rmSync(folder, { recursive: true }))
 

@@ -223,9 +223,11 @@ class Builder {
     if (definition.kind === 'sink') {
       return { ...around, sink: await this.#sink(plan, definition, scope, around.onError) }
     }
-    const options = await bindDataflows(plan.options, ({ steps }, path) => {
+    const options = await bindDataflows(plan.options, async ({ steps }, path) => {
       const then = definition.afterInner?.(plan.options, path)
-      return this.#dataflow(steps, scope, then === 'end' ? undefined : { place, then, word: plan.name })
+      const bound = await this.#dataflow(steps, scope, then === 'end' ? undefined : { place, then, word: plan.name })
+      // A step may make several messages of the one that the dataflow around it has taken.
+      return steps.some(hasStep((inner) => inner.oneByOne)) ? oneByOne(bound) : bound
     })
     const step = await placed(plan, plan.name, () => definition.create(options, this.#context(plan, scope)))
     this.#closers.push(() => step.close?.())

@@ -66,7 +66,12 @@ export async function withIncluded(main: LoadedConfig, load: Load): Promise<Load
   const named = Array.from(found, (path) => ({ path, shown: shownAs(path, baseDir, file) }))
   const parts = await Promise.all(named.map(async ({ shown }) => withoutInclude(await load(shown))))
   for (const { path } of named) watched.add(path)
-  return mergeConfigs([{ ...main, value: rest }, ...parts], { file, baseDir, watched: [...watched] })
+  return mergeConfigs([{ ...main, value: rest }, ...parts], {
+    file,
+    baseDir,
+    watched: [...watched],
+    ...(main.text !== undefined && { text: main.text }),
+  })
 }
 
 /** What is before the first folder with a wildcard in its name. */

@@ -12,7 +12,7 @@ const SHARED: ReadonlySet<string> = new Set(['listen', 'connect', 'subscribe', '
  */
 export function mergeConfigs(
   parts: readonly LoadedConfig[],
-  whole: Pick<LoadedConfig, 'file' | 'baseDir' | 'watched'>,
+  whole: Pick<LoadedConfig, 'file' | 'baseDir' | 'watched' | 'text'>,
 ): LoadedConfig {
   const merged: Record<string, unknown> = {}
   const problems = parts.flatMap((part) => part.problems)

@@ -14,6 +14,7 @@ import type { Problem } from './problems.ts'
 import { Report } from './report.ts'
 import { planSchedule } from './schedule.ts'
 import { type ConfigOutput, configSchema } from './schema.ts'
+import { checkScopes } from './scopes.ts'
 import { isMapping } from './shape.ts'
 import { planSubscribe } from './subscribe.ts'
 import { validate } from './validate.ts'
@@ -100,17 +101,21 @@ function planValue(
     ...Object.entries(config.schedule ?? {}).map(([name, entry]) => planSchedule(name, entry, planner, report)),
   ]
   planner.finish()
+  const planned = endpoints.filter((endpoint): endpoint is EndpointPlan => endpoint !== undefined)
   const lineFraming = planner.framing('line', [])?.part
   const admin = adminOf(config)
   checkAddresses(listen, admin, loaded.baseDir, report)
+  checkScopes(config.workers, planned, report)
   // Whoever has reported a mistake has given nothing; then there is no plan.
   if (lineFraming === undefined || report.failed) return undefined
   return {
-    endpoints: endpoints.filter((endpoint): endpoint is EndpointPlan => endpoint !== undefined),
+    endpoints: planned,
     lineFraming,
     data: config.data,
     admin,
     log: config.log,
+    workers: config.workers,
+    balance: config.balance,
     baseDir: loaded.baseDir,
     secrets: report.secrets,
     async ready() {

@@ -10,8 +10,8 @@ import type {
   ObservedDevice,
   ObservedEndpoint,
 } from '../contracts/counters.ts'
-import { SluiceError, toSluiceError } from '../contracts/errors.ts'
-import { createEvents, type EventMap, type Events, type ReloadReport } from '../contracts/events.ts'
+import { SluiceError } from '../contracts/errors.ts'
+import { createEvents, type Events, type ReloadReport } from '../contracts/events.ts'
 import { DeadLetterStore } from '../delivery/dead-letters.ts'
 import { Engine, type ServerState } from '../engine/server.ts'
 import { Sources } from '../source/sources.ts'
@@ -21,13 +21,12 @@ import { createTcp } from '../transports/tcp.ts'
 import { endedOrLate } from '../util/late.ts'
 import { findOrphans } from './buffers.ts'
 import { type Built, build, type World } from './build.ts'
-import { ConfigError } from './config-error.ts'
 import { DataFolder, requireDataFolder } from './data-folder.ts'
 import { afterReload, diffPlans, diskBuffersOf, requireBuffersKept, requireFreeAddresses } from './diff.ts'
 import { importPackage } from './packages.ts'
 import type { Plan } from './plan.ts'
 import type { PlannedServer, Replan, Wiring } from './planned-server.ts'
-import { summarizeProblem } from './problems.ts'
+import { failureOf } from './reload-failure.ts'
 import { type RetryReport, retryDeadLetters } from './retry-dead-letters.ts'
 import { createShare } from './share.ts'
 
@@ -79,12 +78,13 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
     this.#replan = replan
     // A listener's own mistake must not stop the server, and must not pass in silence either.
     this.events = createEvents(warn)
-    this.#data = new DataFolder(resolve(plan.baseDir, plan.data.dir))
+    const folder = resolve(plan.baseDir, plan.data.dir)
+    this.#data = new DataFolder(wiring.ownFolder ?? folder)
     this.#clock = wiring.clock ?? createClock()
     if (wiring.deadLetters !== undefined) return
     const { now } = this.#clock
     const options = { ...plan.data.deadLetters, events: this.events, now, signal: this.#late.signal }
-    this.#deadLetters = new DeadLetterStore(this.#storage, this.#data.path, options)
+    this.#deadLetters = new DeadLetterStore(this.#storage, folder, options)
   }
 
   get state(): ServerState {
@@ -138,7 +138,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
       }
       this.#world = {
         events,
-        clients,
+        clients: this.#wiring.clients?.(clients) ?? clients,
         clock,
         deadLetters,
         data: this.#data,
@@ -154,7 +154,8 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
       await this.#tellOfOrphans()
       this.#built.activate()
       this.#late.signal.throwIfAborted()
-      const surroundings = { events, clock, boot: clock.uuid(), deadLetters }
+      const { clientPrefix = '' } = this.#wiring
+      const surroundings = { events, clock, boot: clock.uuid(), deadLetters, clientPrefix }
       this.#engine = new Engine(surroundings, clients)
       this.#sources = new Sources({ ...surroundings, late: this.#late.signal })
       await this.#engine.start(this.#built.endpoints)
@@ -302,16 +303,6 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1
 /** For mistakes of others, such as a listener or a part that cannot be closed: they stop nothing, and are not hidden. */
 function warn(error: unknown): void {
   process.emitWarning(error instanceof Error ? error : String(error))
-}
-
-/** What is told of a reload that was not done. */
-function failureOf(thrown: unknown): EventMap['server.reloadFailed'] {
-  if (thrown instanceof ConfigError) {
-    const errors = thrown.problems.filter(({ severity }) => severity === 'error')
-    return { reason: 'the configuration is wrong', mistakes: errors.map(summarizeProblem) }
-  }
-  const { message, hint } = toSluiceError(thrown, 'internal')
-  return { reason: message, hint, mistakes: [] }
 }
 
 function createClock(): Clock {

@@ -8,18 +8,24 @@ import type { MistakeCode, Problem } from './problems.ts'
 import { readYaml } from './yaml-source.ts'
 
 /**
+/**
  * Reads a configuration: a file and what it includes, or all files of a folder. Never throws: what is wrong is in
  * `problems`.
+ * @param text what stood in the file when somebody else has read it; a module is always loaded anew
  */
-export async function loadConfig(file: string): Promise<LoadedConfig> {
+export async function loadConfig(file: string, text?: string): Promise<LoadedConfig> {
   const isFolder = statSync(file, { throwIfNoEntry: false })?.isDirectory() === true
-  return isFolder ? loadFolder(file, loadFile) : withIncluded(await loadFile(file), loadFile)
+  return isFolder ? loadFolder(file, loadFile) : withIncluded(await loadFile(file, text), loadFile)
 }
 
 /** Reads one file: YAML (or JSON), or the default export of a TypeScript or JavaScript module. */
-async function loadFile(file: string): Promise<LoadedConfig> {
+async function loadFile(file: string, text?: string): Promise<LoadedConfig> {
   const baseDir = dirname(resolve(file))
   if (MODULES.has(extname(file))) return loadModule(file, baseDir)
+  return text === undefined ? readText(file, baseDir) : readYaml(text, file, baseDir)
+}
+
+async function readText(file: string, baseDir: string): Promise<LoadedConfig> {
   let content: Buffer
   try {
     content = await readFile(file)

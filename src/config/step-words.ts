@@ -1,6 +1,6 @@
 import type { Expression } from '../contracts/schema.ts'
 import { describeOptions } from '../registry/options-schema.ts'
-import { PlannedDataflow, type StepPlan } from './planned.ts'
+import { type EndpointPlan, PlannedDataflow, type StepPlan } from './planned.ts'
 import { isMapping } from './shape.ts'
 
 /** Steps that stand inside the options of a step. */
@@ -19,6 +19,24 @@ export function nestedIn(options: unknown, label = ''): NestedSteps[] {
     isExpression(value) ? [`${key} ${showText(value.source)}`] : [],
   )
   return Object.entries(options).flatMap(([key, value]) => nestedIn(value, conditions.join(', ') || key))
+}
+
+/** All steps of an endpoint, also those that stand inside others. */
+export function stepsOf(endpoint: EndpointPlan): StepPlan[] {
+  const within = (step: StepPlan): StepPlan[] => [
+    step,
+    ...[...(step.otherwise ?? []), ...(step.onError ?? [])].flatMap(within),
+    ...nestedIn(step.options).flatMap(({ steps }) => steps.flatMap(within)),
+  ]
+  return dataflowsOf(endpoint).flatMap(within)
+}
+
+/** The steps of all dataflows of an endpoint, one after the other. */
+function dataflowsOf(endpoint: EndpointPlan): readonly StepPlan[] {
+  const { dataflow = [], onError = [] } = endpoint
+  if (endpoint.kind === 'subscribe' || endpoint.kind === 'schedule') return [...dataflow, ...onError]
+  const { onConnect = [], onDisconnect = [] } = endpoint
+  return [...dataflow, ...onConnect, ...onDisconnect, ...onError]
 }
 
 /** What a step writes, as it is in the configuration: `"OK ${msg.id}"`. Undefined when it writes nothing. */

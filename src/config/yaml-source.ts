@@ -44,6 +44,7 @@ export function readYaml(text: string, file: string, baseDir: string): LoadedCon
   return {
     value: findings.some(({ structural }) => structural) ? undefined : value,
     file,
+    text,
     baseDir,
     problems: findings.map((found) => toProblem(found, place)),
     watched: [resolve(file)],

@@ -5,7 +5,7 @@ import { type BatchingDefaults, type DeliveryInput, type DeliveryOptions, withDe
 import { SluiceError } from './errors.ts'
 import type { Format, FormatContext } from './format.ts'
 import type { Framing } from './framing.ts'
-import type { z } from './schema.ts'
+import { z } from './schema.ts'
 import type { Confirmation, Sink } from './sink.ts'
 import type { Step } from './step.ts'
 import type { Guarantee, Subscription } from './subscription.ts'
@@ -167,6 +167,11 @@ export interface StepDefinition<
   readonly coversRest?: boolean
   /** Its `runAround` holds back the answers of the steps behind it until those have finished. */
   readonly holdsAnswers?: boolean
+  /**
+   * Remembers something for several connections. With several workers each would remember its own part, so the user has to
+   * agree: such a step has {@link scopeOption} among its options.
+   */
+  readonly spansConnections?: boolean
   /** Tells messages apart by the endpoint's `key:`, which must then be there. */
   readonly needsKey?: boolean
   /** Whether, with these options, code of the user runs on the server's own thread, where nothing protects the server. */
@@ -306,6 +311,14 @@ export function defineSubscription<
 ): SubscriptionDefinition<Name, Options, Short> {
   return { kind: 'subscription', ...definition }
 }
+
+/** The option with which a user says that each worker may remember for itself; see `spansConnections`. */
+export const scopeOption = {
+  scope: z
+    .literal('worker')
+    .optional()
+    .describe('With several `workers`, needed: each of them remembers for its own connections only.'),
+} as const
 
 /** The options of a sink, with those of delivery. */
 type Delivered<Options extends z.ZodType> = z.ZodType<

@@ -100,6 +100,17 @@ export interface EventMap {
   }
   /** Messages of an earlier run wait on disk for a step that the configuration does not have. */
   'buffer.orphaned': { readonly step: string; readonly messages: number }
+  /** Messages that waited for a worker that is not there any more have been given to one that is. */
+  'buffer.adopted': { readonly step: string; readonly messages: number; readonly from: string; readonly to: string }
+  'worker.started': { readonly worker: number; readonly pid: number }
+  'worker.exited': {
+    readonly worker: number
+    readonly pid: number
+    /** One clause: "killed by SIGKILL". */
+    readonly reason: string
+    /** Milliseconds until it is started again. */
+    readonly restartIn: number
+  }
   /** A `log` step, or a part that has something to say. */
   'part.logged': {
     readonly level: LogLevel
@@ -159,6 +170,11 @@ export const eventDescriptions = {
   'buffer.damaged': 'An entry of a buffer could not be read and was put aside; those behind it are delivered.',
   'buffer.suspected': 'The process has died while a buffer delivered: what waits first in it is delivered one by one.',
   'buffer.orphaned': 'Messages wait on disk for a step that the configuration does not have; nothing delivers them.',
+  'buffer.adopted':
+    'Messages that waited in the folder of one worker have been moved to that of another, because `workers` has changed.',
+  'worker.started': 'With several workers: one has been started and takes connections.',
+  'worker.exited':
+    'With several workers: one has ended without being asked to. Its connections are lost, and it is started again.',
   'part.logged': 'A `log` step wrote a line, or a part has something to say.',
 } as const satisfies Record<EventName, string>
 

@@ -142,9 +142,10 @@ export class Endpoint {
 
   #admit(socket: Socket, device: Device | undefined): Connection {
     const { name, counters } = this.spec
+    const { clientPrefix, clock } = this.surroundings
     // The counters outlive the endpoint, so that one which comes back with a reload uses no number twice.
-    const id = device?.id ?? `${name}-${counters.opened + 1}`
-    const client = createClient(id, name, socket, this.surroundings.clock.now(), device?.tags)
+    const id = device?.id ?? `${name}-${clientPrefix}${counters.opened + 1}`
+    const client = createClient(id, name, socket, clock.now(), device?.tags)
     const connection = new Connection(socket, client, this.#host)
     this.#open++
     this.#connections.add(connection)

@@ -45,21 +45,29 @@ import { redis } from '../sinks/redis.ts'
 import { sqlite } from '../sinks/sqlite.ts'
 import { stdout } from '../sinks/stdout.ts'
 import { tcp } from '../sinks/tcp.ts'
+import { checksum } from '../steps/checksum.ts'
 import { close } from '../steps/close.ts'
 import { dataflow } from '../steps/dataflow.ts'
 import { deadLetter } from '../steps/dead-letter.ts'
 import { dedupe } from '../steps/dedupe.ts'
+import { each } from '../steps/each.ts'
 import { expect } from '../steps/expect.ts'
 import { filter } from '../steps/filter.ts'
 import { fork } from '../steps/fork.ts'
 import { log } from '../steps/log.ts'
+import { lookup } from '../steps/lookup.ts'
 import { map } from '../steps/map.ts'
+import { parse } from '../steps/parse.ts'
+import { query } from '../steps/query.ts'
+import { rename } from '../steps/rename.ts'
 import { reply } from '../steps/reply.ts'
 import { request } from '../steps/request.ts'
 import { route } from '../steps/route.ts'
 import { script } from '../steps/script.ts'
 import { send } from '../steps/send.ts'
 import { set } from '../steps/set.ts'
+import { unset } from '../steps/unset.ts'
+import { validate } from '../steps/validate.ts'
 import { mqtt as mqttSubscription } from '../subscriptions/mqtt.ts'
 import { nats as natsSubscription } from '../subscriptions/nats.ts'
 import { redis as redisSubscription } from '../subscriptions/redis.ts'
@@ -115,10 +123,18 @@ export const steps = [
   // One a line.
   dedupe,
   filter,
+  validate,
   map,
+  parse,
+  lookup,
+  query,
+  rename,
+  unset,
   set,
+  checksum,
   route,
   fork,
+  each,
   dataflow,
   script,
   reply,

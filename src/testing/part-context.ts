@@ -46,7 +46,11 @@ export function createTestContext(overrides: Partial<PartContext> = {}): TestCon
     clients,
     codec: { framing: plainLines, format: plainText },
     lineFraming: plainLines,
-    storage: { open: () => Promise.reject(absent('storage')), close: () => Promise.resolve() },
+    storage: {
+      open: () => Promise.reject(absent('storage')),
+      openReadOnly: () => Promise.reject(absent('storage')),
+      close: () => Promise.resolve(),
+    },
     deadLetters: {
       add(message, error, step) {
         dead.push({ message, error, step })

@@ -71,6 +71,11 @@ describe('a chain', () => {
 })
 
 describe('createServer', () => {
+  it('has no workers: a program is one process', () => {
+    const create = () => createServer({ workers: 2, listen: { a: { port: 0, dataflow: [{ log: 'x' }] } } })
+    expect(create).toThrow('WORKERS_UNSUPPORTED')
+  })
+
   it('names every mistake at once', () => {
     const wrong = { listen: { a: { port: 'x', framming: 'line' }, b: { dataflow: [{ filtre: 'msg' }] } } } as never
     try {
