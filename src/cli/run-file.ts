@@ -145,7 +145,7 @@ async function createRunnable(
   const { Supervisor } = await import('../cluster/supervisor.ts')
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   const workerFile = new URL(`./worker-process.${extension}`, import.meta.url)
-  const server = new Supervisor({ plan, text, file, inherited, env: process.env, log, workerFile })
+  const server = new Supervisor({ plan, text, file, inherited, env: process.env, log, workerFile, follow })
   return { server, metricsOf: (own) => server.metrics(own) }
 }
 
