@@ -26,6 +26,7 @@ export const ranks: Readonly<Record<string, number>> = {
   observe: 2,
   engine: 3,
   source: 3.5,
+  relay: 3.5,
   registry: 3,
   config: 4,
   library: 4.5,

@@ -18,6 +18,8 @@ import { type RetryOptions, withRetry } from '../delivery/retry.ts'
 import type { Delivery } from '../delivery/sink-buffer.ts'
 import type { StageSpec } from '../engine/dataflow.ts'
 import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
+import { Relay } from '../relay/relay.ts'
+import { Upstreams } from '../relay/upstreams.ts'
 import type { SourceSpec } from '../source/spec.ts'
 import { createTimer } from '../source/timer.ts'
 import { createClientTls, createServerTls } from '../transports/tls.ts'
@@ -28,6 +30,7 @@ import { type Behind, EntryPoints, Level, type Place } from './entry-points.ts'
 import { withKeys } from './keys.ts'
 import { oneByOne } from './one-by-one.ts'
 import type { EndpointPlan, Plan, SocketPlan, SourcePlan, StepPlan } from './plan.ts'
+import type { ConnectPlan, ListenPlan, RelayPlan } from './planned.ts'
 import { formatPath } from './problems.ts'
 import { isTrueFor, nestedIn } from './step-words.ts'
 
@@ -148,19 +151,43 @@ class Builder {
     entryPoints.dataflow = spec.dataflow
     if (plan.kind === 'listen') {
       const tls = plan.tls && (await placed(plan, 'tls', () => createServerTls(plan.tls!)))
-      return { ...spec, kind: 'listen', tls, addresses: plan.addresses }
+      const serve = plan.relay && (await this.#relay(plan, plan.relay))
+      return { ...spec, kind: 'listen', tls, serve, addresses: plan.addresses }
     }
     const { reconnect, poll } = plan
-    const layers = new Map<string | undefined, TlsLayer>()
-    const devices: Device[] = []
-    for (const { servername, ...device } of plan.devices) {
-      const options = plan.tls && { ...plan.tls, ...(servername !== undefined && { servername }) }
-      // Devices that are known by their address alone share one.
-      const tls = options && (layers.get(servername) ?? (await placed(plan, 'tls', () => createClientTls(options))))
-      if (tls !== undefined) layers.set(servername, tls)
-      devices.push({ ...device, tls })
-    }
+    const devices: readonly Device[] = await this.#secured(plan, plan.tls, plan.devices)
     return { ...spec, kind: 'connect', tls: devices[0]?.tls, devices, reconnect, poll }
+  }
+
+  /** Gives each of what is dialled the TLS for its name. Those that are known by their address alone share one. */
+  async #secured<Target extends { readonly servername: string | undefined }>(
+    plan: SocketPlan,
+    tls: ConnectPlan['tls'],
+    targets: readonly Target[],
+  ): Promise<(Omit<Target, 'servername'> & { readonly tls: TlsLayer | undefined })[]> {
+    const layers = new Map<string | undefined, TlsLayer>()
+    const secured: (Omit<Target, 'servername'> & { readonly tls: TlsLayer | undefined })[] = []
+    for (const { servername, ...target } of targets) {
+      const options = tls && { ...tls, ...(servername !== undefined && { servername }) }
+      const layer = options && (layers.get(servername) ?? (await placed(plan, 'tls', () => createClientTls(options))))
+      if (layer !== undefined) layers.set(servername, layer)
+      secured.push({ ...target, tls: layer })
+    }
+    return secured
+  }
+
+  async #relay(plan: ListenPlan, { targets, tls, balance, health }: RelayPlan): Promise<ListenSpec['serve']> {
+    const { tcp: transport, events } = this.#world
+    const upstreams = new Upstreams({
+      targets: await this.#secured(plan, tls, targets),
+      balance,
+      health,
+      transport,
+      now: () => performance.now(),
+      onFailure: (target, error, retryIn) =>
+        events.emit('dial.failed', { endpoint: plan.name, target, error, retryIn }),
+    })
+    return (socket, client, host) => new Relay(socket, client, host, upstreams)
   }
 
   async source(plan: SourcePlan): Promise<SourceSpec> {

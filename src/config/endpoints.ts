@@ -12,10 +12,11 @@ import { type DeviceIds, readHosts } from './hosts.ts'
 import type { ConnectPlan, DevicePlan, ListenPlan, StepPlan } from './planned.ts'
 import type { Made, Place, Planner, Unanswerable } from './planner.ts'
 import type { ConfigPath } from './problems.ts'
+import { planRelay } from './relay.ts'
 import type { Report } from './report.ts'
 import type { ConnectOutput, ListenOutput } from './schema.ts'
 import { isMapping } from './shape.ts'
-import { readTlsFiles } from './tls-files.ts'
+import { handshake, readTlsFiles } from './tls-files.ts'
 
 /** Plans an entry of `listen:`. @returns undefined when there is a mistake that leaves nothing to plan */
 export function planListen(
@@ -33,6 +34,7 @@ export function planListen(
     const hint = 'add port: 9100, or socket: with a path'
     report.add({ code: 'ADDRESS_MISSING', path, at: 'key', message: `listen.${name} has no port`, hint })
   }
+  const relay = planRelay(entry, path, environment.baseDir, report)
   const ends = { ipv6Only, backlog, socket: socketOptions(entry) }
   const addresses = addressesOf(entry, environment.baseDir).map((address) => ({ ...address, ...ends }))
   const secured = tls && readTlsFiles(tls, [...path, 'tls'], environment.baseDir, report)
@@ -40,9 +42,10 @@ export function planListen(
   return {
     ...common,
     kind: 'listen',
-    written: [entry, secured, ...common.written],
+    written: [entry, secured, relay, ...common.written],
     limits,
     addresses,
+    relay,
     tls: secured && { ...secured, cert: secured.cert ?? '', key: secured.key ?? '', ...handshake(tls) },
   }
 }
@@ -103,7 +106,8 @@ function planCommon(name: string, entry: Entry, path: ConfigPath, planner: Plann
     const planned = planner.resolve(entry[name], [...path, name], here) as { steps: readonly StepPlan[] } | undefined
     if (planned !== undefined) steps[name] = planned.steps
   }
-  if (steps.dataflow === undefined && !isWrong(path, ['dataflow'], report)) {
+  const isRelay = 'relay' in entry && entry.relay !== undefined
+  if (steps.dataflow === undefined && !isRelay && !isWrong(path, ['dataflow'], report)) {
     const message = `${name} does nothing with its messages`
     const hint = 'add dataflow: with at least one step'
     report.add({ code: 'DATAFLOW_MISSING', severity: 'warning', path, at: 'key', message, hint })
@@ -224,8 +228,4 @@ function ambiguous({ port, socket }: Entry, path: ConfigPath, report: Report): b
   const message = `${path.join('.')} has both a port and a socket`
   report.add({ code: 'ADDRESS_AMBIGUOUS', path: [...path, 'socket'], at: 'key', message, hint: 'keep one of them' })
   return true
-}
-
-function handshake(tls: { readonly handshakeTimeout: number; readonly minVersion: 'TLSv1.2' | 'TLSv1.3' } | undefined) {
-  return tls === undefined ? {} : { handshakeTimeout: tls.handshakeTimeout, minVersion: tls.minVersion }
 }

@@ -86,6 +86,16 @@ export interface ListenPlan extends SocketBase {
   /** One for each address to bind. */
   readonly addresses: readonly ListenOptions[]
   readonly tls: ServerTlsOptions | undefined
+  /** Undefined where messages go through a dataflow. */
+  readonly relay: RelayPlan | undefined
+}
+
+/** The servers that the clients of an endpoint are connected to. */
+export interface RelayPlan {
+  readonly targets: readonly Pick<DevicePlan, 'dial' | 'servername'>[]
+  readonly balance: 'roundRobin' | 'leastConnections'
+  readonly health: { readonly first: number; readonly max: number }
+  readonly tls: Omit<ClientTlsOptions, 'servername'> | undefined
 }
 
 export interface ConnectPlan extends SocketBase {

@@ -4,7 +4,15 @@ import type { Expression } from '../contracts/schema.ts'
 import { guarantees } from '../contracts/subscription.ts'
 import type { ListenOptions } from '../contracts/transport.ts'
 import { formatDuration } from '../util/units.ts'
-import type { DirectionWords, EndpointPlan, Plan, SchedulePlan, SocketPlan, SubscribePlan } from './planned.ts'
+import type {
+  DirectionWords,
+  EndpointPlan,
+  Plan,
+  RelayPlan,
+  SchedulePlan,
+  SocketPlan,
+  SubscribePlan,
+} from './planned.ts'
 import {
   ASIDE,
   failureLines,
@@ -121,6 +129,9 @@ function timeOfDay(time: number): string {
 function describeSocket(endpoint: SocketPlan): string[] {
   const { dataflow = [], onConnect = [], onDisconnect = [], onError, runOnConnect } = endpoint
   const all = [...dataflow, ...onConnect, ...onDisconnect, ...(onError ?? [])]
+  if (endpoint.kind === 'listen' && endpoint.relay !== undefined) {
+    return [`${endpoint.name}: ${whereTo(endpoint)}`, ...indent(relayLines(endpoint.relay))]
+  }
   return [
     `${endpoint.name}: ${whereTo(endpoint)}`,
     ...indent([
@@ -133,6 +144,17 @@ function describeSocket(endpoint: SocketPlan): string[] {
       ...pathLines('when a client is gone', onDisconnect, ASIDE),
       ...userCodeLines(all),
     ]),
+  ]
+}
+
+function relayLines({ targets, balance, tls }: RelayPlan): string[] {
+  const servers = targets.map(({ dial }) => showAddress(dial))
+  const chosen = balance === 'roundRobin' ? 'each in turn' : 'the one with the fewest clients'
+  const which = servers.length === 1 ? '' : `, ${chosen}; one that cannot be reached is left out for a while`
+  return [
+    `connects each client to ${servers.join(' or ')}${tls === undefined ? '' : ' with TLS'}${which}`,
+    'passes the bytes of both sides on as they are, as fast as the slower one reads',
+    'a client is closed when no server can be reached',
   ]
 }
 

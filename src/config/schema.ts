@@ -122,6 +122,42 @@ const connectTls = z.strictObject({
   ...tlsCommon,
 })
 
+const upstream = z
+  .string()
+  .regex(
+    /^(?:(?:\[[^\]\s]+\]|[^\s:/[\]]+):\d{1,5}|\.{0,2}\/.+)$/,
+    'expected host:port, or the path of a Unix socket such as ./app.sock',
+  )
+
+const relay = z.strictObject({
+  to: z
+    .union([upstream, z.array(upstream).min(1)])
+    .describe(
+      `The server that clients are connected to, host:port, or a list of them. A path with a / is a Unix socket. ${RELATIVE}`,
+    ),
+  balance: z
+    .enum(['roundRobin', 'leastConnections'])
+    .prefault('roundRobin')
+    .describe('Which of several servers gets a client: each in turn, or the one with the fewest of this relay.'),
+  connectTimeout: duration()
+    .prefault('5s')
+    .describe('Time in which a server must take the connection; then the next one is tried.'),
+  health: z
+    .strictObject({
+      first: duration()
+        .prefault('1s')
+        .describe(
+          'Longest time for which a server is left out after it could not be reached; it doubles each time. The time itself is drawn at random below it.',
+        ),
+      max: duration().prefault('30s').describe('Longest time for which a server is left out.'),
+    })
+    .prefault({})
+    .describe('How long a server that could not be reached gets no clients while another can be reached.'),
+  tls: connectTls
+    .optional()
+    .describe('Encrypt the connections to the servers; { } is enough for certificates of a usual authority.'),
+})
+
 /** An entry of `listen:`. */
 export const listenSchema = z.strictObject({
   port: port().optional().describe('TCP port; 0 for any that is free.'),
@@ -138,6 +174,9 @@ export const listenSchema = z.strictObject({
     .prefault({})
     .describe('Bounds of the endpoint.'),
   tls: listenTls.optional().describe('Encrypt connections.'),
+  relay: relay
+    .optional()
+    .describe('Instead of a dataflow: connect each client to a server, and pass the bytes of both on as they are.'),
   backlog: z.int().min(1).max(65_535).prefault(1024).describe('Most connections that wait to be accepted.'),
   ipv6Only: z.boolean().prefault(false).describe('Take no IPv4 on an IPv6 address.'),
 })

@@ -32,6 +32,13 @@ export function readTlsFiles(files: TlsFiles, path: ConfigPath, baseDir: string,
   }
 }
 
+/** What `tls:` says of the handshake. */
+export function handshake(
+  tls: { readonly handshakeTimeout: number; readonly minVersion: 'TLSv1.2' | 'TLSv1.3' } | undefined,
+) {
+  return tls === undefined ? {} : { handshakeTimeout: tls.handshakeTimeout, minVersion: tls.minVersion }
+}
+
 class TlsReader {
   readonly #files: TlsFiles
   readonly #path: ConfigPath

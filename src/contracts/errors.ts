@@ -124,6 +124,8 @@ export const closeReasons = {
   too_many_connections: 'limits.maxConnections was reached.',
   connect_failed: 'A step of onConnect failed.',
   tls_failed: 'The TLS handshake failed.',
+  upstream_closed: 'The server behind a relay closed the connection.',
+  upstream_failed: 'No server behind a relay could be reached, or the connection to it broke.',
   keepalive_failed: 'The other side vanished: TCP keepalive got no answer.',
   internal: 'A defect of Sluice itself.',
 } as const satisfies Record<string, string>

@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
 import { Poller } from '../clients/poller.ts'
+import type { Conversation } from '../contracts/conversation.ts'
 import { type Device, isSameDevice } from '../contracts/device.ts'
 import { toSluiceError } from '../contracts/errors.ts'
 import type { Socket } from '../contracts/transport.ts'
 import { type Backoff, createBackoff } from '../util/backoff.ts'
-import type { Connection } from './connection.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { ConnectSpec } from './spec.ts'
 
@@ -47,7 +47,7 @@ class Dialer {
   #device: Device
   readonly #backoff: Backoff
   readonly #stopped = new AbortController()
-  #connection: Connection | undefined = undefined
+  #connection: Conversation | undefined = undefined
   #timer: NodeJS.Timeout | undefined = undefined
   #poller: Poller | undefined = undefined
 
@@ -124,7 +124,7 @@ class Dialer {
     this.#poll(connection)
   }
 
-  #poll(connection: Connection): void {
+  #poll(connection: Conversation): void {
     const { poll } = this.#spec
     this.#poller?.stop()
     this.#poller = poll && new Poller(connection, poll, this.#endpoint.surroundings.events)

@@ -1,6 +1,7 @@
 import { createClient } from '../clients/create-client.ts'
 import type { Directory } from '../clients/directory.ts'
 import type { Address } from '../contracts/client.ts'
+import type { Conversation } from '../contracts/conversation.ts'
 import { countReason } from '../contracts/counters.ts'
 import type { Device } from '../contracts/device.ts'
 import { type CloseReason, SluiceError, toSluiceError } from '../contracts/errors.ts'
@@ -28,7 +29,7 @@ export class Endpoint {
   readonly #bury: (failure: Failure) => Promise<void>
   readonly #directory: Directory
   /** Every connection with work left, also after its socket has closed. */
-  readonly #connections = new Set<Connection>()
+  readonly #connections = new Set<Conversation>()
   #open = 0
   /** Sockets whose TLS handshake is under way: they count for the limit and are no clients yet. */
   readonly #handshakes = new Set<Socket>()
@@ -71,7 +72,7 @@ export class Endpoint {
    * @param device that was dialled; undefined when the other side came to us
    * @returns undefined when the socket was refused
    */
-  async accept(raw: Socket, device?: Device): Promise<Connection | undefined> {
+  async accept(raw: Socket, device?: Device): Promise<Conversation | undefined> {
     const { spec } = this
     // Asked for now: a socket that has closed no longer knows who was at the other end.
     const { remote } = raw
@@ -115,7 +116,6 @@ export class Endpoint {
 
   #hostOf(spec: ListenSpec | ConnectSpec): Host {
     const { surroundings } = this
-    const { counters } = spec
     return {
       spec,
       surroundings,
@@ -125,28 +125,28 @@ export class Endpoint {
       closed: (client, reason, detail) => {
         this.#open--
         this.#directory.remove(client)
-        countReason(counters.closed, reason)
+        countReason(spec.counters.closed, reason)
         surroundings.events.emit('connection.closed', { client, reason, detail })
       },
       ended: (connection) => {
-        this.#connections.delete(connection as Connection)
+        this.#connections.delete(connection as Conversation)
         if (this.#connections.size === 0) this.#drained?.resolve()
       },
       settle: (failed, onError) => settleFailures(failed, onError, this.#hooks, this.#bury),
       lost: (client, count) => {
-        counters.repliesLost += count
+        spec.counters.repliesLost += count
         surroundings.events.emit('reply.lost', { client, count })
       },
     }
   }
 
-  #admit(socket: Socket, device: Device | undefined): Connection {
+  #admit(socket: Socket, device: Device | undefined): Conversation {
     const { name, counters } = this.spec
     const { clientPrefix, clock } = this.surroundings
     // The counters outlive the endpoint, so that one which comes back with a reload uses no number twice.
     const id = device?.id ?? `${name}-${clientPrefix}${counters.opened + 1}`
     const client = createClient(id, name, socket, clock.now(), device?.tags)
-    const connection = new Connection(socket, client, this.#host)
+    const connection = this.spec.serve?.(socket, client, this.#host) ?? new Connection(socket, client, this.#host)
     this.#open++
     this.#connections.add(connection)
     this.#directory.add(client, connection, this.spec.codec)
@@ -212,9 +212,8 @@ export class Entrance {
   async close(): Promise<void> {
     for (const socket of this.#early.splice(0)) socket.destroy()
     await this.#listener!.close()
-    const { address } = this
     const endpoint = this.#endpoint
-    endpoint?.surroundings.events.emit('listener.closed', { endpoint: endpoint.spec.name, address })
+    endpoint?.surroundings.events.emit('listener.closed', { endpoint: endpoint.spec.name, address: this.address })
   }
 }
 

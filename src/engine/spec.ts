@@ -3,6 +3,7 @@ import type { Client } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { Codec } from '../contracts/codec.ts'
 import type { DeadLetters } from '../contracts/context.ts'
+import type { Conversation } from '../contracts/conversation.ts'
 import type { EndpointCounters } from '../contracts/counters.ts'
 import type { Device } from '../contracts/device.ts'
 import type { CloseReason } from '../contracts/errors.ts'
@@ -12,7 +13,7 @@ import type { Format } from '../contracts/format.ts'
 import type { Framing } from '../contracts/framing.ts'
 import type { Limits } from '../contracts/limits.ts'
 import type { Dataflow, MessageEvent } from '../contracts/message.ts'
-import type { ListenOptions, TlsLayer, Transport } from '../contracts/transport.ts'
+import type { ListenOptions, Socket, TlsLayer, Transport } from '../contracts/transport.ts'
 import type { Deadlines } from '../util/deadlines.ts'
 import type { Turns } from '../util/turns.ts'
 
@@ -33,6 +34,8 @@ export interface EndpointSpec {
   readonly limits: Limits
   readonly tls: TlsLayer | undefined
   readonly transport: Transport
+  /** Takes each client instead of a lane with messages. */
+  readonly serve?: ((socket: Socket, client: Client, host: Host) => Conversation) | undefined
   /** Written by the engine and by the hooks of the dataflows. */
   readonly counters: EndpointCounters
 }

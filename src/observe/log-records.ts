@@ -247,6 +247,7 @@ const EXPECTED: ReadonlySet<CloseReason> = new Set([
   'closed_by_step',
   'closed_by_api',
   'drained',
+  'upstream_closed',
 ] satisfies CloseReason[])
 
 function listed(names: readonly string[]): string | undefined {

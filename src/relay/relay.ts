@@ -1,0 +1,182 @@
+import type { Client } from '../contracts/client.ts'
+import type { Conversation } from '../contracts/conversation.ts'
+import { type CloseReason, closeReasonOf, SluiceError, toSluiceError } from '../contracts/errors.ts'
+import type { Message } from '../contracts/message.ts'
+import type { Socket } from '../contracts/transport.ts'
+import type { Host } from '../engine/spec.ts'
+import { type Timed, toTicks } from '../util/deadlines.ts'
+import { Side } from './side.ts'
+import type { Reached, Upstreams } from './upstreams.ts'
+
+/**
+ * A client of a relay and the connection to the server behind it.
+ *
+ * ```
+ *   client ── onData ──▶ write ──▶ server      a full side pauses the other; FIN is handed on when all before it is
+ *          ◀── write ◀── onData ──             sent, so either direction may end before the other
+ * ```
+ *
+ * Nothing of the client is read before a server has taken the connection.
+ */
+export class Relay implements Conversation, Timed {
+  readonly client: Client
+  /** Bytes are handed on as they come; nobody looks for frames. */
+  readonly received = 0
+  readonly pending = undefined
+  readonly #host: Host
+  readonly #upstreams: Upstreams
+  readonly #dialling = new AbortController()
+  readonly #near: Side
+  #far: Side | undefined = undefined
+  #reached: Reached | undefined = undefined
+  #reason: CloseReason | undefined = undefined
+  #detail = ''
+  /** When bytes last came from either side, in ticks. */
+  #active: number
+  /** When the server was gone and the client only had to take what waits for it, in ticks; 0 before. */
+  #left = 0
+
+  constructor(socket: Socket, client: Client, host: Host, upstreams: Upstreams) {
+    this.client = client
+    this.#host = host
+    this.#upstreams = upstreams
+    this.#active = host.deadlines.tick
+    this.#near = new Side(socket, {
+      data: (chunk) => this.#countIn(chunk),
+      paused: () => void host.spec.counters.readsPaused++,
+      ended: () => this.#because('client_closed'),
+      closed: (error) => this.#clientClosed(error),
+    })
+  }
+
+  open(): void {
+    if (this.#host.spec.limits.idleTimeout > 0) this.#host.deadlines.watch(this)
+    void this.#connect()
+  }
+
+  /** Bytes that nobody has asked for would break what the two sides say to each other. */
+  send(): boolean {
+    this.#host.spec.counters.sendsSkipped++
+    return false
+  }
+
+  async wait(): Promise<Message> {
+    throw new SluiceError('wait_failed', 'the connection is relayed as bytes, so no message can be waited for')
+  }
+
+  /** Reads the client no more and tells the server so. What the server still sends is delivered until it closes. */
+  finish(reason: CloseReason, detail = ''): void {
+    this.#because(reason, detail)
+    this.client.state = 'closing'
+    if (this.#far === undefined) this.#giveUp()
+    else this.#near.stopReading()
+  }
+
+  terminate(reason: CloseReason, detail = ''): void {
+    this.#reason = reason
+    this.#detail = detail
+    if (this.#far === undefined) this.#giveUp()
+    else {
+      this.#near.destroy()
+      this.#far.destroy()
+    }
+  }
+
+  checkDeadlines(tick: number): boolean {
+    const { idleTimeout } = this.#host.spec.limits
+    if (this.#left > 0 && this.#near.socket.queued === 0 && tick - this.#left >= toTicks(LINGER_MS)) {
+      this.#near.destroy()
+      return false
+    }
+    if (idleTimeout === 0 || tick - this.#active < toTicks(idleTimeout)) return idleTimeout > 0 || this.#left > 0
+    this.terminate('idle_timeout', `neither side sent anything for ${idleTimeout} ms`)
+    return false
+  }
+
+  async #connect(): Promise<void> {
+    let reached: Reached
+    try {
+      reached = await this.#upstreams.reach(this.#dialling.signal)
+    } catch (thrown) {
+      if (this.#dialling.signal.aborted) return
+      this.terminate('upstream_failed', toSluiceError(thrown, 'connection_refused').message)
+      return
+    }
+    if (this.#dialling.signal.aborted) {
+      reached.release()
+      reached.socket.destroy()
+      return
+    }
+    this.#reached = reached
+    const far = new Side(reached.socket, {
+      data: (chunk) => this.#countOut(chunk),
+      paused: () => {},
+      ended: () => this.#because('upstream_closed', `${reached.target} closed the connection`),
+      closed: (error) => this.#upstreamClosed(error, reached.target),
+    })
+    this.#far = far
+    this.#near.join(far)
+    far.join(this.#near)
+    far.start()
+    this.#near.start()
+  }
+
+  /** Ends a client that has no server yet. */
+  #giveUp(): void {
+    if (this.#dialling.signal.aborted) return
+    this.#dialling.abort()
+    this.#near.start()
+    this.#near.destroy()
+  }
+
+  #countIn(chunk: Buffer): void {
+    const { client } = this
+    const { surroundings, spec, deadlines } = this.#host
+    client.bytesIn += chunk.length
+    client.lastSeen = surroundings.clock.now()
+    spec.counters.bytesIn += chunk.length
+    this.#active = deadlines.tick
+  }
+
+  #countOut(chunk: Buffer): void {
+    this.client.bytesOut += chunk.length
+    this.#host.spec.counters.bytesOut += chunk.length
+    this.#active = this.#host.deadlines.tick
+  }
+
+  #because(reason: CloseReason, detail = ''): void {
+    if (this.#reason !== undefined) return
+    this.#reason = reason
+    this.#detail = detail
+  }
+
+  #clientClosed(error: Error | undefined): void {
+    this.#because(closeReasonOf(error), error?.message)
+    this.client.state = 'closed'
+    this.#host.deadlines.forget(this)
+    // Whoever is gone for good can take nothing more; what he has sent to its end goes on to the server.
+    if (error !== undefined || !this.#near.ended) this.#far?.destroy()
+    this.#host.closed(this.client, this.#reason!, this.#detail)
+    this.#endIfOver()
+  }
+
+  #upstreamClosed(error: Error | undefined, target: string): void {
+    this.#reached!.release()
+    // A stream that broke must not look complete, so what is still queued for the client is dropped with it.
+    if (error !== undefined || !this.#far!.ended) {
+      this.#because('upstream_failed', `${target}: ${error?.message ?? 'the connection ended'}`)
+      this.#near.destroy()
+    } else if (!this.#near.closed) {
+      this.#left = this.#host.deadlines.tick
+      this.#host.deadlines.watch(this)
+    }
+    this.#endIfOver()
+  }
+
+  #endIfOver(): void {
+    if (this.#near.closed && (this.#far === undefined || this.#far.closed)) this.#host.ended(this)
+  }
+}
+
+/** How long a client may take for its FIN when both sides have said all, in milliseconds. */
+const LINGER_MS = 2000

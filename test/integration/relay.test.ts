@@ -1,0 +1,384 @@
+/** Relays between real sockets: what either side sends reaches the other, and so does how it ends. */
+
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
+import { generate } from 'selfsigned'
+import { describe, expect, it } from 'vitest'
+import { hasClient } from '../../scripts/debian-clients.ts'
+import { type Config, ConfigError } from '../../src/index.ts'
+import { run } from '../support/command.ts'
+import { freePort } from '../support/free-port.ts'
+import { Peer } from '../support/peer.ts'
+import { RedisServer } from '../support/redis.ts'
+import { start, temporaryFolder } from '../support/server.ts'
+
+const host = '127.0.0.1'
+
+/** A server behind a relay: each connection is given to a test as a peer. */
+class Upstream implements AsyncDisposable {
+  readonly peers: Peer[] = []
+  readonly #server = createServer({ allowHalfOpen: true }, (socket) => this.#add(socket))
+  #wake: (() => void) | undefined
+
+  static async start(port = 0): Promise<Upstream> {
+    const upstream = new Upstream()
+    upstream.#server.listen(port, host)
+    await once(upstream.#server, 'listening')
+    return upstream
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  get address(): string {
+    return `${host}:${this.port}`
+  }
+
+  #add(socket: Socket): void {
+    this.peers.push(Peer.over(socket))
+    this.#wake?.()
+  }
+
+  /** The connection of this number, from 0, once it is there. */
+  async peer(index = 0): Promise<Peer> {
+    while (this.peers.length <= index) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+    return this.peers[index]!
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { socket } of this.peers) socket.destroy()
+    if (!this.#server.listening) return
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+}
+
+const relaying = (to: string | string[], more: object = {}, endpoint: object = {}): Config => ({
+  listen: { front: { host, port: 0, relay: { to, ...more }, ...endpoint } },
+})
+
+const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }], {
+  extensions: [{ name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] }],
+})
+
+describe('a relay', () => {
+  it('passes the bytes of both sides on as they are, and counts them', async () => {
+    await using upstream = await Upstream.start()
+    await using running = await start(relaying(upstream.address))
+    await using client = await Peer.connect(running.port())
+    const server = await upstream.peer()
+    server.send('220 hello\r\n')
+    await client.hear('220 hello\r\n')
+    client.send(Buffer.from([0, 255, 10, 13, 0]))
+    await server.until(({ received }) => received.length === 5)
+    expect(server.received).toEqual(Buffer.from([0, 255, 10, 13, 0]))
+    client.finish()
+    await server.end()
+    server.finish()
+    await client.end()
+    const { client: seen, reason } = await running.event('connection.closed')
+    expect(reason).toBe('client_closed')
+    expect(seen).toMatchObject({ bytesIn: 5, bytesOut: 11, state: 'closed' })
+    const { counters, connections } = running.server.endpoints[0]!
+    expect(counters).toMatchObject({ opened: 1, bytesIn: 5, bytesOut: 11, messagesIn: 0 })
+    expect(connections).toBe(0)
+  })
+
+  it('lets the server answer after the half-close of the client', async () => {
+    await using upstream = await Upstream.start()
+    await using running = await start(relaying(upstream.address))
+    await using client = await Peer.connect(running.port())
+    client.send('question').finish()
+    const server = await upstream.peer()
+    expect(await fin(server)).toBe('question')
+    server.send('answer').finish()
+    expect(await client.end()).toBe('answer')
+    expect((await running.event('connection.closed')).reason).toBe('client_closed')
+  })
+
+  it('lets the client go on after the half-close of the server', async () => {
+    await using upstream = await Upstream.start()
+    await using running = await start(relaying(upstream.address))
+    await using client = await Peer.connect(running.port())
+    const server = await upstream.peer()
+    server.send('all').finish()
+    expect(await fin(client)).toBe('all')
+    client.send('thanks').finish()
+    expect(await server.end()).toBe('thanks')
+    const { reason, detail } = await running.event('connection.closed')
+    expect({ reason, detail }).toEqual({
+      reason: 'upstream_closed',
+      detail: `${upstream.address} closed the connection`,
+    })
+  })
+
+  it('ends the server when the client is reset, and the client when the server is', async () => {
+    await using upstream = await Upstream.start()
+    await using running = await start(relaying(upstream.address))
+    await using first = await Peer.connect(running.port())
+    const behind = await upstream.peer()
+    first.send('x')
+    await behind.hear('x')
+    first.socket.resetAndDestroy()
+    await behind.end()
+    expect((await running.event('connection.closed')).reason).toBe('client_reset')
+
+    await using second = await Peer.connect(running.port())
+    const killed = await upstream.peer(1)
+    second.send('y')
+    await killed.hear('y')
+    killed.socket.resetAndDestroy()
+    await second.end()
+    const { detail } = await running.event('connection.closed', ({ reason }) => reason === 'upstream_failed')
+    expect(detail).toBe(`${upstream.address}: the other side reset the connection`)
+  })
+
+  it('carries 100 MB each way to slow readers unchanged, and holds the senders back meanwhile', async () => {
+    await using upstream = await Upstream.start()
+    await using running = await start(relaying(upstream.address))
+    const client = connect({ port: running.port(), host, allowHalfOpen: true })
+    await once(client, 'connect')
+    const server = (await upstream.peer()).socket
+    server.removeAllListeners('data')
+    client.pause()
+    server.pause()
+    const before = process.memoryUsage()
+    const chunk = randomBytes(1 << 20)
+    const sent = [pour(client, chunk, 100), pour(server, chunk, 100)]
+    // Nobody reads, so the relay must stop reading too: both senders are stuck once kernel and sockets are full.
+    await stuck(running.server.endpoints[0]!.counters)
+    const held = process.memoryUsage()
+    expect(held.arrayBuffers - before.arrayBuffers).toBeLessThan(16 << 20)
+    const expected = createHash('sha256')
+    for (let i = 0; i < 100; i++) expected.update(chunk)
+    const digest = expected.digest('hex')
+    expect(await Promise.all([hashOf(client), hashOf(server), ...sent])).toEqual([digest, digest, undefined, undefined])
+    const { client: seen } = await running.event('connection.closed')
+    expect(seen).toMatchObject({ bytesIn: 100 << 20, bytesOut: 100 << 20 })
+  }, 120_000)
+
+  it('spreads clients over its servers in turn, and goes on when one is gone and when it is back', async () => {
+    await using first = await Upstream.start()
+    await using second = await Upstream.start()
+    const config = relaying([first.address, second.address], { health: { first: '1ms', max: '1ms' } })
+    await using running = await start(config)
+    const clients: Peer[] = []
+    for (let i = 0; i < 4; i++) {
+      const client = await Peer.connect(running.port())
+      clients.push(client)
+      await (i % 2 === 0 ? first : second).peer(i >> 1)
+    }
+    const { port } = first
+    await first[Symbol.asyncDispose]()
+    await using fifth = await Peer.connect(running.port())
+    await second.peer(2)
+    const failed = await running.event('dial.failed')
+    expect(failed).toMatchObject({ endpoint: 'front', target: `${host}:${port}`, retryIn: 1 })
+    expect(failed.error.code).toBe('connection_refused')
+    await using back = await Upstream.start(port)
+    await using sixth = await Peer.connect(running.port())
+    await using seventh = await Peer.connect(running.port())
+    await back.peer()
+    for (const client of [...clients, fifth, sixth, seventh]) client.socket.destroy()
+  })
+
+  it('gives a client to the server with the fewest', async () => {
+    await using first = await Upstream.start()
+    await using second = await Upstream.start()
+    await using running = await start(relaying([first.address, second.address], { balance: 'leastConnections' }))
+    await using one = await Peer.connect(running.port())
+    await first.peer(0)
+    await using two = await Peer.connect(running.port())
+    const leaving = await second.peer(0)
+    two.finish()
+    await leaving.end()
+    leaving.finish()
+    await running.event('connection.closed')
+    await using three = await Peer.connect(running.port())
+    await second.peer(1)
+    await using four = await Peer.connect(running.port())
+    await Promise.race([first.peer(1), second.peer(2)])
+    expect(first.peers.length + second.peers.length).toBe(4)
+    for (const client of [one, three, four]) client.socket.destroy()
+  })
+
+  it('closes a client when no server can be reached, and says why', async () => {
+    const ports = [await freePort(), await freePort()]
+    await using running = await start(relaying(ports.map((port) => `${host}:${port}`)))
+    await using client = await Peer.connect(running.port())
+    expect(await client.end()).toBe('')
+    const { reason, detail } = await running.event('connection.closed')
+    expect(reason).toBe('upstream_failed')
+    expect(detail).toMatch(`none of ${host}:${ports[0]}, ${host}:${ports[1]} can be reached; the last: nothing listens`)
+    expect(running.server.endpoints[0]!.counters.closed).toEqual(new Map([['upstream_failed', 1]]))
+    expect(running.all('dial.failed')).toHaveLength(2)
+  })
+
+  it('closes a client to whom nobody has said anything for limits.idleTimeout', async () => {
+    await using upstream = await Upstream.start()
+    await using running = await start(relaying(upstream.address, {}, { limits: { idleTimeout: '100ms' } }))
+    await using client = await Peer.connect(running.port())
+    await client.end()
+    await (await upstream.peer()).end()
+    expect((await running.event('connection.closed')).reason).toBe('idle_timeout')
+  })
+
+  it('refuses more than limits.maxConnections, and what others would send to its clients', async () => {
+    await using upstream = await Upstream.start()
+    await using running = await start(relaying(upstream.address, {}, { limits: { maxConnections: 1 } }))
+    await using client = await Peer.connect(running.port())
+    await upstream.peer()
+    await using refused = await Peer.connect(running.port())
+    await refused.end()
+    expect((await running.event('connection.refused')).reason).toBe('too_many_connections')
+    expect(() => running.server.clients.send({ client: 'front-1' }, 'text', 'hello')).toThrow()
+    client.socket.destroy()
+  })
+
+  it('drains: reads clients no more, delivers what servers still say, and ends', async () => {
+    await using upstream = await Upstream.start()
+    await using running = await start(relaying(upstream.address))
+    await using client = await Peer.connect(running.port())
+    client.send('last words')
+    const server = await upstream.peer()
+    await server.hear('last words')
+    const stopped = running.server.stop({ deadline: 20_000 })
+    expect(await fin(server)).toBe('last words')
+    server.send('last answer').finish()
+    expect(await client.end()).toBe('last answer')
+    client.finish()
+    await stopped
+    expect((await running.event('connection.closed')).reason).toBe('drained')
+  })
+
+  it('ends what a drain finds unfinished when its time is over', async () => {
+    await using upstream = await Upstream.start()
+    await using running = await start(relaying(upstream.address))
+    await using client = await Peer.connect(running.port())
+    client.send('x')
+    await (await upstream.peer()).hear('x')
+    await running.server.stop({ deadline: 50 })
+    await client.end()
+    expect((await running.event('connection.closed')).reason).toBe('drain_deadline')
+  })
+
+  it('keeps connections through a reload, and connects new clients to the new server', async () => {
+    await using old = await Upstream.start()
+    await using next = await Upstream.start()
+    await using running = await start(relaying(old.address))
+    await using client = await Peer.connect(running.port())
+    const server = await old.peer()
+    const report = await running.server.reload(relaying(next.address))
+    expect(report).toMatchObject({ changed: ['front'], added: [], removed: [] })
+    client.send('still here')
+    await server.hear('still here')
+    await using other = await Peer.connect(running.port())
+    other.send('new')
+    await (await next.peer()).hear('new')
+    for (const { socket } of [client, other]) socket.destroy()
+  })
+
+  it('speaks TLS to clients and to servers', async () => {
+    using folder = temporaryFolder()
+    const [certFile, keyFile] = [join(folder.path, 'cert.pem'), join(folder.path, 'key.pem')]
+    writeFileSync(certFile, cert)
+    writeFileSync(keyFile, key)
+    const secure = createTlsServer({ cert, key }, (socket) => void socket.pipe(socket))
+    secure.listen(0, host)
+    await once(secure, 'listening')
+    const { port } = secure.address() as AddressInfo
+    const tls = { ca: certFile, servername: 'localhost' }
+    const front = { tls: { cert: certFile, key: keyFile } }
+    await using running = await start(relaying(`${host}:${port}`, { tls }, front))
+    const socket = connectTls({ port: running.port(), host, ca: cert, servername: 'localhost' })
+    await once(socket, 'secureConnect')
+    await using client = Peer.over(socket)
+    client.send('through two handshakes').finish()
+    expect(await client.end()).toBe('through two handshakes')
+    secure.close()
+  })
+
+  it('does not believe a server whose certificate nobody has signed', async () => {
+    const secure = createTlsServer({ cert, key }).listen(0, host)
+    await once(secure, 'listening')
+    const { port } = secure.address() as AddressInfo
+    await using running = await start(relaying(`${host}:${port}`, { tls: {} }))
+    await using client = await Peer.connect(running.port())
+    await client.end()
+    expect((await running.event('dial.failed')).error.code).toBe('tls_failed')
+    expect((await running.event('connection.closed')).reason).toBe('upstream_failed')
+    secure.close()
+  })
+
+  it.skipIf(!hasClient('redis-server'))(
+    'stands before a real Redis, also when that is killed and comes back',
+    async () => {
+      await using redis = await RedisServer.start()
+      await using running = await start(relaying(`${host}:${redis.port}`))
+      const cli = (...args: string[]) => run('redis-cli', ['-h', host, '-p', String(running.port()), ...args])
+      expect((await cli('set', 'answer', '42')).stdout).toBe('OK\n')
+      expect((await cli('get', 'answer')).stdout).toBe('42\n')
+      const { stdout } = await run('redis-cli', ['-h', host, '-p', String(running.port()), '--pipe'], {
+        input: Array.from({ length: 1000 }, (_, i) => `SET key:${i} ${i}\r\n`).join(''),
+      })
+      expect(stdout).toContain('errors: 0, replies: 1000')
+      await redis.kill()
+      await cli('get', 'answer')
+      await running.event('connection.closed', ({ reason }) => reason === 'upstream_failed')
+      await redis.restart()
+      expect((await cli('ping')).stdout).toBe('PONG\n')
+    },
+  )
+})
+
+describe('a relay that is configured wrong', () => {
+  it.each<[string, object, RegExp]>([
+    ['a dataflow beside it', { relay: { to: 'a:1' }, dataflow: [{ reply: 'x' }] }, /both relay and dataflow/],
+    ['no server', { relay: {} }, /to/],
+    ['no port', { relay: { to: 'server' } }, /host:port/],
+    ['a port that does not exist', { relay: { to: ['a:1', 'a:70000'] } }, /a:70000 has no port that exists/],
+  ])('%s', async (_, entry, message) => {
+    const starting = start({ listen: { front: { host, port: 0, ...entry } } } as Config)
+    await expect(starting).rejects.toThrow(ConfigError)
+    await expect(starting).rejects.toThrow(message)
+  })
+})
+
+/** Waits for the FIN of the other side, and sends none. */
+async function fin(peer: Peer): Promise<string> {
+  return (await peer.until(({ ended }) => ended)).text
+}
+
+/** Writes as fast as it is taken, then FIN. */
+async function pour(socket: Socket, chunk: Buffer, times: number): Promise<void> {
+  for (let i = 0; i < times; i++) if (!socket.write(chunk)) await once(socket, 'drain')
+  socket.end()
+}
+
+async function hashOf(socket: Socket): Promise<string> {
+  const hash = createHash('sha256')
+  socket.on('data', (chunk: Buffer) => hash.update(chunk))
+  socket.resume()
+  await once(socket, 'end')
+  return hash.digest('hex')
+}
+
+/** Resolves when bytes have flowed and no more do. */
+async function stuck(counters: { readonly bytesIn: number; readonly bytesOut: number }): Promise<void> {
+  let before = -1
+  for (;;) {
+    const now = counters.bytesIn + counters.bytesOut
+    if (now > 0 && now === before) return
+    before = now
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}
