@@ -18,6 +18,7 @@ import { type RetryOptions, withRetry } from '../delivery/retry.ts'
 import type { Delivery } from '../delivery/sink-buffer.ts'
 import type { StageSpec } from '../engine/dataflow.ts'
 import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
+import type { RelaySpec } from '../relay/inspection.ts'
 import { Relay } from '../relay/relay.ts'
 import { Upstreams } from '../relay/upstreams.ts'
 import type { SourceSpec } from '../source/spec.ts'
@@ -151,8 +152,8 @@ class Builder {
     entryPoints.dataflow = spec.dataflow
     if (plan.kind === 'listen') {
       const tls = plan.tls && (await placed(plan, 'tls', () => createServerTls(plan.tls!)))
-      const serve = plan.relay && (await this.#relay(plan, plan.relay))
-      return { ...spec, kind: 'listen', tls, serve, addresses: plan.addresses }
+      const relay = plan.relay && (await this.#relay(plan, plan.relay, dataflow))
+      return { ...spec, ...relay, kind: 'listen', tls, addresses: plan.addresses }
     }
     const { reconnect, poll } = plan
     const devices: readonly Device[] = await this.#secured(plan, plan.tls, plan.devices)
@@ -176,7 +177,11 @@ class Builder {
     return secured
   }
 
-  async #relay(plan: ListenPlan, { targets, tls, balance, health }: RelayPlan): Promise<ListenSpec['serve']> {
+  async #relay(
+    plan: ListenPlan,
+    { targets, tls, balance, health, inspect, toServer, toClient }: RelayPlan,
+    dataflow: (steps: readonly StepPlan[] | undefined) => Promise<Dataflow | undefined>,
+  ): Promise<Pick<RelaySpec, 'serve' | 'inspect'>> {
     const { tcp: transport, events } = this.#world
     const upstreams = new Upstreams({
       targets: await this.#secured(plan, tls, targets),
@@ -187,7 +192,11 @@ class Builder {
       onFailure: (target, error, retryIn) =>
         events.emit('dial.failed', { endpoint: plan.name, target, error, retryIn }),
     })
-    return (socket, client, host) => new Relay(socket, client, host, upstreams)
+    const dataflows = { toServer: await dataflow(toServer), toClient: await dataflow(toClient) }
+    return {
+      serve: (socket, client, host) => new Relay(socket, client, host, upstreams),
+      inspect: inspect === 'off' ? undefined : { mode: inspect, dataflows },
+    }
   }
 
   async source(plan: SourcePlan): Promise<SourceSpec> {

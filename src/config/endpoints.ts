@@ -34,7 +34,7 @@ export function planListen(
     const hint = 'add port: 9100, or socket: with a path'
     report.add({ code: 'ADDRESS_MISSING', path, at: 'key', message: `listen.${name} has no port`, hint })
   }
-  const relay = planRelay(entry, path, environment.baseDir, report)
+  const relay = planRelay(entry, path, planner, environment.baseDir, report)
   const ends = { ipv6Only, backlog, socket: socketOptions(entry) }
   const addresses = addressesOf(entry, environment.baseDir).map((address) => ({ ...address, ...ends }))
   const secured = tls && readTlsFiles(tls, [...path, 'tls'], environment.baseDir, report)
@@ -42,7 +42,7 @@ export function planListen(
   return {
     ...common,
     kind: 'listen',
-    written: [entry, secured, relay, ...common.written],
+    written: [entry, secured, relay?.targets, relay?.tls, ...common.written, ...planner.takeWritten()],
     limits,
     addresses,
     relay,

@@ -96,6 +96,9 @@ export interface RelayPlan {
   readonly balance: 'roundRobin' | 'leastConnections'
   readonly health: { readonly first: number; readonly max: number }
   readonly tls: Omit<ClientTlsOptions, 'servername'> | undefined
+  readonly inspect: 'off' | 'copy' | 'inline'
+  readonly toServer: readonly StepPlan[] | undefined
+  readonly toClient: readonly StepPlan[] | undefined
 }
 
 export interface ConnectPlan extends SocketBase {

@@ -130,7 +130,7 @@ function describeSocket(endpoint: SocketPlan): string[] {
   const { dataflow = [], onConnect = [], onDisconnect = [], onError, runOnConnect } = endpoint
   const all = [...dataflow, ...onConnect, ...onDisconnect, ...(onError ?? [])]
   if (endpoint.kind === 'listen' && endpoint.relay !== undefined) {
-    return [`${endpoint.name}: ${whereTo(endpoint)}`, ...indent(relayLines(endpoint.relay))]
+    return [`${endpoint.name}: ${whereTo(endpoint)}`, ...indent(relayLines(endpoint, endpoint.relay))]
   }
   return [
     `${endpoint.name}: ${whereTo(endpoint)}`,
@@ -147,13 +147,25 @@ function describeSocket(endpoint: SocketPlan): string[] {
   ]
 }
 
-function relayLines({ targets, balance, tls }: RelayPlan): string[] {
+const INSPECTED = {
+  copy: 'a copy of the bytes goes through dataflows; where they cannot keep up, the copy ends and not the traffic',
+  inline: 'but where there is a dataflow, only what it lets through is passed on',
+}
+
+function relayLines(endpoint: SocketPlan, relay: RelayPlan): string[] {
+  const { targets, balance, tls, inspect, toServer, toClient } = relay
   const servers = targets.map(({ dial }) => showAddress(dial))
   const chosen = balance === 'roundRobin' ? 'each in turn' : 'the one with the fewest clients'
   const which = servers.length === 1 ? '' : `, ${chosen}; one that cannot be reached is left out for a while`
   return [
     `connects each client to ${servers.join(' or ')}${tls === undefined ? '' : ' with TLS'}${which}`,
     'passes the bytes of both sides on as they are, as fast as the slower one reads',
+    ...(inspect === 'off'
+      ? []
+      : [INSPECTED[inspect], `framing ${bothWays(endpoint.framingWords)}, format ${bothWays(endpoint.formatWords)}`]),
+    ...pathLines('for each message to the server', toServer ?? [], ASIDE),
+    ...pathLines('for each message to the client', toClient ?? [], ASIDE),
+    ...(inspect === 'off' ? [] : failureLines(endpoint.onError)),
     'a client is closed when no server can be reached',
   ]
 }

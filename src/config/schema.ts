@@ -156,6 +156,19 @@ const relay = z.strictObject({
   tls: connectTls
     .optional()
     .describe('Encrypt the connections to the servers; { } is enough for certificates of a usual authority.'),
+  inspect: z
+    .enum(['off', 'copy', 'inline'])
+    .prefault('off')
+    .describe(
+      'Whether the bytes also go through dataflows: copy passes them on untouched and takes a copy, inline passes on only what ' +
+        'the dataflows let through. framing and format of the endpoint say what a message is.',
+    ),
+  toServer: dataflow()
+    .optional()
+    .describe('Steps for each message from a client to its server, where inspect is not off.'),
+  toClient: dataflow()
+    .optional()
+    .describe('Steps for each message from a server to its client, where inspect is not off.'),
 })
 
 /** An entry of `listen:`. */

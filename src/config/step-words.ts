@@ -41,7 +41,9 @@ function dataflowsOf(endpoint: EndpointPlan): readonly StepPlan[] {
   const { dataflow = [], onError = [] } = endpoint
   if (endpoint.kind === 'subscribe' || endpoint.kind === 'schedule') return [...dataflow, ...onError]
   const { onConnect = [], onDisconnect = [] } = endpoint
-  return [...dataflow, ...onConnect, ...onDisconnect, ...onError]
+  const relay = endpoint.kind === 'listen' ? endpoint.relay : undefined
+  const { toServer = [], toClient = [] } = relay ?? {}
+  return [...dataflow, ...onConnect, ...onDisconnect, ...toServer, ...toClient, ...onError]
 }
 
 /** What a step writes, as it is in the configuration: `"OK ${msg.id}"`. Undefined when it writes nothing. */

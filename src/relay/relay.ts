@@ -5,6 +5,7 @@ import type { Message } from '../contracts/message.ts'
 import type { Socket } from '../contracts/transport.ts'
 import type { Host } from '../engine/spec.ts'
 import { type Timed, toTicks } from '../util/deadlines.ts'
+import { type Direction, type Inspect, Inspection, type RelaySpec } from './inspection.ts'
 import { Side } from './side.ts'
 import type { Reached, Upstreams } from './upstreams.ts'
 
@@ -20,11 +21,12 @@ import type { Reached, Upstreams } from './upstreams.ts'
  */
 export class Relay implements Conversation, Timed {
   readonly client: Client
-  /** Bytes are handed on as they come; nobody looks for frames. */
+  /** Messages of a relay are nothing that a poll could wait for. */
   readonly received = 0
-  readonly pending = undefined
   readonly #host: Host
   readonly #upstreams: Upstreams
+  /** Directions whose last delivery has not ended. */
+  #inspected = 0
   readonly #dialling = new AbortController()
   readonly #near: Side
   #far: Side | undefined = undefined
@@ -49,6 +51,11 @@ export class Relay implements Conversation, Timed {
     })
   }
 
+  get pending(): Promise<unknown> | undefined {
+    const runs = [this.#near, this.#far].flatMap((side) => side?.inspection?.pending ?? [])
+    return runs.length === 0 ? undefined : Promise.all(runs)
+  }
+
   open(): void {
     if (this.#host.spec.limits.idleTimeout > 0) this.#host.deadlines.watch(this)
     void this.#connect()
@@ -69,7 +76,7 @@ export class Relay implements Conversation, Timed {
     this.#because(reason, detail)
     this.client.state = 'closing'
     if (this.#far === undefined) this.#giveUp()
-    else this.#near.stopReading()
+    else this.#near.stopReading(reason)
   }
 
   terminate(reason: CloseReason, detail = ''): void {
@@ -84,7 +91,12 @@ export class Relay implements Conversation, Timed {
 
   checkDeadlines(tick: number): boolean {
     const { idleTimeout } = this.#host.spec.limits
-    if (this.#left > 0 && this.#near.socket.queued === 0 && tick - this.#left >= toTicks(LINGER_MS)) {
+    if (
+      this.#left > 0 &&
+      this.#inspected === 0 &&
+      this.#near.socket.queued === 0 &&
+      tick - this.#left >= toTicks(LINGER_MS)
+    ) {
       this.#near.destroy()
       return false
     }
@@ -115,10 +127,25 @@ export class Relay implements Conversation, Timed {
       closed: (error) => this.#upstreamClosed(error, reached.target),
     })
     this.#far = far
-    this.#near.join(far)
-    far.join(this.#near)
+    const { inspect }: RelaySpec = this.#host.spec
+    this.#near.join(far, this.#inspection('toServer', inspect, this.#near, far))
+    far.join(this.#near, this.#inspection('toClient', inspect, far, this.#near))
     far.start()
     this.#near.start()
+  }
+
+  #inspection(direction: Direction, inspect: Inspect | undefined, from: Side, to: Side): Inspection | undefined {
+    if (inspect?.dataflows[direction] === undefined) return undefined
+    this.#inspected++
+    return new Inspection(direction, inspect.mode, from.socket, to.socket, {
+      client: this.client,
+      host: this.#host,
+      ended: () => {
+        this.#inspected--
+        this.#endIfOver()
+      },
+      broken: (reason, detail) => this.terminate(reason, detail),
+    })
   }
 
   /** Ends a client that has no server yet. */
@@ -174,7 +201,8 @@ export class Relay implements Conversation, Timed {
   }
 
   #endIfOver(): void {
-    if (this.#near.closed && (this.#far === undefined || this.#far.closed)) this.#host.ended(this)
+    if (this.#inspected > 0 || !this.#near.closed) return
+    if (this.#far === undefined || this.#far.closed) this.#host.ended(this)
   }
 }
 

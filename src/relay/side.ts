@@ -1,4 +1,6 @@
+import type { CloseReason } from '../contracts/errors.ts'
 import type { Socket, SocketHandler } from '../contracts/transport.ts'
+import type { Inspection } from './inspection.ts'
 
 /** What a side of a relay tells of itself. */
 export interface SideEvents {
@@ -19,6 +21,8 @@ export class Side implements SocketHandler {
   readonly socket: Socket
   readonly #events: SideEvents
   #other: Side | undefined = undefined
+  /** Looks at what this side sends. */
+  #inspection: Inspection | undefined = undefined
   #reading = true
   /** All that it sent has been read. */
   ended = false
@@ -29,9 +33,13 @@ export class Side implements SocketHandler {
     this.#events = events
   }
 
-  /** @param other gets what this side reads; without one it is dropped */
-  join(other: Side): void {
+  /**
+   * @param other gets what this side reads; without one it is dropped
+   * @param inspection gets it too, or alone where it is inline
+   */
+  join(other: Side, inspection: Inspection | undefined): void {
     this.#other = other
+    this.#inspection = inspection
   }
 
   start(): void {
@@ -39,12 +47,13 @@ export class Side implements SocketHandler {
   }
 
   /** Takes no more of what it sends, and tells the other side that this was all. */
-  stopReading(): void {
+  stopReading(reason: CloseReason): void {
     if (!this.#reading) return
     this.#reading = false
     // What comes is dropped and not left unread: closing a socket with unread bytes is a reset (RFC 2525, section 2.17).
     this.socket.resume()
-    this.#other?.socket.end()
+    if (this.#inspection?.mode !== 'inline') this.#other?.socket.end()
+    this.#inspection?.finish(reason)
   }
 
   destroy(): void {
@@ -54,26 +63,42 @@ export class Side implements SocketHandler {
   onData(chunk: Buffer): void {
     if (!this.#reading || this.#other === undefined) return
     this.#events.data(chunk)
-    if (this.#other.socket.write(chunk)) return
-    this.socket.pause()
-    this.#events.paused()
+    const inspection = this.#inspection
+    // The bytes are on their way before anything looks at their copy.
+    if (inspection?.mode !== 'inline' && !this.#other.socket.write(chunk)) {
+      this.socket.pause()
+      this.#events.paused()
+    }
+    inspection?.read(chunk)
   }
 
   onEnd(): void {
     this.ended = true
     this.#reading = false
     this.#events.ended()
-    this.#other?.socket.end()
+    if (this.#inspection?.mode !== 'inline') this.#other?.socket.end()
+    this.#inspection?.readEnd()
   }
 
   onDrain(): void {
-    this.#other?.socket.resume()
+    const inspection = this.#other?.inspection
+    if (inspection?.mode === 'inline') inspection.drained()
+    else this.#other?.socket.resume()
+  }
+
+  get inspection(): Inspection | undefined {
+    return this.#inspection
   }
 
   onClose(error: Error | undefined): void {
     this.closed = true
     // A paused other side would never tell that it has ended.
     this.#other?.socket.resume()
+    // After its FIN what has come is finished, and then the inspection ends by itself.
+    if (error !== undefined || !this.ended) this.#inspection?.close(error)
+    const incoming = this.#other?.inspection
+    // Nothing can be passed on to it any more; a copy goes on for as long as there is something to copy.
+    if (incoming?.mode === 'inline') incoming.close(error)
     this.#events.closed(error)
   }
 }

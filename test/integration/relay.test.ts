@@ -12,6 +12,7 @@ import { hasClient } from '../../scripts/debian-clients.ts'
 import { type Config, ConfigError } from '../../src/index.ts'
 import { run } from '../support/command.ts'
 import { freePort } from '../support/free-port.ts'
+import { addStep, Gate, registryWith } from '../support/parts.ts'
 import { Peer } from '../support/peer.ts'
 import { RedisServer } from '../support/redis.ts'
 import { start, temporaryFolder } from '../support/server.ts'
@@ -340,12 +341,176 @@ describe('a relay', () => {
   )
 })
 
+describe('a relay that inspects', () => {
+  it('passes bytes on untouched while copies of both directions go through dataflows', async () => {
+    await using upstream = await Upstream.start()
+    const dataflows = {
+      toServer: [{ map: '"> " + msg' }, { log: '${msg}' }],
+      toClient: [{ map: '"< " + msg' }, { log: '${msg}' }],
+    }
+    await using running = await start(relaying(upstream.address, { inspect: 'copy', ...dataflows }))
+    await using client = await Peer.connect(running.port())
+    client.send('one\r\ntw')
+    const server = await upstream.peer()
+    // What is no frame yet is passed on all the same.
+    await server.hear('one\r\ntw')
+    server.send('yes\n')
+    await client.hear('yes\n')
+    client.send('o\n').finish()
+    expect(await fin(server)).toBe('one\r\ntwo\n')
+    server.finish()
+    await client.end()
+    await running.event('part.logged', ({ text }) => text === '> two')
+    expect(running.all('part.logged').map(({ text }) => text)).toEqual(['> one', '< yes', '> two'])
+    const closed = await running.event('connection.closed')
+    expect(closed.client).toMatchObject({ bytesIn: 9, bytesOut: 4, messagesIn: 3 })
+    expect(running.server.endpoints[0]!.counters).toMatchObject({ bytesIn: 9, bytesOut: 4, messagesIn: 3 })
+  })
+
+  it('ends the copy and not the traffic when the framing breaks', async () => {
+    await using upstream = await Upstream.start()
+    const more = { inspect: 'copy', toServer: [{ log: '${msg}' }] }
+    const limits = { limits: { maxFrameLength: 10 } }
+    await using running = await start(relaying(upstream.address, more, limits))
+    await using client = await Peer.connect(running.port())
+    client.send('much longer than ten bytes\nshort\n')
+    const server = await upstream.peer()
+    await server.hear('short\n')
+    const { text } = await running.event('part.logged', ({ level }) => level === 'warn')
+    expect(text).toMatch(/^the inspection of front-1 has ended, and its bytes are passed on as before: /)
+    client.send('and on')
+    await server.hear('and on')
+    server.send('still there')
+    await client.hear('still there')
+    expect(running.all('connection.closed')).toEqual([])
+    expect(running.server.endpoints[0]!.counters.rejected).toEqual(new Map([['frame_too_long', 1]]))
+    client.socket.destroy()
+  })
+
+  it('ends the copy and not the traffic when the dataflow is too slow', async () => {
+    await using upstream = await Upstream.start()
+    const gate = new Gate()
+    const registry = addStep(
+      registryWith('none', () => undefined),
+      'gate',
+      {
+        runBatch: (batch) => gate.write(batch).then(() => batch),
+      },
+    )
+    const more = { inspect: 'copy', toServer: [{ gate: {} }] }
+    const config = relaying(upstream.address, more, { limits: { maxQueued: 1000 } })
+    await using running = await start(config, { registry })
+    await using client = await Peer.connect(running.port())
+    client.send('first\n')
+    const server = await upstream.peer()
+    await server.hear('first\n')
+    client.send('x'.repeat(5000).replaceAll('xxxxxxxxxx', 'xxxxxxxxx\n'))
+    await server.until(({ received }) => received.length === 5006)
+    await running.event('part.logged', ({ text }) => text.includes('more than limits.maxQueued'))
+    expect(running.server.endpoints[0]!.counters.rejected).toEqual(new Map([['overrun', 1]]))
+    client.send('last\n')
+    await server.hear('last\n')
+    gate.open()
+    client.socket.destroy()
+  })
+
+  it('inline passes on what the dataflow lets through, changed where it was changed', async () => {
+    await using upstream = await Upstream.start()
+    await using running = await start(
+      relaying(upstream.address, {
+        inspect: 'inline',
+        toServer: [{ filter: '!msg.startsWith("DROP")' }, { map: 'msg.startsWith("a") ? "changed " + msg : msg' }],
+      }),
+    )
+    await using client = await Peer.connect(running.port())
+    client.send('abc\nDROP TABLE\nxyz\n').finish()
+    const server = await upstream.peer()
+    expect(await fin(server)).toBe('changed abc\nxyz\n')
+    // The other direction has no dataflow, so its bytes are passed on as they are.
+    server.send('no line').finish()
+    expect(await client.end()).toBe('no line')
+    const { reason, client: seen } = await running.event('connection.closed')
+    expect(reason).toBe('client_closed')
+    expect(seen.messagesIn).toBe(3)
+  })
+
+  it('inline does not pass on what fails; onError and the dead letters have it', async () => {
+    await using upstream = await Upstream.start()
+    const more = { inspect: 'inline', toClient: [{ map: '{"n": msg.n + 1}' }] }
+    await using running = await start(relaying(upstream.address, more, { format: 'json' }))
+    await using client = await Peer.connect(running.port())
+    const server = await upstream.peer()
+    server.send('{"n":1}\nnonsense\n{"m":1}\n{"n":2}\n').finish()
+    expect(await fin(client)).toBe('{"n":2}\n{"n":3}\n')
+    expect(running.all('deadLetter.stored').map(({ error }) => error.code)).toEqual([
+      'format_invalid',
+      'expression_failed',
+    ])
+    client.finish()
+    await running.event('connection.closed')
+  })
+
+  it('inline ends the connection when the framing breaks', async () => {
+    await using upstream = await Upstream.start()
+    const more = { inspect: 'inline', toServer: [{ filter: 'true' }] }
+    await using running = await start(relaying(upstream.address, more, { limits: { maxFrameLength: 10 } }))
+    await using client = await Peer.connect(running.port())
+    client.send('short\nmuch longer than ten bytes\n')
+    await client.end()
+    expect(await (await upstream.peer()).end()).toBe('short\n')
+    expect((await running.event('connection.closed')).reason).toBe('frame_error')
+  })
+
+  it('inline carries 20 MB each way to slow readers, and holds the senders back meanwhile', async () => {
+    await using upstream = await Upstream.start()
+    const flows = { toServer: [{ filter: 'true' }], toClient: [{ filter: 'true' }] }
+    await using running = await start(relaying(upstream.address, { inspect: 'inline', ...flows }))
+    const client = connect({ port: running.port(), host, allowHalfOpen: true })
+    await once(client, 'connect')
+    const server = (await upstream.peer()).socket
+    server.removeAllListeners('data')
+    client.pause()
+    server.pause()
+    const chunk = Buffer.from(`${'y'.repeat(1023)}\n`.repeat(1024))
+    const sent = [pour(client, chunk, 20), pour(server, chunk, 20)]
+    await stuck(running.server.endpoints[0]!.counters)
+    expect(running.server.endpoints[0]!.counters.queuedBytes).toBeLessThan(4 << 20)
+    const expected = createHash('sha256')
+    for (let i = 0; i < 20; i++) expected.update(chunk)
+    const digest = expected.digest('hex')
+    expect(await Promise.all([hashOf(client), hashOf(server), ...sent])).toEqual([digest, digest, undefined, undefined])
+    await running.event('connection.closed')
+    expect(running.server.endpoints[0]!.counters).toMatchObject({ messagesIn: 40 << 10, queuedBytes: 0 })
+  }, 120_000)
+
+  it('takes the dataflow of a reload for the next message', async () => {
+    await using upstream = await Upstream.start()
+    const inline = (word: string) =>
+      relaying(upstream.address, { inspect: 'inline', toServer: [{ map: `"${word} " + msg` }] })
+    await using running = await start(inline('old'))
+    await using client = await Peer.connect(running.port())
+    client.send('1\n')
+    const server = await upstream.peer()
+    await server.hear('old 1\n')
+    expect((await running.server.reload(inline('new'))).changed).toEqual(['front'])
+    client.send('2\n')
+    await server.hear('new 2\n')
+    await running.server.reload(relaying(upstream.address))
+    client.send('3\n')
+    expect(await server.hear('3\n')).toBe('old 1\nnew 2\n3\n')
+    client.socket.destroy()
+  })
+})
+
 describe('a relay that is configured wrong', () => {
   it.each<[string, object, RegExp]>([
     ['a dataflow beside it', { relay: { to: 'a:1' }, dataflow: [{ reply: 'x' }] }, /both relay and dataflow/],
     ['no server', { relay: {} }, /to/],
     ['no port', { relay: { to: 'server' } }, /host:port/],
     ['a port that does not exist', { relay: { to: ['a:1', 'a:70000'] } }, /a:70000 has no port that exists/],
+    ['a dataflow with inspect: off', { relay: { to: 'a:1', toServer: [{ log: 'x' }] } }, /inspect is off/],
+    ['nothing to inspect with', { relay: { to: 'a:1', inspect: 'copy' } }, /no dataflow to inspect with/],
+    ['an answer', { relay: { to: 'a:1', inspect: 'copy', toServer: [{ reply: 'x' }] } }, /reply speaks to the sender/],
   ])('%s', async (_, entry, message) => {
     const starting = start({ listen: { front: { host, port: 0, ...entry } } } as Config)
     await expect(starting).rejects.toThrow(ConfigError)
