@@ -168,7 +168,8 @@ describe('a relay', () => {
   }, 120_000)
 
   it('spreads clients over its servers in turn, and goes on when one is gone and when it is back', async () => {
-    await using first = await Upstream.start()
+    // One that nobody else is given while it is free.
+    await using first = await Upstream.start(await freePort())
     await using second = await Upstream.start()
     const config = relaying([first.address, second.address], { health: { first: '1ms', max: '1ms' } })
     await using running = await start(config)
@@ -493,6 +494,7 @@ describe('a relay that inspects', () => {
     const server = await upstream.peer()
     await server.hear('old 1\n')
     expect((await running.server.reload(inline('new'))).changed).toEqual(['front'])
+    expect((await running.server.reload(inline('new'))).unchanged).toEqual(['front'])
     client.send('2\n')
     await server.hear('new 2\n')
     await running.server.reload(relaying(upstream.address))
