@@ -58,6 +58,7 @@ async function durable({ quick, sluice, disk, load, sync, data }) {
       `<= ${(2 * syncMs + 5).toFixed(2)}`,
     ),
     { measure: '  p50 then, ms', value: of('p50').toFixed(2) },
+    { measure: '  mean delay of the load itself then, ms', value: of('late').toFixed(2) },
   ]
   if (rsyslog !== undefined) {
     const ratio = answers / rsyslog.perSecond
@@ -91,6 +92,7 @@ async function ask({ quick, sluice, disk, load, sync }) {
       p50Full: full.p50_us / 1000,
       p50: half.p50_us / 1000,
       p99: half.p99_us / 1000,
+      late: half.late_us / 1000,
       behind,
       threads,
     }

@@ -40,7 +40,11 @@ async function main() {
   requireMachine()
   const compared = createBenchmarks(options)
   const onDisk = createDiskBenchmarks(options)
-  const chosen = choose([...compared, ...onDisk])
+  const inProcess = [
+    { name: 'struct', others: 0 },
+    { name: 'struct beside 4 others', others: 4 },
+  ]
+  const chosen = choose([...compared, ...inProcess, ...onDisk])
   const pairs = Number(options.pairs ?? (options.quick ? 3 : 5))
   if (!(pairs > 0)) throw new Error('--pairs takes a number')
   mkdirSync(WORK, { recursive: true })
@@ -50,6 +54,8 @@ async function main() {
   for (const benchmark of compared.filter((one) => chosen.includes(one)))
     rows.push(await runPairs(benchmark, pairs, tools))
   if (rows.length > 0) printPairs(rows, pairs)
+  const structs = inProcess.filter((one) => chosen.includes(one))
+  if (structs.length > 0) printTable(structs.map(runStruct))
   for (const benchmark of onDisk.filter((one) => chosen.includes(one)))
     printDisk(benchmark.name, await benchmark.run(tools))
 }
@@ -93,6 +99,26 @@ async function runOnce(benchmark, command, tools) {
     return await benchmark.measure(server, tools)
   } finally {
     await server.stop()
+  }
+}
+
+/** One process that reads records in both ways, in turns. */
+function runStruct({ name, others }) {
+  const args = [join(HERE, 'struct.mjs'), '--others', String(others)]
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+  if (status !== 0) throw new Error(`struct failed:\n${stderr}`)
+  const pairs = JSON.parse(stdout)
+  const ratios = pairs.map(({ ours, theirs }) => theirs / ours)
+  const target = others === 0 ? 0.5 : undefined
+  return {
+    benchmark: name,
+    unit: 'CPU ns per record',
+    sluice: median(pairs.map(({ ours }) => ours)).toFixed(0),
+    'by hand': median(pairs.map(({ theirs }) => theirs)).toFixed(0),
+    median: median(ratios).toFixed(2),
+    range: [Math.min(...ratios), Math.max(...ratios)].map((value) => value.toFixed(2)).join(' … '),
+    target: target === undefined ? '' : `>= ${target}`,
+    '': target === undefined ? '' : median(ratios) >= target ? 'pass' : 'FAIL',
   }
 }
 

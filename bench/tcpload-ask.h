@@ -17,12 +17,15 @@ static void prepare_ask(Conn *c, Asking *a, int i) {
   a->text[at++] = '\n', a->size = at;
 }
 
+static double late;  // nanoseconds by which lines were sent later than they were due, over all lines
+
 // Sends what is due and has room in the window. False when the connection is broken.
 static bool ask(Conn *c, Asking *a, uint64_t t0) {
   uint64_t p = (uint64_t)o.pipeline, t = now();
   double every = o.pace > 0 ? 1e9 * o.conns / o.pace : 0;
   while (!stopping && c->issued < a->answers + p && (!every || (double)t0 + a->due <= (double)t)) {
     c->stamp[c->issued++ % p] = every ? t0 + (uint64_t)a->due : t;
+    if (every) late += (double)t - (double)t0 - a->due;
     a->due += every;
   }
   static char batch[1 << 18];
@@ -90,6 +93,7 @@ static int run_ask(void) {
     failed += all[i].failed, total += asking[i].answers, lost += all[i].issued - asking[i].answers;
   put("mode", "ask"), put("conns", "%d", o.conns), put("pipeline", "%d", o.pipeline), put("size", "%zu", o.size);
   put("answers", "%lu", counted), put("total", "%lu", total), put("answers_s", "%.0f", (double)counted / o.secs), put_latency();
+  put("late_us", "%.1f", total ? late / (double)total / 1e3 : 0);
   put("lost", "%lu", lost), put("strange", "%lu", strange), put("failed", "%d", failed), put_end();
   return lost || strange || failed;
 }

@@ -11,7 +11,7 @@ import loadWabt from 'wabt'
 import { createProgram } from '../src/cli/main.ts'
 import { createEditorSchema } from '../src/config/editor-schema.ts'
 import { mistakes } from '../src/config/problems.ts'
-import { configSchema, siblingsSchema } from '../src/config/schema.ts'
+import { configSchema, siblingsSchema, subscribeSchema } from '../src/config/schema.ts'
 import { createRegistry } from '../src/registry/builtins.ts'
 import { createFileSchema, type JsonSchema } from '../src/registry/json-schema.ts'
 import type { Page } from '../src/registry/markdown.ts'
@@ -51,7 +51,10 @@ const wabt = await loadWabt()
 export function generateFiles(): GeneratedFile[] {
   const registry = createRegistry()
   const others: { page: Page; about: string }[] = [
-    { page: configPage(configSchema, siblingsSchema), about: 'every option outside the parts' },
+    {
+      page: configPage({ config: configSchema, siblings: siblingsSchema, subscribe: subscribeSchema }),
+      about: 'every option outside the parts',
+    },
     { page: expressionsPage(), about: 'names and functions of the expression language' },
     { page: errorsPage(mistakes), about: 'codes of failures, close reasons and mistakes' },
     { page: eventsPage(), about: 'what the library tells its user' },

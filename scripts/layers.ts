@@ -11,18 +11,21 @@ import { lineAt, readSource, type SourceText } from './source-text.ts'
 export const ranks: Readonly<Record<string, number>> = {
   util: 0,
   contracts: 1,
+  brokers: 1.5,
   transports: 2,
   guards: 2,
   framings: 2,
   formats: 2,
   steps: 2,
   sinks: 2,
+  subscriptions: 2,
   expression: 2,
   storage: 2,
   delivery: 2,
   clients: 2,
   observe: 2,
   engine: 3,
+  source: 3.5,
   registry: 3,
   config: 4,
   library: 4.5,
@@ -43,6 +46,7 @@ const partFolders: Readonly<Record<string, readonly string[]>> = {
   formats: ['registry/builtins.ts'],
   steps: ['registry/builtins.ts'],
   sinks: ['registry/builtins.ts'],
+  subscriptions: ['registry/builtins.ts'],
   guards: ['config', 'library'],
   transports: ['config', 'library'],
 }
@@ -95,7 +99,7 @@ const packages: readonly PackageRule[] = [
   },
   {
     name: /^node:(?:net|tls|dgram|worker_threads|cluster|sqlite)$/,
-    notIn: ['engine', 'framings', 'formats', 'steps', 'sinks', 'contracts', 'util'],
+    notIn: ['engine', 'framings', 'formats', 'steps', 'sinks', 'subscriptions', 'brokers', 'contracts', 'util'],
     except: /^steps\/script|^formats\/kaitai-compile\.|^formats\/kaitai-worker\./,
   },
   // Code made from text, by another name: what the compiler of Kaitai makes of the operator's file.

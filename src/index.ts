@@ -18,6 +18,7 @@ export {
   defineFraming,
   defineSink,
   defineStep,
+  defineSubscription,
   type FormatDefinition,
   type FormatExample,
   type FramingDefinition,
@@ -28,6 +29,8 @@ export {
   type SinkExample,
   type StepDefinition,
   type StepExample,
+  type SubscriptionDefinition,
+  type SubscriptionExample,
 } from './contracts/define.ts'
 export {
   type CloseReason,
@@ -70,6 +73,7 @@ export {
 export type { Confirmation, Outcomes, Sink } from './contracts/sink.ts'
 export type { Step, StepResult } from './contracts/step.ts'
 export type { Database, SqlRow, SqlValue, Storage } from './contracts/storage.ts'
+export type { Delivery, Guarantee, Receiver, Subscription } from './contracts/subscription.ts'
 export type {
   Listener,
   Socket,
@@ -87,6 +91,7 @@ export {
   part,
   type SinkRef,
   type StepRef,
+  type SubscriptionRef,
   sink,
   type ValueOf,
 } from './library/builders.ts'
@@ -98,6 +103,7 @@ export {
   type StepEntry,
   type StepFunction,
   type Steps,
+  type SubscribeEntry,
 } from './library/config.ts'
 export { type ConnectOptions, connect } from './library/connect.ts'
 export { createServer, type Server, type ServerOptions } from './library/create-server.ts'

@@ -55,7 +55,9 @@ describe('every configuration of the docs is true', () => {
       writeFileSync(file, text)
       return expect((await readCases(file)).report).toBe('')
     }
-    expect(text, 'begin steps with # steps, and what is meant to be wrong with # wrong').toMatch(/^(listen|connect):$/m)
+    expect(text, 'begin steps with # steps, and what is meant to be wrong with # wrong').toMatch(
+      /^(listen|connect|subscribe):$/m,
+    )
     expect(await reportOf(text)).toBe('')
   })
 })

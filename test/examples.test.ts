@@ -3,7 +3,9 @@ import { createServer, type Server } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
+import { connectAsync } from 'mqtt'
 import { describe, expect, it } from 'vitest'
+import { hasClient } from '../scripts/debian-clients.ts'
 import { readPlan } from '../src/config/read-plan.ts'
 import { readDeadLetters } from '../src/delivery/dead-letter-files.ts'
 import { DEAD_LETTERS_FILE } from '../src/delivery/dead-letters.ts'
@@ -11,6 +13,7 @@ import { readCases } from '../src/testing/read-cases.ts'
 import { runCase } from '../src/testing/run-case.ts'
 import { run } from './support/command.ts'
 import { exampleFile, startExample } from './support/example.ts'
+import { Mosquitto } from './support/mosquitto.ts'
 import { Peer } from './support/peer.ts'
 import { type Running, temporaryFolder } from './support/server.ts'
 
@@ -58,6 +61,31 @@ const conversations: Record<string, () => Promise<void>> = {
     expect(ann.text).not.toContain('Ann: hello')
   },
 
+  async 'command-from-mqtt'() {
+    await using broker = hasClient('mosquitto') ? await Mosquitto.start() : undefined
+    await using running = await startExample('command-from-mqtt', ({ subscribe }) => {
+      const { mqtt } = subscribe!['commands'] as { mqtt: object }
+      // Nothing listens at port 1, and Sluice runs all the same.
+      Object.assign(mqtt, { url: `mqtt://127.0.0.1:${broker?.port ?? 1}` })
+    })
+    await running.event(broker === undefined ? 'subscription.failed' : 'subscription.opened')
+    await using display = await Peer.connect(running.port())
+    display.send('a\n')
+    await display.hear('READY a\n')
+    if (broker === undefined) return
+    const publisher = await connectAsync(`mqtt://127.0.0.1:${broker.port}`)
+    await publisher.publishAsync('displays/b', 'not for us', { qos: 1 })
+    await publisher.publishAsync('displays/a', 'Shift change at 14:00', { qos: 1 })
+    await publisher.endAsync()
+    await display.hear('Shift change at 14:00\n')
+    expect(display.text).toBe('READY a\nShift change at 14:00\n')
+    await running.server.stop()
+    expect(rows(running, 'commands.db', 'SELECT line, text FROM commands')).toEqual([
+      { line: 'b', text: 'not for us' },
+      { line: 'a', text: 'Shift change at 14:00' },
+    ])
+  },
+
   async echo() {
     await using running = await startExample('echo')
     await using lines = await Peer.connect(running.port('echo'))
@@ -79,6 +107,20 @@ const conversations: Record<string, () => Promise<void>> = {
       { device: 'scale-7', fahrenheit: 95 },
     ])
     database.close()
+  },
+
+  async 'gps-tracker'() {
+    await using running = await startExample('gps-tracker')
+    await using tracker = await Peer.connect(running.port())
+    const login = '78780d01012345678901234500018cdd0d0a'
+    const position = '78781f120b081d112e10cf027ac7eb0c46584900148f01cc00287d001fb8000380810d0a'
+    // Cut in the middle of the second message.
+    tracker.send(Buffer.from(login + position.slice(0, 20), 'hex'))
+    tracker.send(Buffer.from(position.slice(20), 'hex'))
+    await tracker.until(({ received }) => received.toString('hex') === '787805010001d9dc0d0a787805120003903f0d0a')
+    expect(rows(running, 'positions.db', 'SELECT imei, lat, lon, satellites FROM positions')).toEqual([
+      { imei: '0123456789012345', lat: 23.111668, lon: 114.409285, satellites: 15 },
+    ])
   },
 
   async 'hl7-mllp'() {

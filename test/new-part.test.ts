@@ -1,7 +1,7 @@
 import { describe, expect, it, test } from 'vitest'
 import { configOfValue } from '../src/config/loaded.ts'
 import { planConfig } from '../src/config/plan.ts'
-import { configSchema, siblingsSchema } from '../src/config/schema.ts'
+import { configSchema, siblingsSchema, subscribeSchema } from '../src/config/schema.ts'
 import { type Config, createRegistry, defineStep, SluiceError, z } from '../src/index.ts'
 import { createJsonSchema } from '../src/registry/json-schema.ts'
 import { indexPage, partPages } from '../src/registry/reference.ts'
@@ -52,7 +52,9 @@ describe('a step that is added to a registry with one line', () => {
   })
 
   it('is completed and explained by editors', () => {
-    const schema = JSON.stringify(createJsonSchema(registry, { config: configSchema, siblings: siblingsSchema }))
+    const schema = JSON.stringify(
+      createJsonSchema(registry, { config: configSchema, siblings: siblingsSchema, subscribe: subscribeSchema }),
+    )
     expect(schema).toContain('"upper"')
     expect(schema).toContain('Writes a text in capital letters.')
     expect(schema).toContain('Only the first letter. Default false.')

@@ -9,6 +9,11 @@ import { temporaryFolder } from './support/server.ts'
 const root = join(import.meta.dirname, '..')
 const read = (file: string) => readFileSync(join(root, file), 'utf8')
 
+interface LockedPackage {
+  readonly dependencies?: Readonly<Record<string, string>>
+  readonly optionalDependencies?: Readonly<Record<string, string>>
+}
+
 // No Docker engine is asked to build it: this only finds what would fail at once.
 describe('the Dockerfile', () => {
   const lines = read('Dockerfile').split('\n')
@@ -21,6 +26,20 @@ describe('the Dockerfile', () => {
       expect(existsSync(join(root, file)), file).toBe(true)
       expect(allowed, file).toContain(`!${file}`)
     }
+  })
+
+  it('finds every package in the lock file that another one names: npm ci takes no file with a gap', () => {
+    const { packages } = JSON.parse(read('package-lock.json')) as { packages: Record<string, LockedPackage> }
+    const gaps = Object.entries(packages).flatMap(([path, { dependencies, optionalDependencies }]) =>
+      Object.keys({ ...dependencies, ...optionalDependencies }).filter((name) => {
+        // Node looks in the folder itself, then in each above it.
+        const folders = path
+          .split('/node_modules/')
+          .map((_, i, all) => all.slice(0, all.length - i).join('/node_modules/'))
+        return ![...folders, ''].some((folder) => `${folder}/node_modules/${name}`.replace(/^\//, '') in packages)
+      }),
+    )
+    expect(gaps).toEqual([])
   })
 
   it('runs as another user than root, with a command that the program knows', async () => {

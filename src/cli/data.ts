@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { Command } from 'commander'
 import type { Exported } from '../delivery/store-export.ts'
-import type { StoreContent } from '../delivery/store-status.ts'
+import type { StoreContent, StoreStatus } from '../delivery/store-status.ts'
 import { formatDuration } from '../util/units.ts'
 import { attempt, DATA_HELP, failed, findDataFolder } from './dead-choice.ts'
 import { FILE_HELP } from './plan-file.ts'
@@ -13,7 +13,9 @@ interface DataOptions {
 
 export function dataCommand(): Command {
   return new Command('data')
-    .description('look into the data folder: buffers and dead letters, whether the server runs or not')
+    .description(
+      'look into the data folder: buffers, dead letters and the keys of dedupe, whether the server runs or not',
+    )
     .addCommand(statusCommand())
     .addCommand(checkCommand())
     .addCommand(exportCommand())
@@ -23,10 +25,10 @@ function statusCommand(): Command {
   return folderCommand('status', 'say what is stored, for which step, and since when', async (dir) => {
     const { statusOfStores } = await import('../delivery/store-status.ts')
     const stores = statusOfStores(dir)
-    for (const { name, layout, isNewer, size, contents } of stores) {
+    for (const { name, kind, layout, isNewer, size, contents } of stores) {
       const newer = isNewer ? ', newer than this version of Sluice' : ''
       print(`${paint('bold', name)}  layout ${layout}${newer}, ${size} bytes on disk`)
-      for (const content of contents) print(`  ${contentInWords(content)}`)
+      for (const content of contents) print(`  ${contentInWords(content, kind)}`)
       if (contents.length === 0 && !isNewer) print('  empty')
     }
     if (stores.length === 0) print(`nothing is stored in ${dir}`)
@@ -45,18 +47,18 @@ function checkCommand(): Command {
 
 function exportCommand(): Command {
   return new Command('export')
-    .description('write stored messages to standard output, as a line of JSON for each')
-    .argument('<what>', 'dead-letters, or the id of a step that has a buffer')
+    .description('write stored messages or keys to standard output, as a line of JSON for each')
+    .argument('<what>', 'dead-letters, or the id of a step that has a buffer or is dedupe')
     .argument('[config]', FILE_HELP)
     .option('--data <dir>', DATA_HELP)
     .action(async (what: string, config: string | undefined, { data }: DataOptions) => {
       const dir = await findDataFolder(config, data)
       if (dir === undefined) return
-      const { exportBuffer, exportDeadLetters } = await import('../delivery/store-export.ts')
+      const { exportDeadLetters, exportStep } = await import('../delivery/store-export.ts')
       const give = (message: Exported) => print(JSON.stringify(message))
       await attempt(() => {
         if (what === 'dead-letters') exportDeadLetters(dir, give)
-        else exportBuffer(dir, what, give, (entry) => failed(`entry ${entry} is damaged and left out`))
+        else exportStep(dir, what, give, (damaged) => failed(`${damaged} is damaged and left out`))
       })
     })
 }
@@ -75,8 +77,8 @@ function folderCommand(name: string, description: string, act: (dir: string) => 
     })
 }
 
-function contentInWords({ of, messages, oldest, damaged }: StoreContent): string {
+function contentInWords({ of, count, oldest, damaged }: StoreContent, kind: StoreStatus['kind']): string {
   const aside = damaged === 0 ? '' : `, ${damaged} damaged entries put aside`
   const age = Math.max(0, Math.round((Date.now() - oldest) / 1000) * 1000)
-  return `${of}: ${messages} messages, the oldest from ${new Date(oldest).toISOString()} (${formatDuration(age)} ago)${aside}`
+  return `${of}: ${count} ${kind === 'keys' ? 'keys' : 'messages'}, the oldest from ${new Date(oldest).toISOString()} (${formatDuration(age)} ago)${aside}`
 }

@@ -9,8 +9,10 @@ import { type Address, formatAddress } from '../contracts/client.ts'
  */
 export function hintsFor(plan: Plan, server: PlannedServer, admin: Address | undefined): string[] {
   const lines: string[] = []
-  for (const { name, kind, tls } of plan.endpoints) {
-    const address = kind === 'listen' ? server.address(name) : undefined
+  for (const endpoint of plan.endpoints) {
+    if (endpoint.kind !== 'listen') continue
+    const { name, tls } = endpoint
+    const address = server.address(name)
     if (address === undefined || address.port === 0) continue
     const host = ['::', '0.0.0.0'].includes(address.ip) ? '127.0.0.1' : address.ip
     const { port } = address

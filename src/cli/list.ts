@@ -2,11 +2,11 @@ import { Argument, Command, InvalidArgumentError } from 'commander'
 import type { PartDefinition } from '../contracts/define.ts'
 import { paint, print } from './terminal.ts'
 
-const kinds = ['framing', 'format', 'step', 'sink'] as const satisfies readonly PartDefinition['kind'][]
+const kinds = ['framing', 'format', 'step', 'sink', 'subscription'] as const satisfies readonly PartDefinition['kind'][]
 
 export function listCommand(): Command {
   return new Command('list')
-    .description('list the framings, formats, steps and sinks that there are')
+    .description('list the framings, formats, steps, sinks and subscriptions that there are')
     .addArgument(new Argument('[kind]', 'only these').choices(kinds).argParser(parseKind))
     .action(async (kind: PartDefinition['kind'] | undefined) => {
       const { createRegistry } = await import('../registry/builtins.ts')

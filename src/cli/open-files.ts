@@ -4,7 +4,10 @@ import { readOpenFilesLimit } from '../observe/open-files.ts'
 /** Why clients may be turned away in silence: the limits on connections allow more than the process has files for. */
 export function openFilesWarning({ endpoints }: Pick<Plan, 'endpoints'>): string | undefined {
   const files = readOpenFilesLimit()
-  const connections = endpoints.reduce((sum, { limits }) => sum + limits.maxConnections, 0)
+  const connections = endpoints.reduce(
+    (sum, endpoint) => sum + (endpoint.kind === 'subscribe' ? 1 : endpoint.limits.maxConnections),
+    0,
+  )
   if (files === 0 || connections <= files * SHARE) return undefined
   return `${connections} connections are allowed in all, but this process may open only ${files} files; what comes above that is closed without a word`
 }

@@ -5,16 +5,16 @@ import type { Clock } from '../contracts/clock.ts'
 import type { DeadLetters, PartContext } from '../contracts/context.ts'
 import type { BufferCounters, EndpointCounters } from '../contracts/counters.ts'
 import { mutedSource } from '../contracts/detached-source.ts'
-import { toSluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
 import type { Failure } from '../contracts/failure.ts'
 import type { Dataflow, Source } from '../contracts/message.ts'
 import type { Sink } from '../contracts/sink.ts'
 import type { Storage } from '../contracts/storage.ts'
+import { BUFFERS_FILE } from '../delivery/buffers-file.ts'
 import { countDeadLetters, createDeathNotice, createHooks } from '../delivery/burial.ts'
-import { BUFFERS_FILE, DiskQueue } from '../delivery/disk-queue.ts'
+import { DiskQueue } from '../delivery/disk-queue.ts'
+import { keepDeadLetter } from '../delivery/keep-dead-letter.ts'
 import { MemoryQueue } from '../delivery/memory-queue.ts'
-import { realTiming } from '../delivery/retry.ts'
 import { type Delivery, SinkBuffer, type Undelivered } from '../delivery/sink-buffer.ts'
 import type { Suspicion } from '../delivery/suspects.ts'
 import { settleFailures } from '../engine/stages.ts'
@@ -61,6 +61,7 @@ export async function createBuffered(delivery: Delivery, around: BufferSurroundi
     throw thrown
   }
   const { queueing } = shared.value
+  const leave = shared.value.enter(around.endpoint)
   return {
     counters: queueing.counters,
     activate: () => queueing.use(delivery),
@@ -69,6 +70,7 @@ export async function createBuffered(delivery: Delivery, around: BufferSurroundi
       async close() {
         await queueing.leave(delivery)
         await sink.close()
+        leave()
         await shared.release()
       },
     },
@@ -79,11 +81,13 @@ export async function createBuffered(delivery: Delivery, around: BufferSurroundi
 class StepBuffer {
   readonly queueing: SinkBuffer
   readonly #queue: MemoryQueue | DiskQueue
+  /** One for each of its sinks. */
+  #endpoints: readonly string[] = []
 
   constructor(kind: BufferCounters['kind'], around: BufferSurroundings) {
-    const { step, endpoint, clock, events, late } = around
-    const none = { messages: 0, bytes: 0, oldest: 0, stored: 0, delivered: 0, dropped: 0, failed: 0 }
-    const options = { counters: { step, endpoint, kind, ...none }, clock, events, late }
+    const { step, clock, events, late } = around
+    const none = { endpoint: '', messages: 0, bytes: 0, oldest: 0, stored: 0, delivered: 0, dropped: 0, failed: 0 }
+    const options = { counters: { step, kind, ...none }, clock, events, late }
     if (kind === 'memory') {
       this.#queue = new MemoryQueue(clock)
       this.queueing = new SinkBuffer(this.#queue, options)
@@ -96,6 +100,20 @@ class StepBuffer {
     this.#queue = queue
     const hasRoom = async () => hasDiskRoom(data.path, await queue.reusable())
     this.queueing = new SinkBuffer(queue, { ...options, hasRoom })
+  }
+
+  /** An endpoint uses it. @returns what is to be called when it does no more */
+  enter(endpoint: string): () => void {
+    this.#use([...this.#endpoints, endpoint])
+    return () => {
+      const at = this.#endpoints.indexOf(endpoint)
+      this.#use(this.#endpoints.toSpliced(at, 1))
+    }
+  }
+
+  #use(endpoints: readonly string[]): void {
+    this.#endpoints = endpoints
+    this.queueing.counters.endpoint = [...new Set(endpoints)].sort().join(',')
   }
 
   async open(): Promise<void> {
@@ -115,7 +133,8 @@ export interface Aftermath {
 
 /**
  * Takes care of what could not be delivered: the `onError` of its endpoint, else a dead letter. Answers are skipped and
- * counted, for they have been sent. What is on disk stays there until its dead letter is stored.
+ * counted, for they have been sent. What is on disk stays there until its dead letter is stored. A message that was refused
+ * is not given to another destination that a reload brings: an `onError` may have had it by then.
  * @param aftermath of an endpoint: those of a shared dataflow have one buffer
  */
 export function createSettle(
@@ -124,24 +143,15 @@ export function createSettle(
   deadLetters: DeadLetters,
   aftermath: (endpoint: string) => Aftermath,
 ): Delivery['settle'] {
-  return async (failed, signal) => {
-    let isKept = true
+  return async (failed, until) => {
+    let unkept: number | undefined
+    const entries = new Map<Source, number>()
     const keep = async ({ message, error, step: at }: Failure, letters: DeadLetters): Promise<void> => {
-      for (;;) {
-        try {
-          await unlessAborted(letters.add(message, error, at), signal)
-          return
-        } catch (thrown) {
-          if (!signal.aborted) {
-            await realTiming.wait(RETRY_MS, signal)
-            continue
-          }
-          isKept = false
-          const cause = toSluiceError(thrown, 'storage_failed')
-          if (kind === 'memory') events.emit('deadLetter.lost', { message, error, cause })
-          return
-        }
-      }
+      const cause = await keepDeadLetter(letters, message, error, at, until)
+      if (cause === undefined) return
+      const entry = entries.get(message.source.origin ?? message.source) ?? failed[0]!.entry
+      unkept = Math.min(entry, unkept ?? entry)
+      if (kind === 'memory') events.emit('deadLetter.lost', { message, error, cause })
     }
     const byEndpoint = Map.groupBy(failed, ({ message }) => message.endpoint)
     await Promise.all(
@@ -149,11 +159,16 @@ export function createSettle(
         const { onError, counters } = aftermath(endpoint)
         const tell = createDeathNotice(counters, events)
         const letters = countDeadLetters(deadLetters, counters, events)
-        const settle = (some: readonly Undelivered[], handler: Dataflow | undefined) =>
-          settleFailures(behindBuffer(some, step, counters), handler, createHooks(counters, events), (failure) => {
-            tell(failure)
-            return keep(failure, letters)
-          })
+        const settle = (some: typeof its, handler: Dataflow | undefined) =>
+          settleFailures(
+            behindBuffer(some, step, counters, entries),
+            handler,
+            createHooks(counters, events),
+            (failure) => {
+              tell(failure)
+              return keep(failure, letters)
+            },
+          )
         // What has killed the process might do so in an onError too.
         const { deadly = [], others = [] } = Object.groupBy(its, ({ error }) =>
           error.code === 'process_died' ? 'deadly' : 'others',
@@ -161,41 +176,31 @@ export function createSettle(
         return Promise.all([settle(deadly, undefined), settle(others, onError)])
       }),
     )
-    return isKept
+    return unkept
   }
 }
 
-/** As failures of the step, from sources that know that the steps behind it have had the messages. */
-function behindBuffer(failed: readonly Undelivered[], step: string, counters: EndpointCounters): Failure[] {
+/**
+ * As failures of the step, from sources that know that the steps behind it have had the messages.
+ * @param entries is told which entry of the buffer a source belongs to
+ */
+function behindBuffer(
+  failed: readonly Undelivered[],
+  step: string,
+  counters: EndpointCounters,
+  entries: Map<Source, number>,
+): Failure[] {
   const skipped = () => {
     counters.repliesLost++
   }
   const sources = new Map<Source, Source>()
-  return failed.map(({ message, error }) => {
+  return failed.map(({ message, error, entry }) => {
     const source = sources.get(message.source) ?? { ...mutedSource(message.source, skipped), buffer: step }
     sources.set(message.source, source)
+    entries.set(source, entry)
     return { message: message.from(source), error, step }
   })
 }
-
-/** Waits no longer when the signal is aborted meanwhile. */
-async function unlessAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) {
-    await work
-    return
-  }
-  const { promise, reject } = Promise.withResolvers<never>()
-  const stop = () => reject(signal.reason)
-  signal.addEventListener('abort', stop, { once: true })
-  try {
-    await Promise.race([work, promise])
-  } finally {
-    signal.removeEventListener('abort', stop)
-  }
-}
-
-/** How long is waited before a dead letter that could not be stored is tried again, beyond what its store does. */
-const RETRY_MS = 1000
 
 /**
  * What waits on disk for steps that the configuration does not have (any more).

@@ -14,8 +14,9 @@ import { countDeadLetters, createHooks } from '../delivery/burial.ts'
 import { withMerging } from '../delivery/merging.ts'
 import { type RetryOptions, withRetry } from '../delivery/retry.ts'
 import type { Delivery } from '../delivery/sink-buffer.ts'
-import { createDataflow, type StageSpec } from '../engine/dataflow.ts'
+import type { StageSpec } from '../engine/dataflow.ts'
 import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
+import type { SourceSpec } from '../source/spec.ts'
 import { createClientTls, createServerTls } from '../transports/tls.ts'
 import { bindDataflows } from './bind-dataflows.ts'
 import { createBuffered, createSettle } from './buffers.ts'
@@ -23,7 +24,7 @@ import type { DataFolder } from './data-folder.ts'
 import { type Behind, EntryPoints, Level, type Place } from './entry-points.ts'
 import { withKeys } from './keys.ts'
 import { oneByOne } from './one-by-one.ts'
-import type { EndpointPlan, Plan, StepPlan } from './plan.ts'
+import type { EndpointPlan, Plan, SocketPlan, StepPlan, SubscribePlan } from './plan.ts'
 import { formatPath } from './problems.ts'
 import { nestedIn } from './step-words.ts'
 
@@ -39,6 +40,8 @@ export interface World extends Omit<PartContext, 'id' | 'endpoint' | 'codec' | '
 /** Endpoints that are ready for the engine, and the way to close what their parts have opened. */
 export interface Built {
   readonly endpoints: readonly (ListenSpec | ConnectSpec)[]
+  /** Their subscriptions have opened nothing yet, and are not closed with what was built: they may outlive it. */
+  readonly sources: readonly SourceSpec[]
   readonly buffers: readonly BufferCounters[]
   /** Begins to deliver what waits in buffers: from now on these dataflows are in force, and no others. */
   activate(): void
@@ -60,10 +63,15 @@ export async function build(plan: Plan, world: World): Promise<Built> {
   const builder = new Builder(plan, world)
   try {
     const endpoints: (ListenSpec | ConnectSpec)[] = []
-    for (const endpoint of plan.endpoints) endpoints.push(await builder.endpoint(endpoint))
+    const sources: SourceSpec[] = []
+    for (const endpoint of plan.endpoints) {
+      if (endpoint.kind === 'subscribe') sources.push(await builder.source(endpoint))
+      else endpoints.push(await builder.endpoint(endpoint))
+    }
     const { buffers, entryPoints } = builder
     return {
       endpoints,
+      sources,
       buffers: [...buffers],
       entryPoints,
       activate: () => {
@@ -112,21 +120,9 @@ class Builder {
     throw new AggregateError(errors, `not everything could be closed: ${texts.join('; ')}`)
   }
 
-  async endpoint(plan: EndpointPlan): Promise<ListenSpec | ConnectSpec> {
-    const { counters } = plan
-    const codec: Codec = { framing: plan.framingOut, format: plan.formatOut }
-    const keyStep = formatPath([...plan.path, 'key'])
-    const entryPoints = new EntryPoints(plan.formatIn, counters, keyStep)
-    this.entryPoints.set(plan.name, entryPoints)
-    const scope: Scope = { plan, codec, counters, entryPoints, onError: undefined }
-    this.#scopes.set(plan.name, scope)
-    const dataflow = async (steps: readonly StepPlan[] | undefined, key?: Expression) => {
-      if (steps === undefined) return undefined
-      const bound = await this.#dataflow(steps, scope)
-      const whole = key === undefined ? bound : withKeys(bound, key, keyStep, counters)
-      if (steps.some(hasStep((definition) => definition.waits))) return { run: whole.run.bind(whole), oneMessage: true }
-      return steps.some(hasStep((definition) => definition.oneByOne)) ? oneByOne(whole) : whole
-    }
+  async endpoint(plan: SocketPlan): Promise<ListenSpec | ConnectSpec> {
+    const { scope, dataflow } = this.#begin(plan)
+    const { codec, counters, entryPoints } = scope
     // First, because what cannot be delivered from a buffer ends there.
     scope.onError = await dataflow(plan.onError)
     const spec: EndpointSpec = {
@@ -154,17 +150,47 @@ class Builder {
     return { ...spec, kind: 'connect', tls, dial, reconnect, poll }
   }
 
+  async source(plan: SubscribePlan): Promise<SourceSpec> {
+    const { scope, dataflow } = this.#begin(plan)
+    const { codec, counters, entryPoints } = scope
+    scope.onError = await dataflow(plan.onError)
+    entryPoints.dataflow = await dataflow(plan.dataflow, plan.key)
+    const { name, kind, formatIn: format, maxQueued, identity, definition, options } = plan
+    const context = this.#context({ id: formatPath(plan.path) }, scope)
+    const subscription = await placed(plan, definition.name, () => definition.create(options, context))
+    const flows = { dataflow: entryPoints.dataflow, onError: scope.onError }
+    return { kind, name, format, codec, ...flows, maxQueued, counters, subscription, identity }
+  }
+
+  /** What the dataflows of an endpoint need, and what binds them. */
+  #begin(plan: EndpointPlan) {
+    const { counters } = plan
+    const codec: Codec = { framing: plan.framingOut, format: plan.formatOut }
+    const keyStep = formatPath([...plan.path, 'key'])
+    const entryPoints = new EntryPoints(plan.formatIn, counters, keyStep)
+    this.entryPoints.set(plan.name, entryPoints)
+    const scope: Scope = { plan, codec, counters, entryPoints, onError: undefined }
+    this.#scopes.set(plan.name, scope)
+    const dataflow = async (steps: readonly StepPlan[] | undefined, key?: Expression) => {
+      if (steps === undefined) return undefined
+      const bound = await this.#dataflow(steps, scope)
+      const whole = key === undefined ? bound : withKeys(bound, key, keyStep, counters)
+      if (steps.some(hasStep((definition) => definition.waits))) return { run: whole.run.bind(whole), oneMessage: true }
+      return steps.some(hasStep((definition) => definition.oneByOne)) ? oneByOne(whole) : whole
+    }
+    return { scope, dataflow }
+  }
+
   /** @param behind where a message goes that comes out of it; undefined when it ends there */
   async #dataflow(steps: readonly StepPlan[], scope: Scope, behind?: Behind): Promise<Dataflow> {
-    const level = new Level(behind)
+    const level = new Level(createHooks(scope.counters, this.#world.events), behind)
     const stages: StageSpec[] = []
     for (const [index, step] of steps.entries()) {
       const place = { level, index }
       scope.entryPoints.add(step.id, place)
       stages.push(await this.#stage(step, scope, place))
     }
-    level.flow = createDataflow(stages, createHooks(scope.counters, this.#world.events))
-    return level.flow
+    return level.bind(stages)
   }
 
   async #stage(plan: StepPlan, scope: Scope, place: Place): Promise<StageSpec> {
@@ -243,7 +269,7 @@ class Builder {
     }
   }
 
-  #context({ id }: StepPlan, { plan, codec, counters }: Scope): PartContext {
+  #context({ id }: Pick<StepPlan, 'id'>, { plan, codec, counters }: Scope): PartContext {
     const { clock, clients, storage, data, deadLetters, tcp, signal, lineFraming, importPackage, share, events } =
       this.#world
     return {

@@ -71,7 +71,7 @@ export function diskBuffersOf(plan: Plan): ReadonlySet<string> {
 export function afterReload(before: Plan, next: Plan): Plan {
   const bound = addressesOf(before)
   const endpoints = next.endpoints.map((endpoint): EndpointPlan => {
-    if (endpoint.kind === 'connect') return endpoint
+    if (endpoint.kind !== 'listen') return endpoint
     const addresses = endpoint.addresses.map(
       (address) => bound.find((old) => isSameAddress(old.address, address))?.address ?? address,
     )
@@ -90,9 +90,15 @@ function stepsOf({ endpoints }: Plan): StepPlan[] {
     ...[...(step.otherwise ?? []), ...(step.onError ?? [])].flatMap(within),
     ...nestedIn(step.options).flatMap(({ steps }) => steps.flatMap(within)),
   ]
-  return endpoints.flatMap(({ dataflow = [], onConnect = [], onDisconnect = [], onError = [] }) =>
-    [...dataflow, ...onConnect, ...onDisconnect, ...onError].flatMap(within),
-  )
+  return endpoints.flatMap((endpoint) => dataflowsOf(endpoint).flatMap(within))
+}
+
+/** The steps of all dataflows of an endpoint, one after the other. */
+function dataflowsOf(endpoint: EndpointPlan): readonly StepPlan[] {
+  const { dataflow = [], onError = [] } = endpoint
+  if (endpoint.kind === 'subscribe') return [...dataflow, ...onError]
+  const { onConnect = [], onDisconnect = [] } = endpoint
+  return [...dataflow, ...onConnect, ...onDisconnect, ...onError]
 }
 
 /** Options of listening sockets are given to them when they are bound. */

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
+import type { StepDefinition } from '../contracts/define.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Framing } from '../contracts/framing.ts'
 import type { Expression } from '../contracts/schema.ts'
@@ -8,7 +9,7 @@ import { ByteWriter } from '../util/byte-writer.ts'
 import { addressesOf } from './addresses.ts'
 import type { Environment } from './environment.ts'
 import type { ConnectPlan, ListenPlan, StepPlan } from './planned.ts'
-import type { Made, Place, Planner } from './planner.ts'
+import type { Made, Place, Planner, Unanswerable } from './planner.ts'
 import type { ConfigPath } from './problems.ts'
 import type { Report } from './report.ts'
 import type { ConnectOutput, ListenOutput } from './schema.ts'
@@ -84,13 +85,13 @@ type Entry = ListenOutput | ConnectOutput
 const DATAFLOWS = ['dataflow', 'onConnect', 'onDisconnect', 'onError'] as const
 
 function planCommon(name: string, entry: Entry, path: ConfigPath, planner: Planner, report: Report) {
-  const place: Place = { answers: true, within: [], counters: planner.countersOf(name) }
+  const place: Place = { within: [], counters: planner.countersOf(name) }
   const key = planner.resolve(entry.key, [...path, 'key'], place) as Expression | undefined
   const steps: Partial<Record<(typeof DATAFLOWS)[number], readonly StepPlan[]>> = {}
   for (const name of DATAFLOWS) {
     const here: Place = {
       ...place,
-      answers: name !== 'onDisconnect',
+      ...(name === 'onDisconnect' && { unanswerable: afterDisconnect }),
       ...(name === 'dataflow' && { whole: { hasKey: entry.key !== undefined } }),
     }
     const planned = planner.resolve(entry[name], [...path, name], here) as { steps: readonly StepPlan[] } | undefined
@@ -125,8 +126,13 @@ function planCommon(name: string, entry: Entry, path: ConfigPath, planner: Plann
   }
 }
 
+function afterDisconnect({ name }: StepDefinition): Unanswerable {
+  const message = `${name} needs a connection, and after a disconnect there is none`
+  return { message, hint: 'take it away, or use send, which writes to other clients' }
+}
+
 /** A framing or format for both directions, or one for each. */
-function bothWays<Part>(
+export function bothWays<Part>(
   value: unknown,
   path: ConfigPath,
   make: (value: unknown, path: ConfigPath) => Made<Part> | undefined,

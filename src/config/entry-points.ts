@@ -1,8 +1,10 @@
 import type { EndpointCounters } from '../contracts/counters.ts'
 import type { AfterInner } from '../contracts/define.ts'
+import type { DataflowHooks } from '../contracts/failure.ts'
 import type { Format } from '../contracts/format.ts'
 import type { Batch, Dataflow, Failures } from '../contracts/message.ts'
-import type { BoundDataflow } from '../engine/dataflow.ts'
+import type { Step } from '../contracts/step.ts'
+import { type BoundDataflow, createDataflow, type StageSpec } from '../engine/dataflow.ts'
 
 /**
  * Where the dataflows of an endpoint can be entered, for messages that are retried: at each step, with the rest of the
@@ -32,19 +34,28 @@ export class EntryPoints {
   }
 
   /**
-   * The way of a message that failed in a step.
-   * @param passed it failed behind the step's buffer, so the steps behind have had it
+   * The way of a message that failed in a step. Steps that run around what is behind them, `dedupe` say, run around it
+   * as the first time.
+   * @param progress how far it had come
    * @returns why there is none: a clause
    */
-  at(step: string, passed: boolean): Dataflow | string {
+  at(step: string, { passed, settled }: Progress): Dataflow | string {
     if (step === this.#keyStep && this.dataflow !== undefined) return this.dataflow
     const [place, another] = this.#places.get(step) ?? []
     if (place === undefined) return `there is no step ${step} in the configuration any more`
     if (another !== undefined)
       return `the step ${step} is used in several places, and it is not known in which it failed`
     if (passed) return place.level.flow.part(place.index, place.index + 1)
-    return enter(place)
+    return enter(place, settled ? undefined : step)
   }
+}
+
+/** How far a message had come when it became a dead letter. */
+export interface Progress {
+  /** It failed behind the step's buffer, so the steps behind have had it. */
+  readonly passed: boolean
+  /** A step has kept it on purpose, so for the steps around that one it has finished. */
+  readonly settled: boolean
 }
 
 /** A dataflow and what is behind it. */
@@ -53,9 +64,32 @@ export class Level {
   flow!: BoundDataflow
   /** Where a message goes that comes out of it; undefined when it ends there. */
   readonly behind: Behind | undefined
+  readonly #hooks: DataflowHooks
+  readonly #stages: StageSpec[] = []
 
-  constructor(behind?: Behind) {
+  constructor(hooks: DataflowHooks, behind?: Behind) {
+    this.#hooks = hooks
     this.behind = behind
+  }
+
+  /** Binds the steps, of which those inside are bound already. */
+  bind(stages: readonly StageSpec[]): BoundDataflow {
+    this.#stages.push(...stages)
+    this.flow = createDataflow(stages, this.#hooks)
+    return this.flow
+  }
+
+  /**
+   * Puts around the rest of a way the steps before it that run around what is behind them.
+   * @param index of the step in which the way enters
+   * @param failedIn step under which a message has failed that did not even get in
+   */
+  around(index: number, rest: Dataflow, failedIn: string): Dataflow {
+    let way = rest
+    for (const stage of this.#stages.slice(0, index).reverse()) {
+      if (stage.step?.runAround !== undefined) way = wrap(stage, stage.step, way, failedIn, this.#hooks)
+    }
+    return way
   }
 }
 
@@ -73,17 +107,41 @@ export interface Behind {
   readonly word: string
 }
 
-function enter(place: Place): Dataflow | string {
-  for (let behind = place.level.behind; behind !== undefined; behind = behind.place.level.behind) {
+/** @param failedIn the step in which it failed; undefined to pass by the steps that run around it */
+function enter(place: Place, failedIn: string | undefined): Dataflow | string {
+  for (let { behind } = place.level; behind !== undefined; behind = behind.place.level.behind) {
     if (behind.then === undefined) return `it failed inside a ${behind.word} step, which cannot be entered`
-    if (behind.then === 'whole') return enter(behind.place)
+    if (behind.then === 'whole') return enter(behind.place, failedIn)
   }
-  return { run: (batch, failures) => resume(place, batch, failures) }
+  let { level, index } = place
+  let way = level.flow.part(index)
+  for (;;) {
+    if (failedIn !== undefined) way = level.around(index, way, failedIn)
+    if (level.behind === undefined) return way
+    ;({ level, index } = level.behind.place)
+    way = join(way, level.flow.part(index + 1))
+  }
 }
 
-async function resume({ level, index }: Place, batch: Batch, failures: Failures): Promise<Batch> {
-  const passed = await level.flow.part(index).run(batch, failures)
-  if (level.behind === undefined || passed.length === 0) return passed
-  const { place } = level.behind
-  return resume({ level: place.level, index: place.index + 1 }, passed, failures)
+function join(first: Dataflow, then: Dataflow): Dataflow {
+  return {
+    async run(batch, failures) {
+      const passed = await first.run(batch, failures)
+      return passed.length === 0 ? passed : then.run(passed, failures)
+    },
+  }
+}
+
+/** A step around another rest than its own. It has had the message before, so its condition has been met. */
+function wrap(stage: StageSpec, step: Step, rest: Dataflow, failedIn: string, hooks: DataflowHooks): Dataflow {
+  const runBatch = (batch: Batch, failures: Failures) => step.runAround!(batch, rest, failures)
+  const around = createDataflow([{ ...stage, condition: undefined, step: { runBatch } }], hooks)
+  return {
+    run: (batch, failures) =>
+      around.run(batch, {
+        ...(failures.signal && { signal: failures.signal }),
+        // It comes from further behind: entered here, it would take the steps between for a second time.
+        add: (message, error, at) => failures.add(message, error, at === stage.id ? failedIn : at),
+      }),
+  }
 }

@@ -12,6 +12,7 @@ import type { Problem } from './problems.ts'
 import { Report } from './report.ts'
 import { type ConfigOutput, configSchema } from './schema.ts'
 import { isMapping } from './shape.ts'
+import { planSubscribe } from './subscribe.ts'
 import { validate } from './validate.ts'
 
 export {
@@ -20,7 +21,9 @@ export {
   type ListenPlan,
   type Plan,
   PlannedDataflow,
+  type SocketPlan,
   type StepPlan,
+  type SubscribePlan,
 } from './planned.ts'
 
 /** What became of a configuration. There is a plan exactly when no problem is an error. */
@@ -51,7 +54,7 @@ export function planConfig(
 function isUsable({ value, file, problems }: LoadedConfig, report: Report): boolean {
   if (value === undefined && problems.length > 0) return false
   if (isMapping(value)) return true
-  const expected = 'listen: or connect:, with at least one endpoint'
+  const expected = 'listen:, connect: or subscribe:, with at least one endpoint'
   const message =
     value === null || value === undefined
       ? 'the configuration is empty'
@@ -79,6 +82,9 @@ function planValue(
     ),
     ...Object.entries(config.connect ?? {}).map(([name, entry]) =>
       planConnect(name, entry, planner, environment, report),
+    ),
+    ...Object.entries(config.subscribe ?? {}).map(([name, entry]) =>
+      planSubscribe(name, entry, planner, registry, report),
     ),
   ]
   planner.finish()
@@ -108,21 +114,25 @@ function adminOf({ admin }: ConfigOutput): Plan['admin'] {
 
 /** At least one endpoint, and no name twice: `client.endpoint` and `send` know an endpoint by its name alone. */
 function checkNames(value: unknown, report: Report): void {
-  const { listen, connect } = value as { listen?: unknown; connect?: unknown }
-  const listening = isMapping(listen) ? Object.keys(listen) : []
-  const dialling = isMapping(connect) ? Object.keys(connect) : []
-  for (const name of dialling.filter((one) => listening.includes(one))) {
-    const message = `there is an endpoint ${name} under listen already`
-    report.add({
-      code: 'NAME_TAKEN',
-      path: ['connect', name],
-      at: 'key',
-      message,
-      hint: 'give each endpoint a name of its own',
-    })
+  const taken = new Map<string, string>()
+  for (const section of SECTIONS) {
+    const entries = (value as Record<string, unknown>)[section]
+    for (const name of isMapping(entries) ? Object.keys(entries) : []) {
+      const before = taken.get(name)
+      if (before === undefined) {
+        taken.set(name, section)
+        continue
+      }
+      const message = `there is an endpoint ${name} under ${before} already`
+      const hint = 'give each endpoint a name of its own'
+      report.add({ code: 'NAME_TAKEN', path: [section, name], at: 'key', message, hint })
+    }
   }
-  if (listening.length + dialling.length > 0 || report.isWrong(['listen']) || report.isWrong(['connect'])) return
+  if (taken.size > 0 || SECTIONS.some((section) => report.isWrong([section]))) return
   const message = 'there is no endpoint, so there is nothing to do'
   const hint = 'write listen: { NAME: { port: 9100, dataflow: [ … ] } }, or connect: to reach a device'
   report.add({ code: 'NO_ENDPOINT', path: [], message, hint })
 }
+
+/** Where endpoints stand. */
+const SECTIONS = ['listen', 'connect', 'subscribe'] as const

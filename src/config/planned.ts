@@ -1,10 +1,10 @@
 import type { EndpointCounters } from '../contracts/counters.ts'
-import type { SinkDefinition, StepDefinition } from '../contracts/define.ts'
+import type { SinkDefinition, StepDefinition, SubscriptionDefinition } from '../contracts/define.ts'
 import type { Format } from '../contracts/format.ts'
 import type { Framing } from '../contracts/framing.ts'
+import type { Limits } from '../contracts/limits.ts'
 import type { Expression } from '../contracts/schema.ts'
 import type { DialOptions, ListenOptions } from '../contracts/transport.ts'
-import type { Limits } from '../engine/spec.ts'
 import type { ClientTlsOptions, ServerTlsOptions } from '../transports/tls.ts'
 import type { ConfigPath, Position } from './problems.ts'
 import type { ConfigOutput } from './schema.ts'
@@ -32,28 +32,26 @@ export interface Plan {
   ready(): Promise<void>
 }
 
-export type EndpointPlan = ListenPlan | ConnectPlan
+/** An endpoint with connections. */
+export type SocketPlan = ListenPlan | ConnectPlan
 
+export type EndpointPlan = SocketPlan | SubscribePlan
+
+/** What every endpoint has: a name, formats and dataflows. */
 interface EndpointBase {
   readonly name: string
   /** Where it stands in the configuration. */
   readonly path: ConfigPath
   /** Where that is in a file. */
   readonly position: Position | undefined
-  readonly framingIn: Framing
   readonly framingOut: Framing
   readonly formatIn: Format
   readonly formatOut: Format
-  /** Their names and what their options mean, for `sluice check`: `delimiter "\\r"`. */
-  readonly framingWords: DirectionWords
+  /** Their names and what their options mean, for `sluice check`. */
   readonly formatWords: DirectionWords
-  readonly limits: Limits
-  readonly runOnConnect: boolean
   /** What a message is known by when it is sent again; undefined when it is then a new one. */
   readonly key: Expression | undefined
   readonly dataflow: readonly StepPlan[] | undefined
-  readonly onConnect: readonly StepPlan[] | undefined
-  readonly onDisconnect: readonly StepPlan[] | undefined
   readonly onError: readonly StepPlan[] | undefined
   /** Everything that it was planned from, to be compared with another configuration; never shown. */
   readonly written: readonly unknown[]
@@ -61,25 +59,45 @@ interface EndpointBase {
   readonly counters: EndpointCounters
 }
 
+interface SocketBase extends EndpointBase {
+  readonly framingIn: Framing
+  readonly framingWords: DirectionWords
+  readonly limits: Limits
+  readonly runOnConnect: boolean
+  readonly onConnect: readonly StepPlan[] | undefined
+  readonly onDisconnect: readonly StepPlan[] | undefined
+}
+
 export interface DirectionWords {
   readonly in: string
   readonly out: string
 }
 
-export interface ListenPlan extends EndpointBase {
+export interface ListenPlan extends SocketBase {
   readonly kind: 'listen'
   /** One for each address to bind. */
   readonly addresses: readonly ListenOptions[]
   readonly tls: ServerTlsOptions | undefined
 }
 
-export interface ConnectPlan extends EndpointBase {
+export interface ConnectPlan extends SocketBase {
   readonly kind: 'connect'
   readonly dial: Omit<DialOptions, 'signal'>
   readonly reconnect: { readonly first: number; readonly max: number }
   /** `bytes` are framed. */
   readonly poll: { readonly every: number; readonly bytes: Buffer; readonly timeout: number } | undefined
   readonly tls: ClientTlsOptions | undefined
+}
+
+export interface SubscribePlan extends EndpointBase {
+  readonly kind: 'subscribe'
+  readonly definition: SubscriptionDefinition
+  /** Resolved. */
+  readonly options: unknown
+  /** What the subscription is made of: where a reload brings an equal one, the one that works stays. */
+  readonly identity: unknown
+  /** Bytes. */
+  readonly maxQueued: number
 }
 
 /** One step or sink of a dataflow, with what stands around it. */

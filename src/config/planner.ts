@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { EndpointCounters } from '../contracts/counters.ts'
-import type { PartDefinition, StepDefinition } from '../contracts/define.ts'
+import type { PartDefinition, StepDefinition, SubscriptionDefinition } from '../contracts/define.ts'
 import type { DeliveryOptions } from '../contracts/delivery.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Format, FormatContext } from '../contracts/format.ts'
@@ -27,8 +27,8 @@ export type CountersByName = ReadonlyMap<string, EndpointCounters>
 
 /** Where a dataflow is used, as far as it decides what may stand in it. */
 export interface Place {
-  /** There is a connection to answer. */
-  readonly answers: boolean
+  /** Why a step that needs its connection cannot do its work here; absent where every step can. */
+  readonly unanswerable?: ((step: StepDefinition) => Unanswerable | undefined) | undefined
   /** Given for the `dataflow:` of an endpoint itself, not for what stands inside a step. */
   readonly whole?: { readonly hasKey: boolean } | undefined
   /** Names of the shared dataflows that it stands in. */
@@ -37,6 +37,12 @@ export interface Place {
   readonly counters: EndpointCounters
   /** Where a shared dataflow is used: its steps take their ids from there, so that each use has its own. */
   readonly usedAt?: ConfigPath
+}
+
+/** Why there is nobody to answer, and what to do instead. */
+export interface Unanswerable {
+  readonly message: string
+  readonly hint: string
 }
 
 /** A framing or format, made. */
@@ -91,7 +97,7 @@ export class Planner {
       if (this.#used.has(name)) continue
       const path = ['dataflows', name]
       const whole = { hasKey: true }
-      this.dataflow(steps, path, { answers: true, whole, within: [name], counters: new EndpointCounters() })
+      this.dataflow(steps, path, { whole, within: [name], counters: new EndpointCounters() })
       const message = `nothing uses the dataflow ${name}`
       this.#report.add({ code: 'DATAFLOW_UNUSED', severity: 'warning', path, at: 'key', message })
     }
@@ -129,6 +135,33 @@ export class Planner {
     const made = found && this.#made(found, path, () => found.definition.create(found.options, context))
     if (made?.part.ready !== undefined) this.#unready.push({ path, ready: made.part.ready })
     return made
+  }
+
+  /**
+   * Reads a subscription and its options.
+   * @returns undefined when there is a mistake, which has been reported; `written` are the options before they are resolved
+   */
+  subscription(
+    definition: SubscriptionDefinition,
+    written: Written,
+    path: ConfigPath,
+    place: Place,
+  ): { readonly options: unknown; readonly written: unknown } | undefined {
+    const errors = this.#report.errors
+    const valid = this.#options(definition, written, path)
+    if (valid === undefined) return undefined
+    const options = this.resolve(valid.output, path, place)
+    if (this.#report.errors === errors) this.#check(definition, options, path)
+    return { options, written: valid.output }
+  }
+
+  /** Checks a mapping whose keys are no part's own, with the values of the environment put in. */
+  validated<Schema extends z.ZodType>(schema: Schema, value: unknown, path: ConfigPath) {
+    const substituted = substitute(value, schema, path, this.#environment, this.#report)
+    warnOfLookAlikes(substituted, schema, path, this.#report)
+    const valid = validate(schema, substituted, path, this.#report)
+    this.#written.push(valid?.output)
+    return valid
   }
 
   /** Replaces all that waits to be resolved, wherever it is in a value. */
@@ -172,7 +205,7 @@ export class Planner {
     }
     const { step, siblings, findings } = readStep(element, path, this.#registry)
     for (const finding of findings) this.#report.add(finding)
-    const given = this.#validated(siblingsSchema, siblings, path)?.output
+    const given = this.validated(siblingsSchema, siblings, path)?.output
     const inside = { ...place, whole: undefined }
     const around = given === undefined ? undefined : (this.resolve(given, path, inside) as Siblings)
     const definition = step && this.#registry.find(step.name)
@@ -229,10 +262,9 @@ export class Planner {
   ): void {
     const { kind, name } = definition
     if (kind === 'step') this.#checkWhole(definition, siblings, path, place)
-    if (kind === 'step' && definition.answers === true && !place.answers) {
-      const message = `${name} needs a connection, and after a disconnect there is none`
-      const hint = 'take it away, or use send, which writes to other clients'
-      this.#report.add({ code: 'NO_CONNECTION', path: [...path, name], at: 'key', message, hint })
+    const unanswerable = kind === 'step' && definition.answers === true ? place.unanswerable?.(definition) : undefined
+    if (unanswerable !== undefined) {
+      this.#report.add({ code: 'NO_CONNECTION', path: [...path, name], at: 'key', ...unanswerable })
     }
     if ('else' in siblings && !(kind === 'step' && definition.drops === true)) {
       const message = `${name} drops no messages, so else has no meaning beside it`
@@ -311,15 +343,7 @@ export class Planner {
 
   /** @returns undefined when they cannot be used; the output itself may be anything */
   #options(definition: PartDefinition, { options }: Written, path: ConfigPath): { output: unknown } | undefined {
-    return this.#validated(definition.options, withoutShortForm(definition, options), path)
-  }
-
-  #validated<Schema extends z.ZodType>(schema: Schema, value: unknown, path: ConfigPath) {
-    const substituted = substitute(value, schema, path, this.#environment, this.#report)
-    warnOfLookAlikes(substituted, schema, path, this.#report)
-    const valid = validate(schema, substituted, path, this.#report)
-    this.#written.push(valid?.output)
-    return valid
+    return this.validated(definition.options, withoutShortForm(definition, options), path)
   }
 
   #made<Part>({ definition, options }: Named, path: ConfigPath, create: () => Part): Made<Part> | undefined {

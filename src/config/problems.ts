@@ -31,6 +31,8 @@ export const mistakes = {
   FRAMING_UNKNOWN: 'There is no framing of this name.',
   FORMAT_INVALID: 'A format is not given as one name.',
   FORMAT_UNKNOWN: 'There is no format of this name.',
+  SUBSCRIPTION_INVALID: 'An entry of subscribe has not one key that names a subscription.',
+  SUBSCRIPTION_UNKNOWN: 'There is no subscription of this name.',
   DATAFLOW_UNKNOWN: 'There is no entry of this name under dataflows.',
   DATAFLOW_RECURSIVE: 'A dataflow contains itself.',
   DATAFLOW_UNUSED: 'Nothing uses this entry of dataflows.',
@@ -49,7 +51,7 @@ export const mistakes = {
   ID_TAKEN: 'Two steps have the same id.',
   STEP_MISPLACED: 'A step stands where it cannot do its work.',
   NO_CONNECTION: 'A step answers where there is nobody to answer.',
-  NO_ENDPOINT: 'The configuration has neither listen nor connect.',
+  NO_ENDPOINT: 'The configuration has neither listen nor connect nor subscribe.',
 } as const satisfies Record<string, string>
 
 /** A code of {@link mistakes}. */

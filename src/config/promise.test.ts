@@ -284,6 +284,20 @@ describe('a message that is sent again', () => {
     ])
   })
 
+  it('that is answered before a sink is answered behind it all the same where dedupe holds the answers back', () => {
+    const dataflow = [
+      { reply: 'GOT' },
+      { dedupe: {}, id: 'once' },
+      { reply: 'OK' },
+      { sqlite: { file: 'a.db', table: 't' } },
+    ]
+    const lines = describeValue({ listen: { in: { port: 9100, key: 'msg', dataflow } } }).map((text) => text.trim())
+    expect(lines.filter((line) => line.startsWith('answers '))).toEqual([
+      'answers "GOT", before sqlite a.db t has it: this acknowledges receipt only, and a crash after it loses the message',
+      'answers "OK", which dedupe holds back until the steps behind it have finished, sqlite a.db t too; without a key, before sqlite a.db t has it: this acknowledges receipt only, and a crash after it loses the message',
+    ])
+  })
+
   it('ends at dedupe, which says for how long', () => {
     const dataflow = [{ dedupe: { window: '7d', maxKeys: 500 }, id: 'once' }, { reply: 'OK' }]
     const lines = describeValue({ listen: { a: { port: 9100, key: 'msg', dataflow } } })

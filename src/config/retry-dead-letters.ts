@@ -118,7 +118,7 @@ interface Entry {
 
 /** @returns why it cannot be retried */
 function entryOf(letter: StoredDeadLetter, points: EntryPoints, clock: Clock): Entry | string {
-  const { packed, step, passed } = letter
+  const { packed, step, passed, code } = letter
   if (packed === null) {
     return letter.key === ''
       ? 'an older version of Sluice has kept it, without what a retry needs'
@@ -127,7 +127,9 @@ function entryOf(letter: StoredDeadLetter, points: EntryPoints, clock: Clock): E
   const { batch, failed } = unpackBatch(packed, () => points.format, clock)
   const message = batch.messages[0] ?? failed[0]!.message
   if (step === '') return parsedAgain(letter, message, points)
-  const flow = points.at(step, passed)
+  // Once kept on purpose, it has finished for what is around that step, however often it fails afterwards.
+  const settled = (message.error?.code ?? code) === 'kept_by_step'
+  const flow = points.at(step, { passed, settled })
   if (typeof flow === 'string') return flow
   return failed[0] === undefined ? { message, flow } : { message, flow, error: failed[0].error }
 }

@@ -172,6 +172,33 @@ export const connectSchema = z.strictObject({
     .describe('Ask the device for its data at intervals.'),
 })
 
+/** What may stand beside the key that names a subscription; `subscribeKeys` of the registry lists the same keys. */
+export const subscribeSchema = z.strictObject({
+  format: directions(formatOption, 'Format')
+    .prefault('text')
+    .describe('How a payload becomes a value, and an answer a payload: a format, or { in, out }.'),
+  key: expr()
+    .optional()
+    .describe(
+      'What a message is known by when it is sent again: an expression. Default: what the broker itself knows it by, where ' +
+        'it has such a name.',
+    ),
+  dataflow: dataflow()
+    .optional()
+    .describe('Steps that each message goes through, or the name of an entry of dataflows.'),
+  onError: dataflow()
+    .optional()
+    .describe('Steps for a message that failed, with error in scope. The message ends there.'),
+  limits: z
+    .strictObject({
+      maxQueued: size()
+        .prefault('16MiB')
+        .describe('Most bytes that may wait for the dataflow where the broker keeps nothing; what comes then is lost.'),
+    })
+    .prefault({})
+    .describe('Bounds of the subscription.'),
+})
+
 const dataflows = z.record(
   z.string().regex(NAME, 'expected a name of letters, digits, - and _ that begins with a letter'),
   z.array(z.unknown()).meta({ marker: 'steps' }),
@@ -184,6 +211,16 @@ export const configSchema = z.strictObject({
   connect: withoutProto(z.record(endpointName, connectSchema))
     .optional()
     .describe('Endpoints that connect to a device and stay connected.'),
+  subscribe: withoutProto(
+    z.record(
+      endpointName,
+      z.record(z.string(), z.unknown(), 'expected a mapping, such as { nats: { … }, dataflow: [ … ] }').meta({
+        marker: 'subscription',
+      }),
+    ),
+  )
+    .optional()
+    .describe('Endpoints whose messages a broker gives.'),
   dataflows: withoutProto(dataflows).optional().describe('Dataflows that several endpoints use by name.'),
   data: z
     .strictObject({
@@ -250,3 +287,4 @@ export const siblingsSchema = z.strictObject({
 export type ConfigOutput = z.output<typeof configSchema>
 export type ListenOutput = z.output<typeof listenSchema>
 export type ConnectOutput = z.output<typeof connectSchema>
+export type SubscribeOutput = z.output<typeof subscribeSchema>

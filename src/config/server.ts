@@ -8,6 +8,7 @@ import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { createEvents, type EventMap, type Events, type ReloadReport } from '../contracts/events.ts'
 import { DeadLetterStore } from '../delivery/dead-letters.ts'
 import { Engine, type ServerState } from '../engine/server.ts'
+import { Sources } from '../source/sources.ts'
 import { createStorage } from '../storage/storage.ts'
 import { adoptSocket, type NetSocket } from '../transports/net-socket.ts'
 import { createTcp } from '../transports/tcp.ts'
@@ -53,6 +54,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
   /** By name, also of endpoints that are gone: metrics only grow. */
   readonly #counters = new Map<string, EndpointCounters>()
   #engine: Engine | undefined = undefined
+  #sources: Sources | undefined = undefined
   #world: World | undefined = undefined
   #built: Built | undefined = undefined
   /** What was built before a reload, until its last run has ended. */
@@ -87,7 +89,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
   }
 
   get endpoints(): readonly ObservedEndpoint[] {
-    return this.#engine?.endpoints ?? []
+    return [...(this.#engine?.endpoints ?? []), ...(this.#sources?.endpoints ?? [])]
   }
 
   get buffers(): readonly BufferCounters[] {
@@ -134,8 +136,11 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
       await this.#tellOfOrphans()
       this.#built.activate()
       this.#late.signal.throwIfAborted()
-      this.#engine = new Engine({ events, clock, boot: clock.uuid(), deadLetters }, clients)
+      const surroundings = { events, clock, boot: clock.uuid(), deadLetters }
+      this.#engine = new Engine(surroundings, clients)
+      this.#sources = new Sources({ ...surroundings, late: this.#late.signal })
       await this.#engine.start(this.#built.endpoints)
+      void this.#sources.exchange(this.#built.sources)
       this.#remember(this.#plan)
     } catch (thrown) {
       await this.#close()
@@ -182,6 +187,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
     let released: Promise<unknown>
     try {
       released = (await engine.reload(built.endpoints, DEFAULT_DRAIN_MS)).released
+      released = Promise.all([released, this.#sources!.exchange(built.sources)])
     } catch (thrown) {
       await built.close().catch(warn)
       throw thrown
@@ -250,7 +256,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
       const started = this.#starting.catch(() => undefined)
       await endedOrLate(started, signal)
     }
-    if (this.#engine?.state === 'running') await this.#engine.drain(deadline, signal)
+    if (this.#engine?.state === 'running') await this.#engine.drain(deadline, signal, () => this.#sources!.drain())
     await endedOrLate(this.#retrying, signal)
     // A reload that is under way cannot come to its end any more; it closes what it has opened.
     await endedOrLate(this.#reloading, signal)

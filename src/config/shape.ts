@@ -43,18 +43,26 @@ export function rawAlternatives(schema: z.ZodType): z.ZodType[] {
 
 /**
  * The schema of what stands under a key of a mapping or at an index of a list; undefined when nothing may, or when it is
- * not for this schema to say, as within the options of a framing.
+ * not for this schema to say, as within the options of a framing. Where a key such as `type` tells several mappings apart,
+ * it may be what any of them says.
  */
 export function childOf(schema: z.ZodType, key: string | number): z.ZodType | undefined {
+  const children = new Set<z.ZodType>()
   for (const alternative of alternatives(schema)) {
     const marker = markerOf(alternative)
     if (marker !== undefined && marker !== 'bytes') continue
     for (const branch of rawAlternatives(alternative)) {
       const child = childOfOne(branch, key) as z.ZodType | undefined
-      if (child !== undefined && !(child instanceof z.ZodNever)) return child
+      if (child !== undefined && !(child instanceof z.ZodNever)) children.add(child)
     }
   }
-  return undefined
+  const [first, ...others] = children
+  return others.length > 0 && isDiscriminator(schema, key) ? z.union([first!, ...others]) : first
+}
+
+function isDiscriminator(schema: z.ZodType, key: string | number): boolean {
+  const inner = unwrap(schema)
+  return inner instanceof z.ZodDiscriminatedUnion && inner.def.discriminator === key
 }
 
 /** The schema at a path; undefined when the schema says nothing of it. */

@@ -11,6 +11,7 @@ const MARKER_WORDS: Readonly<Record<string, string>> = {
   dataflow: 'a list of steps, or the name of an entry of dataflows',
   framing: 'a framing, such as line or { fixed: { length: 20 } }',
   format: 'a format, such as json or { text: latin1 }',
+  subscription: 'a mapping with a subscription, such as { nats: { … }, dataflow: [ … ] }',
   duration: 'a duration with a unit, such as 30s',
   size: 'a size with a unit, such as 64KiB',
   bytes: 'bytes, such as "\\r\\n" or { hex: "0d0a" }',

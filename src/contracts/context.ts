@@ -65,7 +65,8 @@ export interface DeadLetters {
    * Keeps a message whole. Resolves when it is on disk.
    * While there are too many of them it waits, and that holds the senders back.
    * @param step id of the step that failed; '' for the framing or the format
-   * @throws SluiceError `storage_failed`
+   * @param over aborted when the message is not to wait any longer, for room or for another attempt
+   * @throws SluiceError `storage_failed`: it is not kept, and will not be
    */
-  add(message: Message, error: SluiceError, step: string): Promise<number>
+  add(message: Message, error: SluiceError, step: string, over?: AbortSignal): Promise<number>
 }

@@ -51,9 +51,9 @@ export function countReason<Reason extends string>(counts: ReasonCounts<Reason>,
 /** An endpoint as metrics and dashboard see it. */
 export interface ObservedEndpoint {
   readonly name: string
-  readonly kind: 'listen' | 'connect'
+  readonly kind: 'listen' | 'connect' | 'subscribe'
   readonly counters: EndpointCounters
-  /** Clients connected now. */
+  /** Clients connected now; of a subscription 1 while the broker gives it messages. */
   readonly connections: number
 }
 
@@ -61,7 +61,8 @@ export interface ObservedEndpoint {
 export interface BufferCounters {
   /** Id of the step. */
   readonly step: string
-  readonly endpoint: string
+  /** Names of the endpoints whose dataflows it stands in, with a comma between them: a dataflow may be shared. */
+  endpoint: string
   readonly kind: 'memory' | 'disk'
   /** Messages that wait now, and their bytes. */
   messages: number

@@ -8,6 +8,7 @@ import type { Framing } from './framing.ts'
 import type { z } from './schema.ts'
 import type { Confirmation, Sink } from './sink.ts'
 import type { Step } from './step.ts'
+import type { Guarantee, Subscription } from './subscription.ts'
 
 /**
  * A definition is one value that holds all there is to know of a part. From it come validation with positions, the
@@ -145,6 +146,8 @@ export interface StepDefinition<
   readonly waits?: boolean
   /** Needs the connection that the message came from. */
   readonly answers?: boolean
+  /** Ends that connection. */
+  readonly closes?: boolean
   /** What it means to the sender, for `sluice check`: "answers", "closes the connection". */
   readonly promise?: string | ((options: z.output<Options>) => string)
   /** Stores the message, so that it is not lost when a path ends behind this step. */
@@ -162,6 +165,8 @@ export interface StepDefinition<
    * endpoint itself and not inside another step.
    */
   readonly coversRest?: boolean
+  /** Its `runAround` holds back the answers of the steps behind it until those have finished. */
+  readonly holdsAnswers?: boolean
   /** Tells messages apart by the endpoint's `key:`, which must then be there. */
   readonly needsKey?: boolean
   /** Whether, with these options, code of the user runs on the server's own thread, where nothing protects the server. */
@@ -200,7 +205,39 @@ export interface SinkDefinition<
   create(options: z.output<Options>, context: PartContext): Sink | Promise<Sink>
 }
 
-export type PartDefinition = FramingDefinition | FormatDefinition | StepDefinition | SinkDefinition
+export interface SubscriptionExample {
+  readonly title: string
+  /** What stands under a name in `subscribe:`: the subscription, and what is beside it. */
+  readonly config: Readonly<Record<string, unknown>>
+}
+
+export interface SubscriptionDefinition<
+  Name extends string = string,
+  Options extends z.ZodType = z.ZodType,
+  Short extends string = string,
+> extends Definition<Name, Options, Short> {
+  readonly kind: 'subscription'
+  readonly examples: readonly SubscriptionExample[]
+  /** How often a message goes through the dataflow with these options. */
+  guarantees(options: z.output<Options>): Guarantee
+  /** What is subscribed to, for `sluice check`: "the subject commands.* of NATS at nats:4222". Without secrets. */
+  inWords(options: z.output<Options>): string
+  /** How the broker learns what became of a message, for `sluice check`: "the stream gets its acknowledgement (XACK)". */
+  acknowledges(options: z.output<Options>): string
+  /** Why nothing can be replied, and what to do instead; undefined when whoever published a message can be answered. */
+  unanswerable?(options: z.output<Options>): { readonly message: string; readonly hint: string } | undefined
+  /** The broker gives each message a name of its own, which is the message's key. */
+  identifies?(options: z.output<Options>): boolean
+  /** Makes a subscription that has opened nothing yet. */
+  create(options: z.output<Options>, context: PartContext): Subscription | Promise<Subscription>
+}
+
+export type PartDefinition =
+  | FramingDefinition
+  | FormatDefinition
+  | StepDefinition
+  | SinkDefinition
+  | SubscriptionDefinition
 
 /** Declares a framing. The result is listed in `registry/builtins.ts` or given to `registry.add`. */
 export function defineFraming<const Name extends string, Options extends z.ZodType, const Short extends string = never>(
@@ -257,6 +294,17 @@ export function defineSink<const Name extends string, Options extends z.ZodType,
 ): SinkDefinition<Name, Delivered<Options>, Short> {
   const options = withDeliveryOptions(definition.options, definition.batching) as Delivered<Options>
   return { kind: 'sink', ...definition, options }
+}
+
+/** Declares a subscription. */
+export function defineSubscription<
+  const Name extends string,
+  Options extends z.ZodType,
+  const Short extends string = never,
+>(
+  definition: Omit<SubscriptionDefinition<Name, Options, Short>, 'kind'>,
+): SubscriptionDefinition<Name, Options, Short> {
+  return { kind: 'subscription', ...definition }
 }
 
 /** The options of a sink, with those of delivery. */

@@ -21,6 +21,9 @@ export const failures = {
   step_timeout: 'A step did not finish within its timeout.',
   sink_failed: 'A sink refused a message for good.',
   sink_unavailable: 'A sink could not be reached within retry.for.',
+  overrun:
+    'A broker that keeps nothing sent more than limits.maxQueued before the dataflow could take it; the message is lost.',
+  subscription_failed: 'A broker cannot be reached, refuses a subscription, or has ended it.',
   buffer_full: 'The buffer of a sink is full, and its whenFull says error.',
   buffer_expired: 'A message has waited in the buffer of a sink for longer than its maxAge.',
   client_gone: 'The connection closed before the answer could be sent.',

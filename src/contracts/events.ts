@@ -29,6 +29,15 @@ export interface EventMap {
     /** Milliseconds until the next attempt. */
     readonly retryIn: number
   }
+  /** A broker gives the messages of a `subscribe:` endpoint from now on. */
+  'subscription.opened': { readonly endpoint: string; readonly address: Address }
+  /** A broker cannot be reached, or gives no more messages. */
+  'subscription.failed': {
+    readonly endpoint: string
+    readonly error: SluiceError
+    /** Milliseconds until the next attempt. */
+    readonly retryIn: number
+  }
   'poll.timedOut': { readonly client: Client }
   'connection.opened': { readonly client: Client }
   /** The first bytes of a connection; for recognising a wrong protocol on a port. */
@@ -121,6 +130,9 @@ export const eventDescriptions = {
   'listener.opened': 'An address is bound and accepts connections.',
   'listener.closed': 'An address accepts no more connections.',
   'dial.failed': 'An outgoing connection could not be opened; it is tried again after `retryIn`.',
+  'subscription.opened': 'A broker has confirmed a subscription and gives its messages.',
+  'subscription.failed':
+    'A broker cannot be reached, refuses a subscription or has ended it; it is tried again after `retryIn`.',
   'poll.timedOut': 'A poll was not answered in time.',
   'connection.opened': 'A connection has become a client.',
   'connection.spoke': 'The first bytes of a connection have arrived.',

@@ -17,7 +17,7 @@ export interface ErrorInfo {
   readonly retryable: boolean
 }
 
-/** Where messages come from and where their answers go: a connection, or a timer that has none. */
+/** Where messages come from and where their answers go: a connection, a broker, or a timer that has nobody to answer. */
 export interface Source {
   readonly client: Client
   /** Tells this run of the server from every other one. */
@@ -73,12 +73,14 @@ export class Message<T = unknown> {
   readonly error: ErrorInfo | undefined
   /** The format that gives back `raw` for `msg`; undefined once the value has been changed. */
   readonly verbatim: Format | undefined
-  /** The key that the endpoint's `key:` gave; '' when it has none. */
+  /** The key that the endpoint's `key:` gave, else the name that a broker knows it by; '' when it has none. */
   readonly givenKey: string
   /** Which one it is of several messages that a step made of one: `.0`, `.1`; '' when it is the only one. */
   readonly part: string
   /** It is a piece of a frame too long to be kept in memory, and more of the same frame follows in the next message. */
   readonly more: boolean
+  /** What a broker has filed it under: a subject, a topic, a channel; '' when it came from no broker. */
+  readonly topic: string
   readonly #bytes: Buffer
   readonly #start: number
   readonly #end: number
@@ -97,6 +99,7 @@ export class Message<T = unknown> {
     givenKey = '',
     part = '',
     more = false,
+    topic = '',
   ) {
     this.msg = msg
     this.source = source
@@ -111,6 +114,7 @@ export class Message<T = unknown> {
     this.givenKey = givenKey
     this.part = part
     this.more = more
+    this.topic = topic
   }
 
   /**
@@ -206,10 +210,10 @@ export class Message<T = unknown> {
     key = this.givenKey,
     part = this.part,
   ): Message<U> {
-    const { event, time, sequence, more } = this
+    const { event, time, sequence, more, topic } = this
     const bytes = this.#bytes
     const [start, end] = [this.#start, this.#end]
-    return new Message(msg, source, event, time, sequence, bytes, start, end, verbatim, error, key, part, more)
+    return new Message(msg, source, event, time, sequence, bytes, start, end, verbatim, error, key, part, more, topic)
   }
 }
 
@@ -218,8 +222,8 @@ class Answered<T> extends Message<T> {
   readonly #answer: unknown
 
   constructor(message: Message<T>, answer: unknown) {
-    const { msg, source, event, time, sequence, raw, verbatim, error, givenKey, part } = message
-    super(msg, source, event, time, sequence, raw, 0, raw.length, verbatim, error, givenKey, part)
+    const { msg, source, event, time, sequence, raw, verbatim, error, givenKey, part, more, topic } = message
+    super(msg, source, event, time, sequence, raw, 0, raw.length, verbatim, error, givenKey, part, more, topic)
     this.#answer = answer
   }
 

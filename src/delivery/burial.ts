@@ -7,8 +7,8 @@ import type { DataflowHooks, Failure } from '../contracts/failure.ts'
 /** The store of dead letters as the parts and connections of one endpoint use it: what is kept is counted and told. */
 export function countDeadLetters(deadLetters: DeadLetters, counters: EndpointCounters, events: Events): DeadLetters {
   return {
-    async add(message, error, step) {
-      const id = await deadLetters.add(message, error, step)
+    async add(message, error, step, over) {
+      const id = await deadLetters.add(message, error, step, over)
       countReason(counters.deadLetters, error.code)
       events.emit('deadLetter.stored', { id, message, error })
       return id

@@ -92,6 +92,51 @@ describe('the bound', () => {
     expect(await waiting[1]).toBe(3)
   })
 
+  test('counts a letter once, whichever is answered first: its insertion, or a look into the file that saw it', async () => {
+    await open().add(message('first'), error, 'store')
+    const held: { insert?: PromiseWithResolvers<void>; all?: PromiseWithResolvers<void> } = {}
+    const later = async <T>(gate: 'insert' | 'all', result: Promise<T>): Promise<T> => {
+      await result
+      await held[gate]?.promise
+      return result
+    }
+    const slow: Storage = {
+      async open(path) {
+        const database = await storage.open(path)
+        const { write, exec, close } = database
+        const bound = { write: write.bind(database), exec: exec.bind(database), close: close.bind(database) }
+        return {
+          ...bound,
+          insert: (sql, rows) => later('insert', database.insert(sql, rows)),
+          all: (sql, parameters) => later('all', database.all(sql, parameters)),
+        }
+      },
+      close: () => storage.close(),
+    }
+    const store = new DeadLetterStore(slow, folder, { maxSize: 1024 ** 3, maxAge: 0, events })
+    await store.open()
+    const letter = (await store.get(1))!
+    const isRight = () => expect.poll(() => store.counters, { interval: 1 }).toMatchObject({ ...totals().real })
+
+    held.insert = Promise.withResolvers()
+    const first = store.add(message('a'), error, 'store')
+    await expect.poll(() => totals().real).toMatchObject({ letters: 2 })
+    await store.settle({ ...letter, id: 99 }, [])
+    held.insert.resolve()
+    await first
+    await isRight()
+
+    delete held.insert
+    held.all = Promise.withResolvers()
+    const looked = store.settle({ ...letter, id: 99 }, [])
+    await store.add(message('b'), error, 'store')
+    held.all.resolve()
+    await looked
+    await isRight()
+    expect(store.counters.letters).toBe(3)
+    await store.close()
+  })
+
   test('takes a message that alone is larger', async () => {
     const store = open({ maxSize: 1 })
     expect(await store.add(message('x'.repeat(1000)), error, 'store')).toBe(1)

@@ -2,6 +2,7 @@ import type { DeadLetterCounters } from '../contracts/counters.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
 import type { Database } from '../contracts/storage.ts'
+import { whenAborted } from '../util/late.ts'
 import { TOTALS } from './dead-letter-rows.ts'
 import type { RetryTiming } from './retry.ts'
 
@@ -29,8 +30,13 @@ interface RoomOptions extends DeadLetterBounds {
 export class DeadLetterRoom {
   readonly counters: DeadLetterCounters = { letters: 0, bytes: 0, oldest: 0, expired: 0 }
   readonly #options: RoomOptions
-  /** Bytes that have room and are not in the file yet. */
+  /** Bytes that have room and are not in the file yet, and how many letters that are. */
   #reserved = 0
+  #onTheWay = 0
+  /** How many letters were stored; tells a look whether one came in between. */
+  #stored = 0
+  /** It is not known whether the last look saw what was just being stored. */
+  #isUnsure = false
   /** The wait before the next look; all who wait for room share it. */
   #look: Promise<void> | undefined = undefined
   #isFull = false
@@ -41,10 +47,11 @@ export class DeadLetterRoom {
 
   /**
    * Waits until there is room, and takes it.
-   * @throws SluiceError `storage_failed` when the server stops before
+   * @param signal ends the wait
+   * @throws SluiceError `storage_failed` when the wait was ended
    */
-  async take(database: Database, size: number): Promise<void> {
-    const { maxSize, events, signal } = this.#options
+  async take(database: Database, size: number, signal: AbortSignal): Promise<void> {
+    const { maxSize, events } = this.#options
     while (this.counters.bytes + this.#reserved >= maxSize) {
       if (signal.aborted) {
         throw new SluiceError('storage_failed', 'the server stopped while the dead letters were full')
@@ -55,21 +62,30 @@ export class DeadLetterRoom {
         events.emit('deadLetters.filled', { letters, bytes, maxSize })
       }
       this.#look ??= this.#lookAgain(database)
-      await this.#look
+      const { promise, resolve } = Promise.withResolvers<void>()
+      const forget = whenAborted(signal, resolve)
+      await Promise.race([this.#look, promise])
+      forget()
     }
     this.#reserved += size
+    this.#onTheWay++
     if (!this.#isFull) return
     this.#isFull = false
     events.emit('deadLetters.emptied', {})
   }
 
   /** Gives back what was taken. @param stored it is in the file now */
-  release(size: number, stored: boolean): void {
+  release(database: Database, size: number, stored: boolean): void {
     this.#reserved -= size
-    if (!stored) return
-    this.counters.letters++
-    this.counters.bytes += size
-    if (this.counters.oldest === 0) this.counters.oldest = this.#options.now()
+    this.#onTheWay--
+    if (stored) {
+      this.#stored++
+      this.counters.letters++
+      this.counters.bytes += size
+      if (this.counters.oldest === 0) this.counters.oldest = this.#options.now()
+    }
+    // What cannot be read now is looked up with the next refresh.
+    if (this.#isUnsure && this.#onTheWay === 0) void this.#count(database).catch(() => {})
   }
 
   /** Removes what is too old and looks what is left. @throws SluiceError `storage_failed` */
@@ -95,8 +111,11 @@ export class DeadLetterRoom {
   }
 
   async #count(database: Database): Promise<void> {
+    const stored = this.#stored
     const [totals] = await database.all(TOTALS)
     const { letters, bytes, oldest } = totals!
+    this.#isUnsure = this.#onTheWay > 0
+    if (stored !== this.#stored && !this.#isUnsure) return this.#count(database)
     this.counters.letters = Number(letters)
     this.counters.bytes = Number(bytes)
     this.counters.oldest = oldest === null ? 0 : Date.parse(String(oldest))

@@ -95,11 +95,14 @@ export class DeadLetterStore implements DeadLetters {
     if (existsSync(this.#file)) await this.#open()
   }
 
-  add(message: Message, error: SluiceError, step: string): Promise<number> {
-    return this.#add({ message, error, step, passed: message.source.buffer === step })
+  add(message: Message, error: SluiceError, step: string, over?: AbortSignal): Promise<number> {
+    // It will be tried again, so whoever remembers what has finished must not remember it.
+    if (message.error !== undefined || error.code !== 'kept_by_step') message.source.failed?.(message.sequence)
+    return this.#add({ message, error, step, passed: message.source.buffer === step }, over)
   }
 
-  async #add(failed: Failed): Promise<number> {
+  async #add(failed: Failed, over?: AbortSignal): Promise<number> {
+    const signal = over === undefined ? this.#signal : AbortSignal.any([this.#signal, over])
     const { source } = failed.message
     const retried = this.#retried.get(source.origin ?? source)
     const row = toRow(failed, retried?.letter)
@@ -109,16 +112,16 @@ export class DeadLetterStore implements DeadLetters {
     const backoff = createBackoff({ first: FIRST_WAIT, max: LONGEST_WAIT, random: timing.random })
     let giveUpAt = Number.POSITIVE_INFINITY
     for (;;) {
-      const result = await this.#insert(row, size)
+      const result = await this.#insert(row, size, signal)
       if (typeof result === 'number') {
         retried?.kept.push(result)
         return result
       }
       giveUpAt = Math.min(giveUpAt, timing.now() + RETRY_FOR)
       const left = giveUpAt - timing.now()
-      if (!result.retryable || left <= 0 || this.#signal.aborted) throw result
-      await timing.wait(Math.min(backoff.next(), Math.ceil(left)), this.#signal)
-      if (this.#signal.aborted) throw result
+      if (!result.retryable || left <= 0 || signal.aborted) throw result
+      await timing.wait(Math.min(backoff.next(), Math.ceil(left)), signal)
+      if (signal.aborted) throw result
     }
   }
 
@@ -168,15 +171,15 @@ export class DeadLetterStore implements DeadLetters {
     await database?.close()
   }
 
-  async #insert(row: SqlRow, size: number): Promise<number | SluiceError> {
+  async #insert(row: SqlRow, size: number, signal: AbortSignal): Promise<number | SluiceError> {
     let result: number | SluiceError | undefined
     try {
       const database = await this.#open()
-      if (size > 0) await this.#room.take(database, size)
+      if (size > 0) await this.#room.take(database, size, signal)
       try {
         result = (await database.insert(INSERT, [row]))[0]!
       } finally {
-        if (size > 0) this.#room.release(size, typeof result === 'number')
+        if (size > 0) this.#room.release(database, size, typeof result === 'number')
       }
       return result
     } catch (thrown) {

@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { serialize } from 'node:v8'
 import { crc32 } from 'node:zlib'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { SluiceError } from '../contracts/errors.ts'
 import { Batch, Message } from '../contracts/message.ts'
 import type { Database, Storage } from '../contracts/storage.ts'
@@ -115,6 +116,91 @@ describe('on disk', () => {
     expect(again.oldest).toBe(clock.now())
     expect(await take(again)).toEqual(['b', 'c'])
     await again.close()
+  })
+
+  const rows = (sql: string) => {
+    const database = new DatabaseSync(file, { readOnly: true })
+    const found = database
+      .prepare(sql)
+      .all()
+      .map((row) => Object.values(row))
+    database.close()
+    return found
+  }
+
+  test('what is added in one turn is one entry, up to a bound; a large batch is one of its own', async () => {
+    const queue = await openDisk()
+    const large = 'x'.repeat(300_000)
+    const added = ['a', 'b', large, 'c'].map((one) => queue.add(createBatch([one])))
+    const many = Array.from({ length: 30 }, (_, i) => queue.add(createBatch(Array.from({ length: 100 }, () => i))))
+    await Promise.all([...added, ...many])
+    await queue.add(createBatch(['later']))
+    const counts = rows('SELECT messages FROM entries ORDER BY id').flat()
+    expect(counts).toEqual([2, 1, 1001, 1000, 1000, 1])
+    expect(queue.messages).toBe(3005)
+    const texts = textsOf(await queue.take(10_000, 1 << 24, formatOf))
+    expect(texts.slice(0, 5)).toEqual(['a', 'b', large, 'c', 0])
+    expect(texts.at(-1)).toBe('later')
+    await queue.close()
+  })
+
+  test('a value that cannot be stored fails alone among what is added in the same turn', async () => {
+    const queue = await openDisk()
+    const results = await Promise.allSettled(['a', () => 1, 'b'].map((one) => queue.add(createBatch([one]))))
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect(await take(queue)).toEqual(['a', 'b'])
+    await queue.close()
+  })
+
+  test('what was added just before the end is stored', async () => {
+    const queue = await openDisk()
+    const added = queue.add(createBatch(['a']))
+    await queue.close()
+    await added
+    const again = await openDisk()
+    expect(await take(again)).toEqual(['a'])
+    await again.close()
+  })
+
+  test('what is settled is deleted along with what is added next, or soon, or at once when it is much', async () => {
+    const deletions: string[] = []
+    const queue = await openDisk(
+      'store',
+      watched(storage, (sql) => sql.startsWith('DELETE') && deletions.push(sql)),
+    )
+    const settleAll = async () => queue.settle((await queue.take(1000, 1 << 20, formatOf)).at(-1)!.id)
+    await queue.add(createBatch(['a']))
+    await settleAll()
+    await queue.add(createBatch(['b']))
+    expect(deletions).toHaveLength(1)
+    expect(rows('SELECT id FROM entries')).toEqual([[2]])
+    await settleAll()
+    await vi.waitFor(() => expect(rows('SELECT id FROM entries')).toEqual([]))
+    await queue.add(createBatch(Array.from({ length: 128 }, () => 'c')))
+    deletions.length = 0
+    await settleAll()
+    await Promise.resolve()
+    expect(deletions).toHaveLength(1)
+    await queue.close()
+  })
+
+  test('a file of layout 1 is taken over with what is in it', async () => {
+    await (await openDisk()).close()
+    const [{ client, boot, endpoint }, value] = [testSource(), Buffer.from('old')]
+    const part = { frames: value, starts: Int32Array.of(0), ends: Int32Array.of(3), time: 1, sequence: 1 }
+    const data = serialize([{ client, boot, endpoint, state: {}, parts: [part] }])
+    const database = new DatabaseSync(file)
+    database
+      .prepare("INSERT INTO entries (step, time, messages, bytes, crc, data) VALUES ('store', 1, 1, ?, ?, ?)")
+      .run(data.length, crc32(data), data)
+    database.exec('PRAGMA user_version = 1')
+    database.close()
+    const queue = await openDisk()
+    await queue.add(createBatch(['new']))
+    expect(await take(queue)).toEqual(['old', 'new'])
+    await queue.close()
+    expect(rows('PRAGMA user_version')).toEqual([[2]])
+    expect(damaged).toEqual([])
   })
 
   test('steps share the file and see nothing of each other', async () => {
@@ -266,6 +352,38 @@ describe('on disk', () => {
     )
     await queue.take(1024, 1 << 20, formatOf)
     expect(most).toBeLessThan(8 << 20)
+    await queue.close()
+  })
+
+  test('counts what was stored although the storage thread ended before it could say so', async () => {
+    let dies = false
+    const dying: Storage = {
+      async open(path) {
+        const database = await storage.open(path)
+        const insert: Database['insert'] = async (sql, rows) => {
+          const ids = await database.insert(sql, rows)
+          if (dies) throw new SluiceError('storage_failed', 'the storage thread ended', { retryable: true })
+          return ids
+        }
+        const exec: Database['exec'] = (sql) => database.exec(sql)
+        const write: Database['write'] = (sql, rows) => database.write(sql, rows)
+        const all: Database['all'] = (sql, parameters) => database.all(sql, parameters)
+        return { insert, exec, write, all, close: () => database.close() }
+      },
+      close: () => storage.close(),
+    }
+    const queue = await openDisk('store', dying)
+    await queue.add(createBatch(['a']))
+    dies = true
+    await expect(queue.add(createBatch(['b']))).rejects.toMatchObject({ retryable: true })
+    dies = false
+    await queue.add(createBatch(['b']))
+    const entries = await queue.take(1000, 1 << 20, formatOf)
+    expect([textsOf(entries), queue.messages]).toEqual([['a', 'b', 'b'], 3])
+    queue.settle(entries[0]!.id)
+    expect(queue.messages).toBe(2)
+    queue.settle(entries.at(-1)!.id)
+    expect([queue.messages, queue.bytes]).toEqual([0, 0])
     await queue.close()
   })
 

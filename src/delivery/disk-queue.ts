@@ -1,18 +1,13 @@
 import { crc32 } from 'node:zlib'
 import type { Clock } from '../contracts/clock.ts'
-import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { toSluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
-import type { Database, SqlRow, SqlValue, Storage } from '../contracts/storage.ts'
+import type { Database, SqlRow, Storage } from '../contracts/storage.ts'
+import { COUNT, INSERT, PUT_ASIDE, prepare, SELECT, type StoredEntry, toEntry } from './buffers-file.ts'
 import { cannotBeStored } from './memory-queue.ts'
-import { packBatch, type Unpacked, unpackBatch } from './packed-batch.ts'
+import { joinPacked, packBatch, type Unpacked, unpackBatch } from './packed-batch.ts'
 import { type Entry, type FormatOf, MAX_MESSAGES, type Queue } from './queue.ts'
 import { Suspects, type Suspicion } from './suspects.ts'
-
-/** Name of the file in the data folder that holds the buffers of all steps. */
-export const BUFFERS_FILE = 'buffers.db'
-
-/** Version of the file's layout, kept in `PRAGMA user_version`. */
-export const BUFFERS_VERSION = 1
 
 export interface DiskQueueOptions {
   /** Path of the file; several queues share it, so that one sync serves them all. */
@@ -27,15 +22,16 @@ export interface DiskQueueOptions {
 }
 
 /**
- * Writes that wait on disk, each as one row of a table.
+ * Writes that wait on disk. Those of one turn of the event loop, from however many connections, are one row of a table:
+ * a row for each would cost more than all else that is done for a short line.
  *
  * ```
- *   add ─▶ INSERT, synced ─┬─▶ tail (in memory, as long as it is small) ─▶ take ─▶ settle ─▶ DELETE
- *                          └─▶ only on disk (`#spilled`) ─▶ SELECT … WHERE id > cursor ─▶ take
+ *   add ─▶ group ─▶ INSERT, synced ─┬─▶ tail (in memory, as long as it is small) ─▶ take ─▶ settle ─▶ DELETE
+ *                                   └─▶ only on disk (`#spilled`) ─▶ SELECT … WHERE id > cursor ─▶ take
  * ```
- * Rows that many connections add at the same time are committed together by the storage thread. Their order is that of
- * the calls. What is deleted need not be on the disk before the next entry is taken: after a crash such an entry is
- * delivered once more.
+ * Rows that are added while others are being synced are committed together by the storage thread. Their order is that of
+ * the calls. What is settled is deleted in the commit of what is added next, or some milliseconds later in one of its own;
+ * after a crash in between such an entry is delivered once more.
  */
 export class DiskQueue implements Queue {
   messages = 0
@@ -52,11 +48,18 @@ export class DiskQueue implements Queue {
   #cursor = 0
   /** Entries that were taken and are not settled, oldest first. */
   #taken: StoredEntry[] = []
+  /** An entry may have been stored that was not counted: the storage thread ended before it could say so. */
+  #isUncounted = false
   /** When the oldest entry that was not read yet had been stored, as far as is known. */
   #oldestUnread = 0
   /** Up to this id everything is dealt with; what is left of it on disk is deleted with the next that is. */
   #settled = 0
   #suspects: Suspects | undefined = undefined
+  /** Messages that are settled and not deleted, for a while: what is added next takes the deletion along into its commit. */
+  #undeleted = 0
+  #timer: NodeJS.Timeout | undefined = undefined
+  /** What was added in this turn of the event loop. */
+  #group: Group | undefined = undefined
 
   constructor(storage: Storage, options: DiskQueueOptions) {
     this.#storage = storage
@@ -81,15 +84,40 @@ export class DiskQueue implements Queue {
   }
 
   async add(batch: Batch): Promise<void> {
-    const { step, clock } = this.#options
     const data = pack(batch)
+    const group = this.#groupFor(batch.length, data.length)
+    group.parts.push(data)
+    group.messages += batch.length
+    group.bytes += data.length
+    await group.stored
+  }
+
+  /** The group of this turn, or another when that has no room. They are stored in the order in which they were begun. */
+  #groupFor(messages: number, bytes: number): Group {
+    const open = this.#group
+    if (open && open.messages + messages <= GROUP_MESSAGES && open.bytes + bytes <= GROUP_BYTES) return open
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const group: Group = { parts: [], messages: 0, bytes: 0, stored: promise.then(() => this.#store(group)) }
+    this.#group = group
+    setImmediate(resolve)
+    return group
+  }
+
+  async #store(group: Group): Promise<void> {
+    if (this.#group === group) this.#group = undefined
+    const { step, clock } = this.#options
+    const data = joinPacked(group.parts)
     const since = clock.now()
+    if (this.#undeleted > 0) this.#deleteSoon()
     const database = await this.#database!
-    const row: SqlRow = [step, since, batch.length, data.length, crc32(data), data]
-    const [id] = await database.insert(INSERT, [row])
+    const row: SqlRow = [step, since, group.messages, data.length, crc32(data), data]
+    const [id] = await database.insert(INSERT, [row]).catch((thrown: unknown) => {
+      this.#isUncounted = true
+      throw thrown
+    })
     if (typeof id !== 'number') throw id
     if (this.messages === 0) this.#oldestUnread = since
-    this.messages += batch.length
+    this.messages += group.messages
     this.bytes += data.length
     // What `#load` has read already must not come twice.
     if (this.#spilled || id <= (this.#tail.at(-1)?.id ?? this.#cursor)) return
@@ -97,7 +125,7 @@ export class DiskQueue implements Queue {
       this.#spilled = true
       return
     }
-    this.#tail.push({ id, data, since, messages: batch.length })
+    this.#tail.push({ id, data, since, messages: group.messages })
     this.#tailBytes += data.length
   }
 
@@ -108,7 +136,7 @@ export class DiskQueue implements Queue {
       if (this.#tail.length === 0) await this.#load(maxBytes)
       let messages = 0
       let bytes = 0
-      for (const next of [...this.#tail]) {
+      for (const next of this.#tail) {
         const { data } = next
         if (entries.length > 0 && (messages + next.messages > maxMessages || bytes + data.length > maxBytes)) break
         const unpacked = await this.#unpack(next, formatOf)
@@ -131,11 +159,12 @@ export class DiskQueue implements Queue {
     for (const { messages, data } of this.#taken.filter(({ id }) => id <= upTo)) {
       this.messages -= messages
       this.bytes -= data.length
+      this.#undeleted += messages
     }
     this.#taken = this.#taken.filter(({ id }) => id > upTo)
     this.#settled = upTo
-    // What cannot be deleted now is deleted with the next; till then a crash would deliver it twice.
-    void this.#delete().catch(() => {})
+    if (this.#undeleted >= MOST_UNDELETED) this.#deleteSoon()
+    else this.#timer ??= setTimeout(() => this.#deleteSoon(), DELETE_WITHIN)
   }
 
   giveBack(): void {
@@ -160,6 +189,7 @@ export class DiskQueue implements Queue {
   async close(): Promise<void> {
     const database = await this.#database?.catch(() => undefined)
     if (database === undefined) return
+    await this.#group?.stored.catch(() => {})
     await this.#delete().catch(() => {})
     await this.#suspects?.close().catch(() => {})
     await database.close()
@@ -183,7 +213,15 @@ export class DiskQueue implements Queue {
     }
   }
 
+  /** What cannot be deleted now is deleted with the next; till then a crash would deliver it twice. */
+  #deleteSoon(): void {
+    void this.#delete().catch(() => {})
+  }
+
   async #delete(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#undeleted = 0
     const database = await this.#database!
     await database.write('DELETE FROM entries WHERE step = ? AND id <= ?', [[this.#options.step, this.#settled]])
   }
@@ -191,6 +229,7 @@ export class DiskQueue implements Queue {
   /** Reads entries behind the cursor, some `maxBytes` of them, into the tail, which is empty. */
   async #load(maxBytes: number): Promise<void> {
     const database = await this.#database!
+    if (this.#isUncounted) await this.#count(database)
     const rows = await database.all(SELECT, [this.#options.step, this.#cursor, MOST_ROWS, maxBytes])
     for (const row of rows) {
       const entry = toEntry(row)
@@ -199,6 +238,18 @@ export class DiskQueue implements Queue {
     }
     // The storage thread answers in order: what was stored before this look is among the rows, what comes after is added.
     if (rows.length === 0) this.#spilled = false
+  }
+
+  /** What is on disk and not settled. The storage thread answers in order, so whatever was added before is among it. */
+  async #count(database: Database): Promise<void> {
+    this.#isUncounted = false
+    const counting = database.all(`${COUNT} AND id > ?`, [this.#options.step, this.#settled])
+    const [counted] = await counting.catch((thrown: unknown) => {
+      this.#isUncounted = true
+      throw thrown
+    })
+    this.messages = Number(counted!['messages'])
+    this.bytes = Number(counted!['bytes'])
   }
 
   /**
@@ -230,73 +281,27 @@ export class DiskQueue implements Queue {
   }
 }
 
-/** An entry as it is in the file. */
-interface StoredEntry {
-  readonly id: number
-  readonly data: Buffer
-  readonly messages: number
-  readonly since: number
+/** Writes that become one entry. */
+interface Group {
+  readonly parts: Buffer[]
+  messages: number
+  bytes: number
+  readonly stored: Promise<void>
 }
 
-/** So many bytes of entries are kept in memory too, so that they need not be read again. */
-const TAIL_BYTES = 4 * 1024 * 1024
+/** An entry has no more messages and bytes, unless a single write has. */
+const GROUP_MESSAGES = 1024
+const GROUP_BYTES = 256 * 1024
+
+/** So many settled messages, for so many milliseconds, wait at most for a commit that deletes them along with its own. */
+const MOST_UNDELETED = 128
+const DELETE_WITHIN = 10
+
+/** So many bytes of entries are kept in memory too, so that they need not be read again: what a destination that keeps up needs. */
+const TAIL_BYTES = 1024 * 1024
 
 /** No more rows are read at once. */
 const MOST_ROWS = 512
-
-const CREATE = `
-  CREATE TABLE IF NOT EXISTS entries (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    step TEXT NOT NULL,
-    time INTEGER NOT NULL,
-    messages INTEGER NOT NULL,
-    bytes INTEGER NOT NULL,
-    crc INTEGER NOT NULL,
-    data BLOB NOT NULL
-  ) STRICT;
-  CREATE INDEX IF NOT EXISTS entries_by_step ON entries (step, id, messages, bytes, time);
-  CREATE TABLE IF NOT EXISTS damaged (
-    id INTEGER PRIMARY KEY,
-    step TEXT NOT NULL,
-    time INTEGER NOT NULL,
-    detail TEXT NOT NULL,
-    data BLOB NOT NULL
-  ) STRICT;
-  PRAGMA user_version = ${BUFFERS_VERSION}`
-
-const INSERT = 'INSERT INTO entries (step, time, messages, bytes, crc, data) VALUES (?, ?, ?, ?, ?, ?)'
-/** Which entries, by the index alone; then those. */
-const SELECT = `
-  SELECT entries.* FROM (
-    SELECT id, sum(bytes) OVER (ORDER BY id) - bytes AS before FROM entries WHERE step = ? AND id > ? ORDER BY id LIMIT ?
-  ) AS chosen JOIN entries ON entries.id = chosen.id WHERE chosen.before < ? ORDER BY entries.id`
-/** Answered by the index alone: the entries themselves need not be read. */
-const COUNT = `
-  SELECT coalesce(sum(messages), 0) AS messages, coalesce(sum(bytes), 0) AS bytes, coalesce(min(time), 0) AS oldest
-  FROM entries WHERE step = ?`
-const PUT_ASIDE = `
-  INSERT OR REPLACE INTO damaged (id, step, time, detail, data)
-  SELECT id, step, time, ?, data FROM entries WHERE id = ?`
-
-async function prepare(database: Database, file: string): Promise<void> {
-  const [pragma] = await database.all('PRAGMA user_version')
-  const version = Number(pragma?.['user_version'])
-  if (version > BUFFERS_VERSION) {
-    const text = `the buffers in ${file} were written by a newer version of Sluice (layout ${version})`
-    throw new SluiceError('storage_failed', text, { hint: 'Use that version, or let it deliver what is in them.' })
-  }
-  if (version < BUFFERS_VERSION) await database.exec(CREATE)
-}
-
-function toEntry(row: Readonly<Record<string, SqlValue>>): StoredEntry {
-  const data = row['data'] as Uint8Array
-  return {
-    id: Number(row['id']),
-    data: Buffer.from(data.buffer, data.byteOffset, data.byteLength),
-    messages: Number(row['messages']),
-    since: Number(row['time']),
-  }
-}
 
 /** @throws SluiceError `sink_failed` for a batch with a value that cannot be stored */
 function pack(batch: Batch): Buffer {

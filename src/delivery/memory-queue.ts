@@ -1,7 +1,7 @@
 import type { Clock } from '../contracts/clock.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
-import { packBatch, unpackBatch } from './packed-batch.ts'
+import { joinPacked, packBatch, unpackBatch } from './packed-batch.ts'
 import type { Entry, FormatOf, Queue } from './queue.ts'
 
 /**
@@ -29,7 +29,7 @@ export class MemoryQueue implements Queue {
 
   add(batch: Batch): Promise<void> {
     try {
-      const data = packBatch(batch)
+      const data = joinPacked([packBatch(batch)])
       this.#entries.push({ id: ++this.#last, data, messages: batch.length, since: this.#clock.now() })
       this.messages += batch.length
       this.bytes += data.length

@@ -1,10 +1,13 @@
+import { serialize } from 'node:v8'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Batch, type Message } from '../contracts/message.ts'
+import { Frames } from '../contracts/framing.ts'
+import { Batch, Message } from '../contracts/message.ts'
+import { bytes } from '../formats/bytes.ts'
 import { json } from '../formats/json.ts'
 import { text } from '../formats/text.ts'
 import { createBatch, createFramesBatch, createMessages, createTestClock, testSource } from '../testing/part-context.ts'
-import { packBatch, unpackBatch } from './packed-batch.ts'
+import { joinPacked, packBatch, unpackBatch } from './packed-batch.ts'
 
 const utf8 = text.create({ encoding: 'utf-8' })
 const asJson = json.create(json.options.parse({}))
@@ -45,6 +48,14 @@ describe('a batch comes back as it was', () => {
     const changed = Batch.of(given.messages.map((message) => message.with(1)))
     expect(unpack(changed).batch.messages.map(({ more }) => more)).toEqual([true, true])
     expect(unpack(Batch.of(createMessages(['x']))).batch.messages[0]!.more).toBe(false)
+  })
+
+  test('with what a broker has filed it under', () => {
+    const source = testSource()
+    const raw = Buffer.from('a')
+    const given = new Message('a', source, 'message', 5, 1, raw, 0, 1, utf8, undefined, 'S:1', '', false, 'topic/a')
+    const [message] = unpack(Batch.of([given, ...createMessages(['b'])]), utf8).batch.messages
+    expect(message).toMatchObject({ topic: 'topic/a', key: 'S:1', msg: 'a' })
   })
 
   test('as bytes that nobody has looked at', () => {
@@ -90,4 +101,100 @@ test('nothing can be replied to what has waited', () => {
 
 test('a value that holds a function cannot be packed', () => {
   expect(() => packBatch(createBatch([{ run: () => 1 }]))).toThrow()
+})
+
+describe('frames that nobody has looked at', () => {
+  const asBytes = bytes.create(bytes.options.parse({}))
+  const payloads = fc.array(fc.uint8Array({ maxLength: 50 }).map(Buffer.from), { minLength: 1, maxLength: 20 })
+
+  test('come back with their source and its state, whatever they are', () => {
+    const states = fc.dictionary(fc.string(), fc.oneof(fc.string({ unit: 'binary' }), fc.bigInt(), fc.date()))
+    const tags = fc.dictionary(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }))
+    fc.assert(
+      fc.property(fc.array(payloads, { minLength: 1, maxLength: 4 }), states, tags, (reads, state, given) => {
+        const source = Object.assign(testSource({ tags: given }), { state })
+        const frames = reads.flatMap((read) => createFramesBatch(read, asBytes, source).frames!)
+        const batch = Batch.ofFrames(frames, asBytes, source)
+        const unpacked = unpack(batch, asBytes).batch
+        expect(unpacked.messages.map(facts)).toEqual(batch.messages.map(facts))
+        expect(unpacked.frames?.map(({ count }) => count)).toEqual(frames.map(({ count }) => count))
+      }),
+    )
+  })
+
+  test('keep what stands between them where they may be passed on as they are, and no more of their read', () => {
+    const read = new Frames(Buffer.from('before\none\ntwo\nbehind\n'), 10)
+    read.push(7, 10)
+    read.push(11, 14)
+    Object.assign(read, { seamless: true, time: 5, sequence: 9 })
+    const [frames] = unpack(Batch.ofFrames([read], utf8, testSource()), utf8).batch.frames!
+    expect(frames!.bytes.toString()).toBe('one\ntwo\n')
+    expect([frames!.starts, frames!.ends, frames!.separator, frames!.seamless]).toEqual([[0, 4], [3, 7], 10, true])
+    expect([frames!.time, frames!.sequence]).toEqual([5, 9])
+  })
+
+  test('are refused when some of their bytes are missing, wherever they end', () => {
+    const packed = packBatch(createFramesBatch(['one', 'two'], utf8))
+    for (let length = 0; length < packed.length; length++) {
+      expect(() => unpackBatch(packed.subarray(0, length), () => utf8, clock)).toThrow()
+    }
+  })
+
+  test('are refused when a frame ends outside of its read', () => {
+    const packed = packBatch(createFramesBatch(['one', 'two'], utf8))
+    packed.writeUInt32LE(9, packed.length - 'one\ntwo'.length - 4)
+    expect(() => unpackBatch(packed, () => utf8, clock)).toThrow('a frame ends outside its read')
+  })
+
+  test('of layout 1 are read', () => {
+    const { client, boot, endpoint } = testSource()
+    const part = {
+      frames: Buffer.from('one\ntwo\n'),
+      starts: Int32Array.of(0, 4),
+      ends: Int32Array.of(3, 7),
+      separator: 10,
+      seamless: true,
+      time: 5,
+      sequence: 9,
+    }
+    const old = serialize([{ client, boot, endpoint, state: { user: 'ann' }, parts: [part] }])
+    const { batch } = unpackBatch(old, () => utf8, clock)
+    expect(batch.messages.map(({ msg, sequence, time }) => [msg, sequence, time])).toEqual([
+      ['one', 9, 5],
+      ['two', 10, 5],
+    ])
+    expect(batch.source!.state).toEqual({ user: 'ann' })
+    expect(batch.frames![0]!.seamless).toBe(true)
+  })
+})
+
+describe('several packed batches as one', () => {
+  test('come back behind each other, untouched frames and other values', () => {
+    const other = testSource({ id: 'other-1' })
+    const batches = [
+      createFramesBatch(['"a"', '"b"'], asJson),
+      createBatch([{ c: 1 }]),
+      createFramesBatch(['"d"'], asJson, other),
+    ]
+    const { batch, failed } = unpackBatch(joinPacked(batches.map(packBatch)), () => asJson, clock)
+    expect(failed).toEqual([])
+    expect(batch.messages.map(facts)).toEqual(batches.flatMap(({ messages }) => messages.map(facts)))
+  })
+
+  test('are refused when some of their bytes are missing', () => {
+    const packed = joinPacked(['a', 'b'].map((text) => packBatch(createFramesBatch([text], utf8))))
+    expect(() => unpackBatch(packed.subarray(0, -1), () => utf8, clock)).toThrow('the bytes end too early')
+  })
+})
+
+test('bytes that are something else are refused or read, and nothing worse', () => {
+  fc.assert(
+    fc.property(fc.constantFrom(0, 1, 2, 255), fc.uint8Array({ maxLength: 100 }), (first, rest) => {
+      try {
+        expect(unpackBatch(Buffer.of(first, ...rest), () => utf8, clock).batch).toBeInstanceOf(Batch)
+      } catch (thrown) {
+        expect(thrown).toBeInstanceOf(Error)
+      }
+    }),
+  )
 })

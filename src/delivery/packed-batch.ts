@@ -1,11 +1,11 @@
 import { deserialize, serialize } from 'node:v8'
-import { type Client, clientFields } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
 import { detachedSource } from '../contracts/detached-source.ts'
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
 import { Frames } from '../contracts/framing.ts'
 import { Batch, type ErrorInfo, Message, type MessageEvent, type Source } from '../contracts/message.ts'
+import { FRAMES, type PackedSource, packFrames, plain, unpackFrames } from './packed-frames.ts'
 import type { FormatOf } from './queue.ts'
 
 /**
@@ -14,17 +14,13 @@ import type { FormatOf } from './queue.ts'
  *
  * What nobody has changed is kept as the frame alone, and its value is read from it again, in the format that the
  * endpoint then has. Other values are kept in the form that Node.js gives them (structured clone), so times, bytes and
- * big integers stay what they are.
+ * big integers stay what they are. The first byte tells which form it is; packed batches can be joined into one.
  */
-interface PackedRun {
-  readonly client: Client
-  readonly boot: string
-  readonly endpoint: string
-  readonly state: Record<string, unknown>
+interface PackedRun extends PackedSource {
   readonly parts: readonly (PackedFrames | PackedMessage)[]
 }
 
-/** Frames of one read that nobody has touched. */
+/** Frames of one read as layout 1 of the buffers has them. */
 interface PackedFrames {
   readonly frames: Buffer
   readonly starts: Int32Array
@@ -48,19 +44,35 @@ interface PackedMessage {
   readonly part: string
   /** Not there in what an older version wrote. */
   readonly more?: boolean
+  /** Not there in what an older version wrote. */
+  readonly topic?: string
   readonly error: ErrorInfo | undefined
 }
 
 /** @throws DataCloneError when a value holds what cannot be stored, a function say */
 export function packBatch(batch: Batch): Buffer {
   const { frames, source } = batch
-  if (frames !== undefined && source !== undefined) return serialize([packRun(source, frames.map(packFrames))])
+  if (frames !== undefined && source !== undefined) return packFrames(source, frames)
   const runs: { source: Source; messages: PackedMessage[] }[] = []
   for (const message of batch.messages) {
     if (runs.at(-1)?.source !== message.source) runs.push({ source: message.source, messages: [] })
     runs.at(-1)!.messages.push(packMessage(message))
   }
   return serialize(runs.map((run) => packRun(run.source, run.messages)))
+}
+
+/**
+ * Packed batches as one: u8 2, then of each u32 length, little-endian, and its bytes. The result has memory of its
+ * own, so that it may be kept: a small buffer shares its memory with others, and would keep all of that.
+ */
+export function joinPacked(packed: readonly Buffer[]): Buffer {
+  const joined = Buffer.allocUnsafeSlow(packed.reduce((sum, { length }) => sum + 4 + length, 1))
+  let at = joined.writeUInt8(JOINED, 0)
+  for (const bytes of packed) {
+    at = joined.writeUInt32LE(bytes.length, at)
+    at += bytes.copy(joined, at)
+  }
+  return joined
 }
 
 /** What became of packed bytes. */
@@ -77,66 +89,87 @@ export interface Unpacked {
  */
 export function unpackBatch(bytes: Buffer, formatOf: FormatOf, clock: Clock): Unpacked {
   const failed: { message: Message; error: SluiceError }[] = []
-  const batches = (deserialize(bytes) as PackedRun[]).flatMap((run) => {
-    const source = detachedSource({ ...run, clock }, 'Put the reply before the step that has the buffer.')
-    const format = formatOf(run.endpoint)
-    return run.parts.map((part) =>
-      'frames' in part ? ofFrames(part, source, format, failed) : ofMessage(part, source, format, failed),
-    )
-  })
+  const batches = batchesOf(bytes, formatOf, clock, failed)
   return { batch: batches.length === 0 ? Batch.of([]) : Batch.join(batches), failed }
 }
 
-function packRun({ client, boot, endpoint, state }: Source, parts: PackedRun['parts']): PackedRun {
-  const plain = Object.fromEntries(Object.keys(clientFields).map((key) => [key, client[key as keyof Client]]))
-  return { client: plain as unknown as Client, boot, endpoint, state, parts }
+function batchesOf(bytes: Buffer, formatOf: FormatOf, clock: Clock, failed: Failed[]): Batch[] {
+  if (bytes[0] === JOINED) return split(bytes).flatMap((one) => batchesOf(one, formatOf, clock, failed))
+  const detach = (of: PackedSource) =>
+    detachedSource({ ...of, clock }, 'Put the reply before the step that has the buffer.')
+  if (bytes[0] === FRAMES) {
+    const { source: packed, reads } = unpackFrames(bytes)
+    const source = detach(packed)
+    return ofReads(reads, source, formatOf(packed.endpoint), failed)
+  }
+  return (deserialize(bytes) as PackedRun[]).flatMap((run) => {
+    const source = detach(run)
+    const format = formatOf(run.endpoint)
+    return run.parts.flatMap((part) =>
+      'frames' in part ? ofReads([readOf(part)], source, format, failed) : ofMessage(part, source, format, failed),
+    )
+  })
 }
 
-function packFrames({ bytes, starts, ends, separator, seamless, more, time, sequence }: Frames): PackedFrames {
-  const from = starts[0] ?? 0
-  const to = (ends[ends.length - 1] ?? 0) + (seamless ? 1 : 0)
-  return {
-    frames: bytes.subarray(from, to),
-    starts: Int32Array.from(starts, (start) => start - from),
-    ends: Int32Array.from(ends, (end) => end - from),
-    separator,
-    seamless,
-    more,
-    time,
-    sequence,
+/** @throws RangeError when a part ends behind the bytes */
+function split(bytes: Buffer): Buffer[] {
+  const parts: Buffer[] = []
+  for (let at = 1; at < bytes.length; ) {
+    const end = at + 4 + bytes.readUInt32LE(at)
+    if (end > bytes.length) throw new RangeError('the bytes end too early')
+    parts.push(bytes.subarray(at + 4, end))
+    at = end
   }
+  return parts
+}
+
+function packRun({ client, boot, endpoint, state }: Source, parts: PackedRun['parts']): PackedRun {
+  return { client: plain(client), boot, endpoint, state, parts }
 }
 
 function packMessage(message: Message): PackedMessage {
-  const { msg, verbatim, raw, event, time, sequence, givenKey, part, more, error } = message
-  return { ...(verbatim === undefined && { value: msg }), raw, event, time, sequence, givenKey, part, more, error }
+  const { msg, verbatim, raw, event, time, sequence, givenKey, part, more, topic, error } = message
+  return {
+    ...(verbatim === undefined && { value: msg }),
+    raw,
+    event,
+    time,
+    sequence,
+    givenKey,
+    part,
+    more,
+    topic,
+    error,
+  }
 }
 
-function ofFrames(packed: PackedFrames, source: Source, format: Format, failed: Unpacked['failed'][number][]): Batch {
-  const frames = new Frames(packed.frames, packed.separator)
-  frames.fill(packed.starts, packed.ends, packed.starts.length)
-  frames.seamless = packed.seamless
-  frames.more = packed.more ?? false
-  frames.time = packed.time
-  frames.sequence = packed.sequence
-  if (format.acceptsAll?.(frames)) return Batch.ofFrames([frames], format, source)
+function readOf({ frames, starts, ends, separator, seamless, more = false, time, sequence }: PackedFrames): Frames {
+  const read = new Frames(frames, separator)
+  read.fill(starts, ends, starts.length)
+  return Object.assign(read, { seamless, more, time, sequence })
+}
+
+function ofReads(reads: readonly Frames[], source: Source, format: Format, failed: Failed[]): Batch[] {
+  if (reads.every((read) => format.acceptsAll?.(read))) return [Batch.ofFrames(reads, format, source)]
   const messages: Message[] = []
-  for (let i = 0; i < frames.count; i++) {
-    try {
-      const value = format.parse(frames.bytes, frames.starts[i]!, frames.ends[i]!)
-      messages.push(Message.ofFrame(value, source, frames, i, format))
-    } catch (thrown) {
-      const message = Message.ofFrame(null, source, frames, i, undefined)
-      failed.push({ message, error: toSluiceError(thrown, 'format_invalid') })
+  for (const read of reads) {
+    for (let i = 0; i < read.count; i++) {
+      try {
+        const value = format.parse(read.bytes, read.starts[i]!, read.ends[i]!)
+        messages.push(Message.ofFrame(value, source, read, i, format))
+      } catch (thrown) {
+        const message = Message.ofFrame(null, source, read, i, undefined)
+        failed.push({ message, error: toSluiceError(thrown, 'format_invalid') })
+      }
     }
   }
-  return Batch.of(messages)
+  return [Batch.of(messages)]
 }
 
-function ofMessage(packed: PackedMessage, source: Source, format: Format, failed: Unpacked['failed'][number][]): Batch {
-  const { raw, event, time, sequence, error, givenKey, part, more } = packed
+function ofMessage(packed: PackedMessage, source: Source, format: Format, failed: Failed[]): Batch {
+  const { raw, event, time, sequence, error, givenKey, part, more, topic } = packed
   const make = (value: unknown, verbatim: Format | undefined) =>
-    new Message(value, source, event, time, sequence, raw, 0, raw.length, verbatim, error, givenKey, part, more)
+    new Message(value, source, event, time, sequence, raw, 0, raw.length, verbatim, error, givenKey, part, more, topic)
   if ('value' in packed) return Batch.of([make(packed.value, undefined)])
   try {
     return Batch.of([make(format.parse(raw, 0, raw.length), format)])
@@ -145,3 +178,9 @@ function ofMessage(packed: PackedMessage, source: Source, format: Format, failed
     return Batch.of([])
   }
 }
+
+/** A message that cannot be read any more; see {@link Unpacked}. */
+type Failed = Unpacked['failed'][number]
+
+/** The first byte of packed batches that were joined. */
+const JOINED = 2

@@ -173,6 +173,34 @@ describe('withRetry', () => {
     expect(waits).toEqual([100, 200, 400, 100, 100, 200])
   })
 
+  test('does not try before the time that the destination asks for, also not at the end', async () => {
+    const asks = (retryAfter: number) => new SluiceError('sink_unavailable', 'busy', { retryable: true, retryAfter })
+    const { timing, waits } = fakeTiming()
+    const { sink, attempts } = scripted(
+      () => [asks(60_000), asks(4000), busy],
+      () => [asks(4000), undefined],
+      () => [asks(7000)],
+    )
+    const given = options({ timing })
+    const outcomes = await withRetry(sink, given).write(createBatch(['a', 'b', 'c']))
+    // The first holds its lane to the end: more messages at once would disregard the wish all the more.
+    expect(waits).toEqual([4000, 4000, 2000])
+    expect(attempts).toEqual([['a', 'b', 'c'], ['b', 'c'], ['b']])
+    expect(given.retries.map(([attempt, , wait]) => [attempt, wait])).toEqual([
+      [1, 4000],
+      [2, 4000],
+    ])
+    expect(outcomes).toMatchObject([
+      {
+        code: 'sink_unavailable',
+        attempts: 1,
+        message: 'store cannot deliver: busy (tried once; it asks for a wait of 1m)',
+      },
+      { attempts: 3, message: 'store cannot deliver: busy (tried 3 times in 8s; it asks for a wait of 7s)' },
+      undefined,
+    ])
+  })
+
   test('counts the time that attempts take', async () => {
     const { timing, waits, pass } = fakeTiming()
     const slow = () => {

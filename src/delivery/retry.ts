@@ -45,7 +45,8 @@ export interface RetryTiming {
  * 100 ms doubling up to 5 s, and from 100 ms again when some of them have got through; never before the time that a
  * destination has asked for (`retryAfter`). Messages that were delivered, or refused for good, are not sent again; the
  * others keep their order. When the time is over, the last attempt has been made at its end, and what still fails has
- * failed with `sink_unavailable`, the sink's own error being its cause.
+ * failed with `sink_unavailable`, the sink's own error being its cause. What a destination wants later than that is not
+ * tried again; it holds its lane to the end all the same, because the next message of the lane would come too early too.
  *
  * A wait holds the lane that called; nothing is kept beyond the batch in hand.
  */
@@ -84,9 +85,20 @@ async function retry(
   const since = timing.now()
   let open = retryable(outcomes)
   let attempts = 1
+  /** Something has been given up that the destination wants later. */
+  let isHeld = false
+  const giveUp = (position: number) => {
+    outcomes[position] = unavailable(outcomes[position]!, attempts, timing.now() - since, options)
+  }
   while (open.length > 0) {
     const left = forMs - (timing.now() - since)
     if (left <= 0 || attempts > max || signal.aborted) break
+    const isLate = (position: number) => outcomes[position]!.retryAfter > left
+    const late = open.filter(isLate)
+    open = open.filter((position) => !isLate(position))
+    for (const position of late) giveUp(position)
+    isHeld ||= late.length > 0
+    if (open.length === 0) break
     const asked = Math.max(...open.map((position) => outcomes[position]!.retryAfter))
     const wait = Math.min(Math.max(backoff.next(), asked), Math.ceil(left))
     onRetry(attempts, outcomes[open[0]!]!, wait)
@@ -95,13 +107,14 @@ async function retry(
     const results = await attempt(sink, subset(batch, open), over)
     attempts++
     for (const [i, position] of open.entries()) outcomes[position] = results?.[i]
-    const still = retryable(outcomes)
+    const still = open.filter((position) => outcomes[position]?.retryable)
     // A destination that takes some of them is not down: what it takes in bits must not wait longer from bit to bit.
     if (still.length < open.length) backoff.reset()
     open = still
   }
-  const spent = timing.now() - since
-  for (const position of open) outcomes[position] = unavailable(outcomes[position]!, attempts, spent, options)
+  for (const position of open) giveUp(position)
+  const left = forMs - (timing.now() - since)
+  if (isHeld && left > 0) await timing.wait(Math.ceil(left), signal)
   return outcomes
 }
 
@@ -138,15 +151,19 @@ function allFailed(batch: Batch, thrown: unknown): Outcomes {
 }
 
 function unavailable(cause: SluiceError, attempts: number, spent: number, { step, signal }: RetryOptions): SluiceError {
-  const time = formatDuration(spent < 1000 ? Math.round(spent) : Math.round(spent / 1000) * 1000)
-  const times = attempts === 1 ? 'tried once' : `tried ${attempts} times in ${time}`
+  const times = attempts === 1 ? 'tried once' : `tried ${attempts} times in ${inWords(spent)}`
+  const asked = cause.retryAfter > 0 ? `; it asks for a wait of ${inWords(cause.retryAfter)}` : ''
   const stopped = signal.aborted ? ', then the server stopped' : ''
-  return new SluiceError('sink_unavailable', `${step} cannot deliver: ${cause.message} (${times}${stopped})`, {
+  return new SluiceError('sink_unavailable', `${step} cannot deliver: ${cause.message} (${times}${asked}${stopped})`, {
     cause,
     attempts,
     retryable: true,
     ...(cause.hint === undefined ? {} : { hint: cause.hint }),
   })
+}
+
+function inWords(milliseconds: number): string {
+  return formatDuration(milliseconds < 1000 ? Math.round(milliseconds) : Math.round(milliseconds / 1000) * 1000)
 }
 
 /** The clock and the chance of the machine. */

@@ -81,7 +81,7 @@ function setUp(
     settle(all) {
       failed.push(...all.map(({ message, error }) => `${message.msg}: ${error.code}`))
       note()
-      return Promise.resolve(true)
+      return Promise.resolve(undefined)
     },
   }
   queueing.use(delivery)
@@ -254,6 +254,25 @@ describe('storing', () => {
   })
 })
 
+test('of a batch that is stored message by message nothing is begun once nobody waits for it: it has failed already', async () => {
+  const { buffered, queue, until, all } = setUp()
+  const add = queue.add.bind(queue)
+  const over = new AbortController()
+  queue.add = async (batch) => {
+    if (batch.length > 1) throw refused
+    await add(batch)
+    over.abort()
+  }
+  expect(await buffered.write(createBatch(['a', 'b', 'c']), over.signal)).toMatchObject([
+    undefined,
+    { code: 'sink_unavailable' },
+    { code: 'sink_unavailable' },
+  ])
+  await until(() => all().length > 0)
+  await buffered.close()
+  expect(all()).toEqual(['a'])
+})
+
 test('what cannot be read for a moment is delivered afterwards, whether more comes or not', async () => {
   const { buffered, queue, told, counters, all, until } = setUp()
   const take = queue.take.bind(queue)
@@ -410,8 +429,8 @@ describe('another delivery', () => {
   })
 })
 
-test('what cannot become a dead letter stays where it is', async () => {
-  let isKept = false
+test('what cannot become a dead letter stays where it is, with what is behind it', async () => {
+  let unkept: number | undefined = 2
   const { queueing, delivery, buffered, queue, counters, until } = setUp()
   queueing.use({
     ...delivery,
@@ -421,12 +440,12 @@ test('what cannot become a dead letter stays where it is', async () => {
       },
       close() {},
     },
-    settle: () => Promise.resolve(isKept),
+    settle: () => Promise.resolve(unkept),
   })
-  await buffered.write(createBatch(['a']))
+  for (const value of ['a', 'b', 'c']) await buffered.write(createBatch([value]))
   for (let i = 0; i < 20; i++) await turn()
-  expect(queue.messages).toBe(1)
-  isKept = true
-  await until(() => counters.failed === 1)
+  expect([queue.messages, counters.failed]).toEqual([2, 1])
+  unkept = undefined
+  await until(() => counters.failed === 3)
   expect(queue.messages).toBe(0)
 })

@@ -15,6 +15,8 @@ import { type RetryOptions, type RetryTiming, realTiming, withRetry } from './re
 export interface Undelivered {
   readonly message: Message
   readonly error: SluiceError
+  /** Id of the entry in which it has waited. */
+  readonly entry: number
 }
 
 /** Where a buffer delivers to, and how. A reload puts another in its place. */
@@ -26,9 +28,10 @@ export interface Delivery {
   readonly formatOf: FormatOf
   /**
    * Takes care of messages that could not be delivered: `onError`, else dead letters.
-   * @returns false when that was not possible before the signal was aborted; they are then to be kept
+   * @param until aborted when it may take no longer
+   * @returns the first entry of which something could not be taken care of by then, and is to be kept; undefined for none
    */
-  settle(failed: readonly Undelivered[], signal: AbortSignal): Promise<boolean>
+  settle(failed: readonly Undelivered[], until: AbortSignal): Promise<number | undefined>
 }
 
 export interface SinkBufferOptions {
@@ -65,8 +68,12 @@ export class SinkBuffer {
   #delivery: Delivery | undefined = undefined
   /** Aborted when the delivery is another, or none. */
   #current = new AbortController()
+  /** Aborted when what waits on disk is left there. */
+  #leaving = new AbortController()
   /** Settles when the delivery has ended, for good or until the next. */
   #delivering: Promise<void> | undefined = undefined
+  /** When each delivery has ended. */
+  readonly #ends = new WeakMap<Delivery, Promise<void>>()
   /** What wakes the delivery when something was added. */
   #wake: (() => void) | undefined = undefined
   #added = 0
@@ -119,19 +126,27 @@ export class SinkBuffer {
     this.#delivery = delivery
     this.#finishing = false
     const before = this.#delivering ?? Promise.resolve()
-    const signal = AbortSignal.any([this.#current.signal, this.#options.late])
-    this.#delivering = before.then(() => this.#deliverAll(delivery, signal))
+    const { late } = this.#options
+    if (this.#leaving.signal.aborted) this.#leaving = new AbortController()
+    // What was refused is taken care of to its end, whatever delivery comes next.
+    const until = AbortSignal.any([this.#leaving.signal, late])
+    const signal = AbortSignal.any([this.#current.signal, late])
+    this.#delivering = before.then(() => this.#deliverAll(delivery, signal, until))
+    this.#ends.set(delivery, this.#delivering)
     this.#count()
   }
 
   /**
-   * A delivery goes. When it is the one in use, a memory buffer delivers what it has, as long as the server lets it, and
+   * A delivery goes, when what it has in hand has come to its end. When it is the one in use, a memory buffer delivers what it has, as long as the server lets it, and
    * gives up the rest; what a disk buffer has waits for the next start.
    */
   async leave(delivery: Delivery): Promise<void> {
-    if (this.#delivery !== delivery) return
+    if (this.#delivery !== delivery) return this.#ends.get(delivery)
     this.#delivery = undefined
-    if (delivery.buffer.kind === 'disk') this.#current.abort()
+    if (delivery.buffer.kind === 'disk') {
+      this.#current.abort()
+      this.#leaving.abort()
+    }
     this.#finishing = true
     this.#wake?.()
     if (delivery.buffer.kind === 'memory') this.#delivering = this.#delivering?.then(() => this.#giveUpRest(delivery))
@@ -159,17 +174,22 @@ export class SinkBuffer {
     }
   }
 
-  /** One message that cannot be stored must not fail its neighbours. */
+  /** One message that cannot be stored must not fail its neighbours. When nobody waits any more, the rest is not stored. */
   async #addApart(batch: Batch, signal: AbortSignal): Promise<Outcomes> {
     const outcomes: (SluiceError | undefined)[] = []
+    const text = `the buffer of ${this.counters.step} had no time left to store it`
     for (const message of batch.messages) {
+      if (signal.aborted) {
+        outcomes.push(new SluiceError('sink_unavailable', text, { retryable: true }))
+        continue
+      }
       const stored = this.#add(Batch.of([message]), signal).catch((thrown): Outcomes => [toSluiceError(thrown)])
       outcomes.push((await stored)?.[0])
     }
     return outcomes
   }
 
-  async #deliverAll(delivery: Delivery, signal: AbortSignal): Promise<void> {
+  async #deliverAll(delivery: Delivery, signal: AbortSignal, until: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const added = this.#added
       try {
@@ -177,7 +197,7 @@ export class SinkBuffer {
         const entries = await this.#queue.take(suspects ? 1 : MAX_MESSAGES, MAX_BYTES, delivery.formatOf)
         const [first] = entries
         const guarded = suspects && first ? { ...delivery, sink: suspects.guard(delivery.sink, first) } : delivery
-        if (first !== undefined) await this.#deliver(entries, guarded, signal)
+        if (first !== undefined) await this.#deliver(entries, guarded, signal, until)
         else if (this.#finishing) break
         else await this.#change(added, signal)
       } catch (thrown) {
@@ -192,43 +212,43 @@ export class SinkBuffer {
   }
 
   /** Delivers entries and settles those, from the first on, of which every message is dealt with. */
-  async #deliver(entries: readonly Entry[], delivery: Delivery, signal: AbortSignal): Promise<void> {
-    const fresh = entries.filter((entry) => !this.#isOld(entry, delivery))
-    const batch = Batch.join(fresh.length === 0 ? [Batch.of([])] : fresh.map((entry) => entry.batch))
-    const outcomes = batch.length === 0 ? [] : await this.#attempt(batch, fresh[0]!.since, delivery, signal)
+  async #deliver(
+    entries: readonly Entry[],
+    delivery: Delivery,
+    signal: AbortSignal,
+    until: AbortSignal,
+  ): Promise<void> {
+    const expired = new Set(entries.filter((entry) => this.#isOld(entry, delivery)))
+    const fresh = entries.filter((entry) => !expired.has(entry))
+    const batch = fresh.length === 0 ? Batch.of([]) : Batch.join(fresh.map((entry) => entry.batch))
+    const outcomes = batch.length === 0 ? undefined : await this.#attempt(batch, fresh[0]!.since, delivery, signal)
     if (outcomes === 'unknown') return this.#queue.giveBack()
     let at = 0
-    let done = 0
-    let delivered = 0
-    const failed: Undelivered[] = []
+    const ended: Ended[] = []
     for (const entry of entries) {
-      const isFresh = fresh.includes(entry)
+      const isFresh = !expired.has(entry)
       const isOld = this.#isOld(entry, delivery)
-      const undelivered = isFresh
-        ? entry.batch.messages.flatMap((message, i) =>
-            outcomes?.[at + i] ? [{ message, error: outcomes[at + i]! }] : [],
-          )
-        : this.#expire(entry, delivery)
+      const undelivered = isFresh ? refused(entry, outcomes, at) : this.#expire(entry, delivery)
       at += isFresh ? entry.batch.length : 0
       // This and what is behind it is tried again: nothing is given up because of an end, nor before its time is over.
       if (isFresh && undelivered.length > 0 && signal.aborted) break
       if (!isOld && hasTime(delivery) && undelivered.some(({ error }) => error.retryable)) break
-      failed.push(...entry.failed, ...undelivered)
-      delivered += entry.batch.length - undelivered.length
-      done++
+      const failed = [...entry.failed, ...undelivered].map((one) => ({ ...one, entry: entry.id }))
+      ended.push({ id: entry.id, failed, delivered: entry.batch.length - undelivered.length })
     }
-    if (failed.length > 0 && !(await delivery.settle(failed, signal))) {
-      this.#queue.giveBack()
-      await this.#timing.wait(LONGEST_WAIT, signal)
-      return
-    }
+    const failed = ended.flatMap((one) => one.failed)
+    const unkept = failed.length === 0 ? undefined : await delivery.settle(failed, until)
+    const done = unkept === undefined ? ended : ended.filter(({ id }) => id < unkept)
     const before = this.#queue.bytes
-    if (done > 0) this.#queue.settle(entries[done - 1]!.id)
-    if (done < entries.length) this.#queue.giveBack()
-    this.counters.delivered += delivered
-    this.counters.failed += failed.length
+    if (done.length > 0) this.#queue.settle(done.at(-1)!.id)
+    if (done.length < entries.length) this.#queue.giveBack()
+    for (const one of done) {
+      this.counters.delivered += one.delivered
+      this.counters.failed += one.failed.length
+    }
     this.#count()
     await this.#room.freed(before - this.#queue.bytes, delivery.buffer)
+    if (unkept !== undefined) await this.#timing.wait(LONGEST_WAIT, signal)
   }
 
   /**
@@ -281,7 +301,7 @@ export class SinkBuffer {
     return Math.min(steady, this.#options.clock.now()) - since
   }
 
-  #expire({ batch }: Entry, { buffer }: Delivery): Undelivered[] {
+  #expire({ batch }: Entry, { buffer }: Delivery): Entry['failed'] {
     const text = `waited in the buffer of ${this.counters.step} for longer than ${formatDuration(buffer.maxAge)}`
     return batch.messages.map((message) => ({ message, error: new SluiceError('buffer_expired', text) }))
   }
@@ -294,10 +314,12 @@ export class SinkBuffer {
     while (this.#delivery === undefined) {
       const entries = await this.#queue.take(MAX_MESSAGES, MAX_BYTES, delivery.formatOf)
       if (entries.length === 0) return
-      const failed = entries.flatMap(({ batch, failed: unreadable }) => [
-        ...unreadable,
-        ...batch.messages.map((message) => ({ message, error: new SluiceError('sink_unavailable', text) })),
-      ])
+      const failed = entries.flatMap(({ id, batch, failed: unreadable }) =>
+        [
+          ...unreadable,
+          ...batch.messages.map((message) => ({ message, error: new SluiceError('sink_unavailable', text) })),
+        ].map((one) => ({ ...one, entry: id })),
+      )
       await delivery.settle(failed, signal)
       this.#queue.settle(entries.at(-1)!.id)
       this.counters.failed += failed.length
@@ -324,6 +346,20 @@ export class SinkBuffer {
     this.counters.bytes = this.#queue.bytes
     this.counters.oldest = this.#queue.oldest
   }
+}
+
+/** An entry of which every message was delivered, or is not to be tried again. */
+interface Ended {
+  readonly id: number
+  readonly failed: readonly Undelivered[]
+  readonly delivered: number
+}
+
+/** Messages of an entry that were not delivered. @param from which of the outcomes is that of its first */
+function refused({ batch }: Entry, outcomes: void | Outcomes, from: number): Entry['failed'] {
+  // Nobody has asked for the messages of frames that were delivered as they are; making them would be for nothing.
+  if (!outcomes) return []
+  return batch.messages.flatMap((message, i) => (outcomes[from + i] ? [{ message, error: outcomes[from + i]! }] : []))
 }
 
 /** A message is tried until it is too old, however long those before it have been tried. */

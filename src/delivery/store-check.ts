@@ -2,13 +2,13 @@ import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { crc32 } from 'node:zlib'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
-import { BUFFERS_FILE } from './disk-queue.ts'
+import { unpackAnswers } from '../contracts/key-file.ts'
 import { unpackStored } from './store-export.ts'
-import { readStore, STORES } from './store-file.ts'
+import { readStore, type StoreFile, storesIn } from './store-file.ts'
 
 /**
  * Looks for damage in the files of a data folder: what SQLite says of each, the checksum of each entry of a buffer, and
- * whether each message can be read. It blocks, so it is for command lines.
+ * whether each message and each kept answer can be read. It blocks, so it is for command lines.
  * @returns a clause for each thing that is damaged
  */
 export function checkStores(folder: string): {
@@ -17,12 +17,12 @@ export function checkStores(folder: string): {
 } {
   const checked: string[] = []
   const damage: string[] = []
-  for (const { name, version } of STORES) {
+  for (const { name, kind, version } of storesIn(folder)) {
     try {
       const found = readStore(join(folder, name), (database, layout) => {
         if (layout > version) return [...integrity(database), 'its layout is newer than this version of Sluice']
         if (layout === 0) return integrity(database)
-        return [...integrity(database), ...(name === BUFFERS_FILE ? entries(database) : letters(database, layout))]
+        return [...integrity(database), ...CHECKS[kind](database, layout)]
       })
       if (found === undefined) continue
       checked.push(name)
@@ -34,6 +34,12 @@ export function checkStores(folder: string): {
     }
   }
   return { checked, damage }
+}
+
+const CHECKS: Readonly<Record<StoreFile['kind'], (database: DatabaseSync, layout: number) => string[]>> = {
+  buffers: entries,
+  deadLetters: letters,
+  keys,
 }
 
 function integrity(database: DatabaseSync): string[] {
@@ -65,9 +71,21 @@ function letters(database: DatabaseSync, layout: number): string[] {
   return damage
 }
 
+function keys(database: DatabaseSync): string[] {
+  const damage: string[] = []
+  for (const { id, answers } of database.prepare('SELECT id, answers FROM keys WHERE answers IS NOT NULL').iterate()) {
+    if (!works(() => unpackAnswers(answers))) damage.push(`key ${id}: its answers cannot be read`)
+  }
+  return damage
+}
+
 function isReadable(bytes: Buffer): boolean {
+  return works(() => unpackStored(bytes))
+}
+
+function works(read: () => unknown): boolean {
   try {
-    unpackStored(bytes)
+    read()
     return true
   } catch {
     return false

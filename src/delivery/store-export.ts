@@ -2,13 +2,12 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
+import { unpackAnswers } from '../contracts/key-file.ts'
 import type { Message } from '../contracts/message.ts'
 import { findInvalidUtf8 } from '../util/utf8.ts'
-import { fromRow, newerVersion, type StoredRow, toJson } from './dead-letter-rows.ts'
-import { DEAD_LETTERS_FILE } from './dead-letters.ts'
-import { BUFFERS_FILE } from './disk-queue.ts'
+import { fromRow, type StoredRow, toJson } from './dead-letter-rows.ts'
 import { unpackBatch } from './packed-batch.ts'
-import { readStore, STORES } from './store-file.ts'
+import { BUFFERS_STORE, DEAD_LETTERS_STORE, keysStore, readStore, type StoreFile } from './store-file.ts'
 
 /** What is exported of a message: an object that JSON can hold. */
 export type Exported = Readonly<Record<string, unknown>>
@@ -18,8 +17,8 @@ export type Exported = Readonly<Record<string, unknown>>
  * @throws SluiceError `storage_failed`
  */
 export function exportDeadLetters(folder: string, give: (message: Exported) => void): void {
-  const found = readStore(join(folder, DEAD_LETTERS_FILE), (database, layout) => {
-    requireKnown(folder, DEAD_LETTERS_FILE, layout)
+  const found = readStore(join(folder, DEAD_LETTERS_STORE.name), (database, layout) => {
+    requireKnown(folder, DEAD_LETTERS_STORE, layout)
     for (const row of database.prepare('SELECT * FROM dead_letters ORDER BY id').iterate()) {
       const { raw, value, packed: _, passed: __, ...fields } = fromRow(row as unknown as StoredRow)
       give({ ...fields, ...bytesOf(raw), value: value === null ? undefined : JSON.parse(value) })
@@ -30,18 +29,34 @@ export function exportDeadLetters(folder: string, give: (message: Exported) => v
 }
 
 /**
- * Gives each message that waits in the buffer of a step, in the order in which they would be delivered.
- * @param onDamaged called for an entry that cannot be read
- * @throws SluiceError `storage_failed`, also when nothing waits for such a step
+ * Gives what is kept under the id of a step: each message that waits in its buffer, in the order in which they would be
+ * delivered; each key that a `dedupe` knows, with the answers, oldest first.
+ * @param onDamaged told of a row that cannot be read, in a clause
+ * @throws SluiceError `storage_failed`, also when nothing is kept for such a step
  */
-export function exportBuffer(
+export function exportStep(
   folder: string,
   step: string,
   give: (message: Exported) => void,
-  onDamaged: (entry: number) => void,
+  onDamaged: (what: string) => void,
 ): void {
-  const count = readStore(join(folder, BUFFERS_FILE), (database, layout) => {
-    requireKnown(folder, BUFFERS_FILE, layout)
+  const count = exportBuffer(folder, step, give, onDamaged) + exportKeys(folder, step, give, onDamaged)
+  if (count > 0) return
+  throw new SluiceError('storage_failed', `nothing is kept for a step ${step} in ${folder}`, {
+    hint: 'sluice data status lists the steps.',
+  })
+}
+
+/** @returns how many entries there were */
+function exportBuffer(
+  folder: string,
+  step: string,
+  give: (message: Exported) => void,
+  onDamaged: (what: string) => void,
+): number {
+  const count = readStore(join(folder, BUFFERS_STORE.name), (database, layout) => {
+    requireKnown(folder, BUFFERS_STORE, layout)
+    if (layout === 0) return 0
     let entries = 0
     for (const row of database.prepare('SELECT * FROM entries WHERE step = ? ORDER BY id').iterate(step)) {
       entries++
@@ -51,15 +66,44 @@ export function exportBuffer(
         for (const message of unpackStored(data))
           give({ step, stored: timeOf(Number(row['time'])), ...fieldsOf(message) })
       } catch {
-        onDamaged(Number(row['id']))
+        onDamaged(`entry ${row['id']}`)
       }
     }
     return entries
   })
-  if (count) return
-  throw new SluiceError('storage_failed', `nothing waits in a buffer of a step ${step} in ${folder}`, {
-    hint: 'sluice data status lists the steps.',
+  return count ?? 0
+}
+
+/** @returns how many rows there were */
+function exportKeys(
+  folder: string,
+  step: string,
+  give: (message: Exported) => void,
+  onDamaged: (what: string) => void,
+): number {
+  const store = keysStore(step)
+  const count = readStore(join(folder, store.name), (database, layout) => {
+    requireKnown(folder, store, layout)
+    if (layout === 0) return 0
+    let rows = 0
+    for (const { id, key, time, answers } of database.prepare('SELECT * FROM keys ORDER BY id').iterate()) {
+      rows++
+      try {
+        const kept = unpackAnswers(answers).map(({ kind, content }) => ({ kind, ...bytesOf(content) }))
+        give({ step, ...keyFieldsOf(String(key)), recorded: timeOf(Number(time)), answers: kept })
+      } catch {
+        onDamaged(`key ${id}`)
+      }
+    }
+    return rows
   })
+  return count ?? 0
+}
+
+/** A key is kept behind the name of its endpoint; a long one as the hash of both. */
+function keyFieldsOf(kept: string): Exported {
+  const space = kept.indexOf(' ')
+  return kept.startsWith('#') ? { hash: kept.slice(1) } : { endpoint: kept.slice(0, space), key: kept.slice(space + 1) }
 }
 
 /** The messages in packed bytes; what nobody had changed has its frame as value. @throws when the bytes are damaged */
@@ -96,6 +140,8 @@ function timeOf(milliseconds: number): string {
   return new Date(milliseconds).toISOString()
 }
 
-function requireKnown(folder: string, name: string, layout: number): void {
-  if (layout > STORES.find((store) => store.name === name)!.version) throw newerVersion(join(folder, name), layout)
+function requireKnown(folder: string, { name, version }: StoreFile, layout: number): void {
+  if (layout <= version) return
+  const text = `${join(folder, name)} was written by a newer version of Sluice (layout ${layout})`
+  throw new SluiceError('storage_failed', text, { hint: 'Use that version.' })
 }

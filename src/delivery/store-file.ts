@@ -1,15 +1,36 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { SluiceError } from '../contracts/errors.ts'
+import { KEYS_VERSION, keysFileOf, stepOfKeysFile } from '../contracts/key-file.ts'
+import { BUFFERS_FILE, BUFFERS_VERSION } from './buffers-file.ts'
 import { DEAD_LETTERS_VERSION } from './dead-letter-rows.ts'
 import { DEAD_LETTERS_FILE } from './dead-letters.ts'
-import { BUFFERS_FILE, BUFFERS_VERSION } from './disk-queue.ts'
 
-/** The files of a data folder, with the layout that this version of Sluice writes. */
-export const STORES = [
-  { name: BUFFERS_FILE, version: BUFFERS_VERSION },
-  { name: DEAD_LETTERS_FILE, version: DEAD_LETTERS_VERSION },
-] as const
+/** A file of a data folder. */
+export interface StoreFile {
+  readonly name: string
+  readonly kind: 'buffers' | 'deadLetters' | 'keys'
+  /** The layout that this version of Sluice writes. */
+  readonly version: number
+}
+
+export const BUFFERS_STORE: StoreFile = { name: BUFFERS_FILE, kind: 'buffers', version: BUFFERS_VERSION }
+export const DEAD_LETTERS_STORE: StoreFile = {
+  name: DEAD_LETTERS_FILE,
+  kind: 'deadLetters',
+  version: DEAD_LETTERS_VERSION,
+}
+
+/** The keys of a step `dedupe`. */
+export function keysStore(step: string): StoreFile {
+  return { name: keysFileOf(step), kind: 'keys', version: KEYS_VERSION }
+}
+
+/** The files that may be in a data folder, and those of all the `dedupe` steps that are. */
+export function storesIn(folder: string): readonly StoreFile[] {
+  const steps = existsSync(folder) ? readdirSync(folder).sort().map(stepOfKeysFile) : []
+  return [BUFFERS_STORE, DEAD_LETTERS_STORE, ...steps.flatMap((step) => (step === undefined ? [] : keysStore(step)))]
+}
 
 /**
  * Reads a file of the data folder, whether a server has it open or not. It blocks, so it is for command lines.

@@ -8,7 +8,6 @@ import { Batch, type Dataflow, Message, type Source } from '../contracts/message
 import type { Socket, SocketHandler } from '../contracts/transport.ts'
 import type { Wait } from '../contracts/wait.ts'
 import type { Timed } from '../util/deadlines.ts'
-import { nextTurn } from '../util/next-turn.ts'
 import { type FrameReceiver, Framer } from './framer.ts'
 import { Lane } from './lane.ts'
 import { type Overdue, Owed } from './overdue.ts'
@@ -182,7 +181,8 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
 
   reply(sequence: number, kind: PayloadKind, content: unknown): void {
     if (!this.#replies.add(sequence, kind, content)) this.#host.lost(this.client, 1)
-    else if (this.#work === 'waiting') queueMicrotask(() => this.#sendFirst())
+    // Where the run ends within this turn, all its answers leave in one write.
+    else if (this.#work === 'waiting' && sequence === this.#replies.first) setImmediate(() => this.#sendFirst())
   }
 
   echo(frames: readonly Frames[]): boolean {
@@ -299,17 +299,17 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
       }
       const waits = this.pending !== undefined || !this.#lane.empty
       this.#work = waits ? 'waiting' : 'idle'
-      if (waits) void this.#pumpAfter(this.pending)
+      if (waits) void this.#pumpAfter(this.pending, this.#host.turns.next())
     }
     if (this.#work !== 'idle') return
     if (this.#phase === 'finishing') this.#closeOutput()
     else if (this.#phase === 'closed') this.#host.ended(this)
   }
 
-  /** Between two runs the other connections get their turn, whether the runs waited for anything or not. */
-  async #pumpAfter(run: Promise<void> | undefined): Promise<void> {
+  /** A connection begins one run in a turn, so that the others get theirs. One that has waited for longer goes on at once. */
+  async #pumpAfter(run: Promise<void> | undefined, turn: Promise<void>): Promise<void> {
     await run?.catch((thrown) => this.#fail(thrown))
-    if (!this.#lane.empty) await nextTurn()
+    if (!this.#lane.empty) await turn
     this.#work = 'idle'
     this.#pump()
   }

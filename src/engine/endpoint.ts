@@ -7,6 +7,7 @@ import type { DataflowHooks, Failure } from '../contracts/failure.ts'
 import type { Listener, ListenOptions, Socket } from '../contracts/transport.ts'
 import { countDeadLetters, createBurial, createHooks } from '../delivery/burial.ts'
 import { Deadlines } from '../util/deadlines.ts'
+import { Turns } from '../util/turns.ts'
 import { Connection } from './connection.ts'
 import type { ConnectSpec, Host, ListenSpec, Surroundings } from './spec.ts'
 import { settleFailures } from './stages.ts'
@@ -21,6 +22,7 @@ export class Endpoint {
   /** What new connections see of it. */
   #host: Host
   readonly #deadlines = new Deadlines()
+  readonly #turns = new Turns()
   readonly #hooks: DataflowHooks
   readonly #bury: (failure: Failure) => Promise<void>
   readonly #directory: Directory
@@ -90,10 +92,14 @@ export class Endpoint {
     return this.#drained ? this.#refuse(socket, remote, 'drained', STOPPING) : this.#admit(socket)
   }
 
-  /** Reads no more and finishes what has arrived. Resolves when every connection has ended. */
-  drain(): Promise<void> {
+  /**
+   * Takes no more connections, reads no more and finishes what has arrived. Resolves when every connection has ended.
+   * @param first until it has settled, connections are still read: others send to them
+   */
+  async drain(first?: Promise<unknown>): Promise<void> {
     this.#drained ??= Promise.withResolvers()
     for (const raw of this.#handshakes) raw.destroy()
+    if (first !== undefined) await first
     for (const connection of this.#connections) connection.finish('drained')
     if (this.#connections.size === 0) this.#drained.resolve()
     return this.#drained.promise
@@ -111,6 +117,7 @@ export class Endpoint {
       spec,
       surroundings,
       deadlines: this.#deadlines,
+      turns: this.#turns,
       current: () => this.#spec,
       closed: (client, reason, detail) => {
         this.#open--

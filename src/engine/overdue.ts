@@ -1,5 +1,5 @@
+import type { Limits } from '../contracts/limits.ts'
 import { toTicks } from '../util/deadlines.ts'
-import type { Limits } from './spec.ts'
 
 /** What is to be done about a connection that is late with something. */
 export type Overdue = 'linger' | 'write' | 'frame' | 'first frame' | 'idle'

@@ -16,7 +16,7 @@ export class Replies {
   readonly #codec: Codec
   readonly #slots: (string | Buffer | undefined)[] = []
   /** Sequence of the message whose slot is 0; no message has it between runs. */
-  #first = NO_RUN
+  first = NO_RUN
   /** Reads that are answered with themselves; they stand for one answer in each slot. */
   #echoed: readonly Frames[] | undefined = undefined
   readonly #writer = new ByteWriter()
@@ -27,7 +27,7 @@ export class Replies {
 
   /** A run begins. @param first sequence of its first message */
   begin(first: number): void {
-    this.#first = first
+    this.first = first
   }
 
   /**
@@ -36,7 +36,7 @@ export class Replies {
    * @throws SluiceError what the format or framing says of the content
    */
   add(sequence: number, kind: PayloadKind, content: unknown): boolean {
-    const slot = sequence - this.#first
+    const slot = sequence - this.first
     if (slot < 0) return false
     if (this.#echoed !== undefined) this.#spread(this.#echoed)
     const writer = this.#writer
@@ -72,7 +72,7 @@ export class Replies {
 
   /** The run has ended: takes everything, in order. Undefined when there is nothing to send. */
   takeAll(): Buffer | undefined {
-    this.#first = NO_RUN
+    this.first = NO_RUN
     if (this.count === 0) return undefined
     this.count = 0
     const writer = this.#writer

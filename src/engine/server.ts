@@ -20,7 +20,7 @@ export type ServerState = 'new' | 'starting' | 'running' | 'draining' | 'stopped
  *   start:  bind every address ─▶ switch        a failed bind undoes the others
  *   reload: bind what is new ─▶ switch ─▶ unbind what is gone, drain its connections
  *   switch: every address leads to its endpoint, every endpoint has its new spec, new ones dial; in one go
- *   drain:  unbind ─▶ stop dialling and polling ─▶ stop reading ─▶ finish what has arrived ─▶ close
+ *   drain:  unbind ─▶ stop dialling and polling ─▶ sources finish ─▶ stop reading ─▶ finish what has arrived ─▶ close
  *                                                    └── when it is late: end what is left
  * ```
  */
@@ -117,15 +117,17 @@ export class Engine implements Pick<Observed, 'endpoints'> {
    * Stops in order. Called once.
    * @param deadlineMs for those who watch: when `late` will be aborted
    * @param late aborted when what is left shall be ended at once
+   * @param sources drains what sends to our clients without being one: they must still be there
    */
-  async drain(deadlineMs: number, late: AbortSignal): Promise<void> {
+  async drain(deadlineMs: number, late: AbortSignal, sources?: () => Promise<void>): Promise<void> {
     this.state = 'draining'
     this.#surroundings.events.emit('server.draining', { deadlineMs })
     const unbound = this.#unbind(Array.from(this.#entrances.keys()))
     this.#entrances = new Map()
     for (const dialer of this.#dialers.values()) dialer.stop()
+    const first = sources?.()
     const all = this.#all
-    const ended = Promise.all(all.map((endpoint) => endpoint.drain()))
+    const ended = Promise.all([first, ...all.map((endpoint) => endpoint.drain(first))])
     whenAborted(late, () => {
       for (const endpoint of all) endpoint.terminate()
     })

@@ -8,21 +8,11 @@ import type { Events } from '../contracts/events.ts'
 import type { Failure } from '../contracts/failure.ts'
 import type { Format } from '../contracts/format.ts'
 import type { Framing } from '../contracts/framing.ts'
+import type { Limits } from '../contracts/limits.ts'
 import type { Dataflow, MessageEvent } from '../contracts/message.ts'
 import type { DialOptions, ListenOptions, TlsLayer, Transport } from '../contracts/transport.ts'
 import type { Deadlines } from '../util/deadlines.ts'
-
-/** The bounds of an endpoint. Times in milliseconds, sizes in bytes; a time of 0 means no bound. */
-export interface Limits {
-  readonly maxConnections: number
-  readonly maxFrameLength: number
-  /** Bytes read and not yet run, for one connection; also the most that may wait to be sent to it. */
-  readonly maxQueued: number
-  readonly frameTimeout: number
-  readonly writeTimeout: number
-  readonly idleTimeout: number
-  readonly firstFrameTimeout: number
-}
+import type { Turns } from '../util/turns.ts'
 
 /** An endpoint, ready to run: everything resolved and built, nothing to look up. */
 export interface EndpointSpec {
@@ -92,6 +82,7 @@ export interface Host {
   current(): EndpointSpec
   readonly surroundings: Surroundings
   readonly deadlines: Deadlines
+  readonly turns: Turns
   /** The socket has closed; work may be left. */
   closed(client: Client, reason: CloseReason, detail: string): void
   /** Nothing of a connection is left to do. */

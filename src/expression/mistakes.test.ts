@@ -129,7 +129,7 @@ const MISTAKES: readonly (readonly [expression: string, marked: string, message:
   ['constructor(msg)', 'constructor', 'there is no function constructor', ''],
   ['left(msg.a)', 'left(msg.a)', 'left was given 1 argument', 'write left(text, count)'],
   ['msg.a.left("x")', '"x"', '"x" is a text, and left takes a whole number', 'write num("x")'],
-  ['checksum(raw, "crc17")', '"crc17"', 'there is no checksum "crc17"; there are crc8, crc16-modbus,', ''],
+  ['checksum(raw, "crc17")', '"crc17"', 'there is no checksum "crc17"; there are crc8, crc8-smbus,', ''],
   ['checksum(raw, "xor8")', '"xor8"', 'there is no checksum "xor8"; there are', 'did you mean xor?'],
   ['checksum(raw, 5)', '5', '5 is a number, and checksum takes one of crc8,', ''],
   ['text(raw, "utf-8")', '"utf-8"', 'there is no encoding "utf-8"; there are utf8,', 'did you mean utf8?'],

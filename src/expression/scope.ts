@@ -14,6 +14,8 @@ export const scopeVariables = {
   event: '"message", "connect" or "disconnect"',
   received: 'time at which the last byte of the message was read',
   endpoint: 'name of the endpoint',
+  topic:
+    'under subscribe: what the broker has filed the message under (subject, topic, channel, stream); null elsewhere',
   key: "what tells the message from all others, also when it is tried again: the endpoint's key, else a text of its own",
   more: 'true when the message is a piece of a frame that is too long for one message and more of it follows; else false',
   state: 'values of this connection, written by set',
@@ -51,6 +53,8 @@ export function scopeVariable(node: ASTNode, name: ScopeVariable): ScopeValue {
       return { run: (message) => new Date(message.time) }
     case 'endpoint':
       return { run: (message) => message.source.endpoint }
+    case 'topic':
+      return { run: (message) => (message.topic === '' ? null : message.topic) }
     case 'key':
       return { run: (message) => message.key }
     case 'more':

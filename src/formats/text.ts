@@ -46,6 +46,17 @@ Numbers, times and objects are written as in a text with \`\${…}\`, objects as
   },
 })
 
+/** @returns undefined when the encoding is known, else a sentence for the one who wrote its name */
+export function encodingProblem(encoding: string): string | undefined {
+  const name = normalize(encoding)
+  if (UTF8.includes(name) || LATIN1.includes(name)) return undefined
+  const iconv = loadIconv()
+  if (!NO_TEXT.includes(name) && iconv.encodingExists(encoding)) return undefined
+  const known = Object.keys(iconv.encodings ?? {}).filter((key) => !key.startsWith('_') && !NO_TEXT.includes(key))
+  const meant = suggest(name, [...UTF8, ...LATIN1, ...known])
+  return `unknown encoding "${encoding}"${meant === undefined ? '' : `; did you mean ${meant}?`}`
+}
+
 const UTF8 = ['utf8']
 const LATIN1 = ['latin1', 'iso88591']
 /** Codecs of iconv-lite that are no encodings of text. */
@@ -125,17 +136,6 @@ function printable(value: unknown): string | Buffer {
 
 function notPrintable(encoding: string): SluiceError {
   return new SluiceError('format_not_printable', `the value has characters that ${encoding} cannot hold`)
-}
-
-/** @returns undefined when the encoding is known, else a sentence for the one who wrote its name */
-function encodingProblem(encoding: string): string | undefined {
-  const name = normalize(encoding)
-  if (UTF8.includes(name) || LATIN1.includes(name)) return undefined
-  const iconv = loadIconv()
-  if (!NO_TEXT.includes(name) && iconv.encodingExists(encoding)) return undefined
-  const known = Object.keys(iconv.encodings ?? {}).filter((key) => !key.startsWith('_') && !NO_TEXT.includes(key))
-  const meant = suggest(name, [...UTF8, ...LATIN1, ...known])
-  return `unknown encoding "${encoding}"${meant === undefined ? '' : `; did you mean ${meant}?`}`
 }
 
 /** Encodings are named in many ways: UTF-8, utf8, Utf_8. */

@@ -27,6 +27,11 @@ export interface SinkRef extends StepRef {
   readonly [stepKind]: 'sink'
 }
 
+/** A subscription in a TypeScript configuration: what stands under a name of `subscribe:`, without what is beside it. */
+export interface SubscriptionRef {
+  readonly [name: string]: unknown
+}
+
 /** The type of the values that a format gives. */
 export type ValueOf<Ref> = Ref extends FormatRef<infer Value> ? Value : never
 
@@ -55,7 +60,10 @@ export function part<D extends PartDefinition>(definition: D): PartBuilder<D> {
 
 type PartBuilder<D extends PartDefinition> = D extends FormatDefinition
   ? FormatBuilder<D>
-  : Builder<D, { framing: FramingRef; format: never; step: StepRef; sink: SinkRef }[D['kind']]>
+  : Builder<
+      D,
+      { framing: FramingRef; format: never; step: StepRef; sink: SinkRef; subscription: SubscriptionRef }[D['kind']]
+    >
 
 type BuilderName<D extends PartDefinition> = CamelCase<D['name']>
 

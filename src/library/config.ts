@@ -1,7 +1,7 @@
-import type { configSchema, connectSchema, listenSchema, siblingsSchema } from '../config/schema.ts'
+import type { configSchema, connectSchema, listenSchema, siblingsSchema, subscribeSchema } from '../config/schema.ts'
 import type { Message } from '../contracts/message.ts'
 import type { z } from '../contracts/schema.ts'
-import type { sinks, steps } from '../registry/builtins.ts'
+import type { sinks, steps, subscriptions } from '../registry/builtins.ts'
 import type { StepRef, Written } from './builders.ts'
 
 type BuiltIn = (typeof steps)[number] | (typeof sinks)[number]
@@ -37,10 +37,17 @@ export type ListenEntry = WithSteps<z.input<typeof listenSchema>>
 /** An entry of `connect`. */
 export type ConnectEntry = WithSteps<z.input<typeof connectSchema>>
 
+type Subscribed = (typeof subscriptions)[number]
+
+/** An entry of `subscribe`: one key that names the subscription, and what is beside it. */
+export type SubscribeEntry = WithSteps<z.input<typeof subscribeSchema>> &
+  { [D in Subscribed as D['name']]: { readonly [Name in D['name']]: Written<D> } }[Subscribed['name']]
+
 /** A configuration: the same shape as in YAML, in which expressions may also be functions. */
-export type Config = Omit<z.input<typeof configSchema>, 'listen' | 'connect' | 'dataflows'> & {
+export type Config = Omit<z.input<typeof configSchema>, 'listen' | 'connect' | 'subscribe' | 'dataflows'> & {
   readonly listen?: Readonly<Record<string, ListenEntry>>
   readonly connect?: Readonly<Record<string, ConnectEntry>>
+  readonly subscribe?: Readonly<Record<string, SubscribeEntry>>
   readonly dataflows?: Readonly<Record<string, readonly StepEntry[]>>
 }
 

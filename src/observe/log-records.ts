@@ -15,6 +15,8 @@ export interface LogRecord {
   readonly fields: Readonly<Record<string, string | number | undefined>>
   /** Lines of one kind come at most so often; undefined for lines that are never held back. */
   readonly kind?: string
+  /** True for the last copy of a message: no field is cut, and a slow reader does not lose it. */
+  readonly lastCopy?: boolean
 }
 
 /** What a record is made with. */
@@ -69,6 +71,14 @@ export const logRecords: {
       `${endpoint}: ${error.message}; next attempt in ${formatDuration(Math.round(retryIn))}`,
       { endpoint, target, ...reasonOf(error), retryIn },
       `dial.failed ${endpoint} ${error.code}`,
+    ),
+  'subscription.opened': ({ endpoint, address }) =>
+    info(`${endpoint} is subscribed at ${formatAddress(address)}`, { endpoint, address: formatAddress(address) }),
+  'subscription.failed': ({ endpoint, error, retryIn }) =>
+    warn(
+      `${endpoint}: ${error.message}; next attempt in ${formatDuration(Math.round(retryIn))}`,
+      { endpoint, ...reasonOf(error), retryIn },
+      `subscription.failed ${endpoint} ${error.code}`,
     ),
   'poll.timedOut': ({ client }) =>
     warn(`${client.id} did not answer a poll`, peerOf(client), `poll.timedOut ${client.endpoint}`),
@@ -125,11 +135,17 @@ export const logRecords: {
     fields: { id, ...peerOf(message.client), sequence: message.sequence, reason: error.code },
     kind: `deadLetter.stored ${message.endpoint} ${error.code}`,
   }),
-  // Never held back: nothing else is left of these messages.
+  // Never held back, and whole: nothing else is left of these messages.
   'deadLetter.lost': ({ message, error, cause }, context) => ({
     level: 'error',
     text: `a dead letter could not be stored: ${cause.message}`,
-    fields: { ...originOf(message, context), ...reasonOf(error), detail: sentence(error, message.endpoint, context) },
+    fields: {
+      ...originOf(message, context),
+      bytes: shown(message.raw, message.endpoint, context, message.raw.length),
+      ...reasonOf(error),
+      detail: sentence(error, message.endpoint, context),
+    },
+    lastCopy: true,
   }),
   'deadLetters.filled': ({ letters, bytes, maxSize }) =>
     warn(
@@ -243,8 +259,8 @@ function reasonOf({ code, hint }: SluiceError): LogRecord['fields'] {
   return { reason: code, hint }
 }
 
-function shown(bytes: Buffer, endpoint: string, { redacted }: RecordContext): string {
-  return redacted(endpoint) ? `(${bytes.length} bytes)` : formatBytes(bytes)
+function shown(bytes: Buffer, endpoint: string, { redacted }: RecordContext, max?: number): string {
+  return redacted(endpoint) ? `(${bytes.length} bytes)` : formatBytes(bytes, max)
 }
 
 /** An error's message may quote the data, such as the text that is no JSON. */

@@ -1,9 +1,12 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { SluiceError } from '../contracts/errors.ts'
 import { createEvents, eventDescriptions } from '../contracts/events.ts'
 import { createMessages, testSource } from '../testing/part-context.ts'
+import { parseBytes } from '../util/escapes.ts'
 import { attachLog, type LogOptions } from './log.ts'
 import { logRecords } from './log-records.ts'
 
@@ -134,8 +137,14 @@ describe('json', () => {
     const { events, lines } = attach({ level: 'warn' })
     events.emit('connection.opened', { client })
     events.emit('dial.failed', { endpoint: 'plc', target: '10.0.0.9:2112', error: refused, retryIn: 1000 })
+    events.emit('subscription.failed', { endpoint: 'commands', error: refused, retryIn: 1000 })
     expect(lines()).toMatchObject([
       { event: 'dial.failed', reason: 'connection_refused', text: 'plc: nothing listens there; next attempt in 1s' },
+      {
+        event: 'subscription.failed',
+        endpoint: 'commands',
+        text: 'commands: nothing listens there; next attempt in 1s',
+      },
     ])
   })
 })
@@ -144,7 +153,11 @@ describe('text', () => {
   it('is one compact line', () => {
     const { events, output } = attach({ format: 'text' })
     events.emit('listener.opened', { endpoint: 'scales', address: { ip: '::', port: 9100 }, tls: false })
-    expect(output()).toBe('12:00:00.000Z INFO  scales listens on [::]:9100  endpoint=scales address=[::]:9100\n')
+    events.emit('subscription.opened', { endpoint: 'commands', address: { ip: 'broker', port: 1883 } })
+    expect(output()).toBe(
+      '12:00:00.000Z INFO  scales listens on [::]:9100  endpoint=scales address=[::]:9100\n' +
+        '12:00:00.000Z INFO  commands is subscribed at broker:1883  endpoint=commands address=broker:1883\n',
+    )
   })
 
   it('quotes values with spaces, and has colours only where they are asked for', () => {
@@ -173,6 +186,15 @@ describe('what a client sends', () => {
     const { events, lines } = attach()
     events.emit('part.logged', { level: 'info', step: 'log', text: 'x'.repeat(100_000), client: undefined })
     expect(lines()[0]!['text']).toHaveLength(1025)
+  })
+
+  it('of a dead letter that could not be stored is written whole: it is the last copy', () => {
+    const bytes = Buffer.from(Array.from({ length: 100_000 }, (_, i) => i % 256))
+    const message = createMessages([bytes], { source: testSource({ ...client }) })[0]!
+    const cause = new SluiceError('storage_failed', 'full')
+    const { events, lines } = attach()
+    events.emit('deadLetter.lost', { message, error: new SluiceError('sink_failed', 'no'), cause })
+    expect(parseBytes(String(lines()[0]!['bytes']))).toEqual(bytes)
   })
 
   it('does not appear for an endpoint that is redacted', () => {
@@ -252,6 +274,32 @@ it('writes to standard error by default, everything before close has resolved', 
   })
   expect(stdout).toBe('')
   expect(stderr.trimEnd().split('\n')).toHaveLength(100)
+})
+
+it('writes what is lost to standard error, however much it is and however slow the reader, and drops other lines', async () => {
+  vi.useRealTimers()
+  const program = `
+    import { createEvents } from '${new URL('../contracts/events.ts', import.meta.url)}'
+    import { SluiceError } from '${new URL('../contracts/errors.ts', import.meta.url)}'
+    import { attachLog } from '${new URL('./log.ts', import.meta.url)}'
+    import { createMessages } from '${new URL('../testing/part-context.ts', import.meta.url)}'
+    const events = createEvents(() => {})
+    const log = attachLog(events, { level: 'info', format: 'json' })
+    const error = new SluiceError('sink_failed', 'no')
+    const [message] = createMessages([Buffer.alloc(1_500_000, 'x')])
+    for (let i = 0; i < 4; i++) events.emit('deadLetter.lost', { message, error, cause: error })
+    for (let i = 0; i < 100; i++) events.emit('server.started', {})
+    process.stdout.write('written')
+    await log.close()
+    process.exit()`
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    cwd: fileURLToPath(new URL('../..', import.meta.url)),
+  })
+  // Nothing is read before everything has been given.
+  await once(child.stdout, 'data')
+  const lines = (await text(child.stderr)).trimEnd().split('\n')
+  expect(lines.map((line) => JSON.parse(line).event)).toEqual(Array(4).fill('deadLetter.lost'))
+  expect(lines.every((line) => JSON.parse(line).bytes.length === 1_500_000)).toBe(true)
 })
 
 const refused = new SluiceError('connection_refused', 'nothing listens there')

@@ -1,6 +1,7 @@
 import { styleText } from 'node:util'
-import { destination, type Logger, pino, stdTimeFunctions } from 'pino'
+import { type Logger, pino, stdTimeFunctions } from 'pino'
 import type { EventMap, EventName, Events, LogLevel } from '../contracts/events.ts'
+import { BackgroundWriter } from './background-writer.ts'
 import { type LogRecord, logRecords, type RecordContext } from './log-records.ts'
 import { Repeats } from './repeats.ts'
 
@@ -16,7 +17,8 @@ export interface LogOptions {
   readonly dialled?: (endpoint: string) => boolean
   /**
    * Where lines go; default: standard error, so that standard output stays free for data. There, lines are written in the
-   * background: a reader that stands still loses what exceeds 1 MiB instead of holding the server.
+   * background: a reader that stands still loses what exceeds 1 MiB instead of holding the server. For the last copies of
+   * messages that could not be kept anywhere it is 256 MiB.
    */
   readonly stream?: { write(line: string): unknown }
 }
@@ -36,14 +38,16 @@ export interface Log {
  * Writes the events of a server as log lines.
  *
  * Nothing that a client sends can forge a line or move the cursor of a terminal: control characters are shown as
- * escapes, and fields end after 1 KiB. Of lines that say the same about the same endpoint, ten a second are written and
+ * escapes, and fields end after 1 KiB, except for the last copy of a message. Of lines that say the same about the same endpoint, ten a second are written and
  * the others are counted.
  */
 export function attachLog(events: Pick<Events, 'on'>, options: LogOptions): Log {
-  const background = options.stream === undefined ? openStandardError() : undefined
+  const background = options.stream === undefined ? new BackgroundWriter(STANDARD_ERROR) : undefined
   const logger = createLogger(options, options.stream ?? background!)
-  const write = ({ level, text, fields }: LogRecord, event: string) =>
-    logger[level]({ event, ...shorten(fields) }, safe(text))
+  const write = ({ level, text, fields, lastCopy = false }: LogRecord, event: string) => {
+    if ((background?.waiting ?? 0) > (lastCopy ? MAX_LAST_COPIES : MAX_WAITING)) return
+    logger[level]({ event, ...shorten(fields, lastCopy ? Number.POSITIVE_INFINITY : MAX_FIELD) }, safe(text))
+  }
   const repeats = new Repeats(LINES_PER_SECOND, 1000, (kind, suppressed) => {
     const [event = '', ...about] = kind.split(' ')
     write(
@@ -78,13 +82,17 @@ export function attachLog(events: Pick<Events, 'on'>, options: LogOptions): Log 
     close: async () => {
       for (const stop of unsubscribe) stop()
       await flush()
+      await background?.close()
     },
   }
 }
 
 const LINES_PER_SECOND = 10
 const MAX_FIELD = 1024
+const STANDARD_ERROR = 2
+/** So many bytes may wait for the reader of standard error. */
 const MAX_WAITING = 1024 * 1024
+const MAX_LAST_COPIES = 256 * 1024 * 1024
 
 function createLogger({ level, format, color = false }: LogOptions, stream: { write(line: string): unknown }): Logger {
   const out = format === 'json' ? stream : { write: (line: string) => stream.write(toText(JSON.parse(line), color)) }
@@ -100,25 +108,16 @@ function createLogger({ level, format, color = false }: LogOptions, stream: { wr
   )
 }
 
-function openStandardError() {
-  const stream = destination({ dest: 2, sync: false, maxLength: MAX_WAITING })
-  // Standard error may be closed under us; a server goes on without it.
-  stream.on('error', () => {})
-  return {
-    write: (line: string) => stream.write(line),
-    flush: () => new Promise<void>((resolve) => stream.flush(() => resolve())),
-  }
-}
-
-function shorten(fields: LogRecord['fields']): LogRecord['fields'] {
+function shorten(fields: LogRecord['fields'], max: number): LogRecord['fields'] {
   const result: Record<string, string | number | undefined> = {}
-  for (const [name, value] of Object.entries(fields)) result[name] = typeof value === 'string' ? safe(value) : value
+  for (const [name, value] of Object.entries(fields))
+    result[name] = typeof value === 'string' ? safe(value, max) : value
   return result
 }
 
 /** Control and format characters (line breaks, escapes of terminals, bidirectional marks) become visible. */
-function safe(text: string): string {
-  const cut = text.length > MAX_FIELD ? `${text.slice(0, MAX_FIELD)}…` : text
+function safe(text: string, max = MAX_FIELD): string {
+  const cut = text.length > max ? `${text.slice(0, max)}…` : text
   return cut.toWellFormed().replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, visible)
 }
 

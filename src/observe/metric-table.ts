@@ -3,7 +3,10 @@
  * under semantic versioning. Values of the label `reason` are the codes of `contracts/errors.ts`.
  */
 export const metricTable = {
-  sluice_connections: gauge(['endpoint'], 'Clients connected now.'),
+  sluice_connections: gauge(
+    ['endpoint'],
+    'Clients connected now; of a subscription 1 while its broker gives it messages.',
+  ),
   sluice_connections_opened_total: counter(['endpoint'], 'Connections that became clients.'),
   sluice_connections_closed_total: counter(['endpoint', 'reason'], 'Clients whose connection has ended.'),
   sluice_connections_refused_total: counter(
@@ -45,9 +48,16 @@ export const metricTable = {
   sluice_replies_lost_total: counter(['endpoint'], 'Answers whose connection had closed before they could be sent.'),
   sluice_queued_bytes: gauge(['endpoint'], 'Bytes in memory: read and not yet run, and answers not yet sent.'),
   sluice_dials_failed_total: counter(['endpoint', 'reason'], 'Attempts of a connect: endpoint to connect that failed.'),
+  sluice_subscriptions_failed_total: counter(
+    ['endpoint', 'reason'],
+    'How often a broker could not be reached, refused a subscription or ended it.',
+  ),
   sluice_polls_timed_out_total: counter(['endpoint'], 'Polls that were not answered in time.'),
   sluice_sink_retries_total: counter(['step', 'reason'], 'Deliveries that failed for now and were tried again.'),
-  sluice_buffer_messages: gauge(['step', 'endpoint'], 'Messages that wait in the buffer of a sink.'),
+  sluice_buffer_messages: gauge(
+    ['step', 'endpoint'],
+    'Messages that wait in the buffer of a sink. A shared dataflow has one, under all its endpoints (`a,b`).',
+  ),
   sluice_buffer_bytes: gauge(['step', 'endpoint'], 'Bytes that wait in the buffer of a sink.'),
   sluice_buffer_oldest_seconds: gauge(['step', 'endpoint'], 'Age of the oldest message in the buffer of a sink.'),
   sluice_buffer_stored_total: counter(['step', 'endpoint'], 'Messages that the buffer of a sink has taken.'),

@@ -136,11 +136,13 @@ function addFromEvents(registry: Registry, events: Pick<Events, 'on'>): (() => v
     return new Counter({ name, help, labelNames: [...labels], registers: [registry] })
   }
   const dials = counter('sluice_dials_failed_total')
+  const subscriptions = counter('sluice_subscriptions_failed_total')
   const polls = counter('sluice_polls_timed_out_total')
   const retries = counter('sluice_sink_retries_total')
   const lost = counter('sluice_dead_letters_lost_total')
   return [
     events.on('dial.failed', ({ endpoint, error }) => dials.inc({ endpoint, reason: error.code })),
+    events.on('subscription.failed', ({ endpoint, error }) => subscriptions.inc({ endpoint, reason: error.code })),
     events.on('poll.timedOut', ({ client }) => polls.inc({ endpoint: client.endpoint })),
     events.on('sink.retried', ({ step, error }) => retries.inc({ step, reason: error.code })),
     events.on('deadLetter.lost', ({ message, error }) => lost.inc({ endpoint: message.endpoint, reason: error.code })),

@@ -4,11 +4,15 @@ import { bytes } from '../formats/bytes.ts'
 import { cbor } from '../formats/cbor.ts'
 import { csv } from '../formats/csv.ts'
 import { hex } from '../formats/hex.ts'
+import { hl7 as hl7Format } from '../formats/hl7.ts'
 import { json } from '../formats/json.ts'
 import { kaitai } from '../formats/kaitai.ts'
 import { keyValue } from '../formats/key-value.ts'
 import { msgpack } from '../formats/msgpack.ts'
+import { nmea as nmeaFormat } from '../formats/nmea.ts'
 import { protobuf } from '../formats/protobuf.ts'
+import { struct } from '../formats/struct.ts'
+import { syslog as syslogFormat } from '../formats/syslog.ts'
 import { text } from '../formats/text.ts'
 import { xml } from '../formats/xml.ts'
 import { cobs } from '../framings/cobs.ts'
@@ -56,6 +60,9 @@ import { route } from '../steps/route.ts'
 import { script } from '../steps/script.ts'
 import { send } from '../steps/send.ts'
 import { set } from '../steps/set.ts'
+import { mqtt as mqttSubscription } from '../subscriptions/mqtt.ts'
+import { nats as natsSubscription } from '../subscriptions/nats.ts'
+import { redis as redisSubscription } from '../subscriptions/redis.ts'
 import { Registry } from './registry.ts'
 
 /**
@@ -98,7 +105,11 @@ export const formats = [
   msgpack,
   cbor,
   protobuf,
+  struct,
   kaitai,
+  hl7Format,
+  syslogFormat,
+  nmeaFormat,
 ] as const
 export const steps = [
   // One a line.
@@ -132,9 +143,16 @@ export const sinks = [
   amqp,
 ] as const
 
+export const subscriptions = [
+  // One a line.
+  natsSubscription,
+  mqttSubscription,
+  redisSubscription,
+] as const
+
 /** A new registry with all parts that come with Sluice. */
 export function createRegistry(): Registry {
-  const all: readonly PartDefinition[] = [...framings, ...formats, ...steps, ...sinks]
+  const all: readonly PartDefinition[] = [...framings, ...formats, ...steps, ...sinks, ...subscriptions]
   const registry = new Registry()
   for (const definition of all) registry.add(definition)
   return registry

@@ -101,7 +101,7 @@ const config = z.strictObject({
   ),
 })
 
-const schema = createJsonSchema(registry, { config, siblings })
+const schema = createJsonSchema(registry, { config, siblings, subscribe: z.strictObject({}) })
 const defs = schema['$defs'] as Record<string, JsonSchema>
 
 function endpoint(changes: Record<string, unknown>): unknown {
@@ -168,7 +168,11 @@ describe('createJsonSchema', () => {
 
   it('allows every example of every built-in part', () => {
     const all = createRegistry()
-    const builtins = createJsonSchema(all, { config, siblings: siblings.extend(otherSiblings) })
+    const builtins = createJsonSchema(all, {
+      config,
+      siblings: siblings.extend(otherSiblings),
+      subscribe: z.strictObject({}),
+    })
     const check = (changes: Record<string, unknown>) => problems(endpoint(changes), builtins, builtins)
     for (const { name, examples } of [...all.list('framing')]) {
       for (const { options = {} } of examples) expect(check({ framing: { [name]: options } })).toEqual([])

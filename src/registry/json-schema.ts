@@ -1,7 +1,7 @@
 import type { PartDefinition } from '../contracts/define.ts'
 import type { z } from '../contracts/schema.ts'
 import { describeOptions, type Marker, markerWords, type OptionsSchema } from './options-schema.ts'
-import type { Registry } from './registry.ts'
+import { partKinds, type Registry } from './registry.ts'
 
 /** A JSON Schema, or a part of one. */
 export type JsonSchema = Readonly<Record<string, unknown>>
@@ -12,6 +12,8 @@ export interface ConfigSchemas {
   readonly config: z.ZodType
   /** The keys that may stand beside the one that names a step. */
   readonly siblings: z.ZodType
+  /** The keys that may stand beside the one that names a subscription. */
+  readonly subscribe: z.ZodType
 }
 
 /**
@@ -31,6 +33,8 @@ export function createJsonSchema(registry: Registry, schemas: ConfigSchemas): Js
         ],
       },
       step: stepSchema(registry, forEditors(describeOptions(schemas.siblings))),
+      ...Object.assign({}, ...partKinds.flatMap((kind) => registry.list(kind)).map(ownDefs)),
+      subscription: oneOfNamed(registry.list('subscription'), forEditors(describeOptions(schemas.subscribe))),
     },
   }
 }
@@ -52,6 +56,7 @@ const leaves: Readonly<Record<Marker, (schema: OptionsSchema) => JsonSchema>> = 
   bytesTemplate: () => ({ type: 'string' }),
   dataflow: () => ({ $ref: '#/$defs/dataflow' }),
   steps: () => ({ type: 'array', items: { $ref: '#/$defs/step' } }),
+  subscription: () => ({ $ref: '#/$defs/subscription' }),
   framing: () => ({ $ref: '#/$defs/framing' }),
   format: () => ({ $ref: '#/$defs/format' }),
   duration: ({ off }) => {
@@ -75,20 +80,31 @@ const leaves: Readonly<Record<Marker, (schema: OptionsSchema) => JsonSchema>> = 
   secret: () => ({ type: 'string' }),
 }
 
-/** Options with what the markers stand for written out. */
-function forEditors(schema: OptionsSchema): JsonSchema {
-  const { marker, off: _, ...rest } = schema
+/** The `$defs` of a part that has options within options of the same kind, under names of its own. */
+function ownDefs({ name, options }: PartDefinition): JsonSchema {
+  const { $defs = {} } = describeOptions(options)
+  return Object.fromEntries(Object.entries($defs).map(([key, def]) => [`${name}-${key}`, forEditors(def, name)]))
+}
+
+/**
+ * Options with what the markers stand for written out.
+ * @param part whose options they are; its name stands in front of the `$defs` that they mean
+ */
+function forEditors(schema: OptionsSchema, part = ''): JsonSchema {
+  const { marker, off: _, $defs, $ref, ...rest } = schema
   if (marker !== undefined) {
     const description = [schema.description, markerWords[marker].hint].filter((text) => text !== undefined).join(' ')
     return { ...rest, description, ...leaves[marker](schema) }
   }
   const { properties, additionalProperties, items, anyOf } = rest
+  const inner = (one: OptionsSchema) => forEditors(one, part)
   return {
     ...withReference(rest),
-    ...(properties && { properties: mapValues(properties, forEditors) }),
-    ...(typeof additionalProperties === 'object' && { additionalProperties: forEditors(additionalProperties) }),
-    ...(items && { items: forEditors(items) }),
-    ...(anyOf && { anyOf: anyOf.map(forEditors) }),
+    ...($ref !== undefined && { $ref: $ref.replace('#/$defs/', `#/$defs/${part}-`) }),
+    ...(properties && { properties: mapValues(properties, inner) }),
+    ...(typeof additionalProperties === 'object' && { additionalProperties: inner(additionalProperties) }),
+    ...(items && { items: inner(items) }),
+    ...(anyOf && { anyOf: anyOf.map(inner) }),
   }
 }
 
@@ -123,7 +139,7 @@ function namesAlone(definitions: readonly PartDefinition[]): JsonSchema[] {
 /** What stands behind a part's name: its options, or the short form. */
 function partSchema(definition: PartDefinition): JsonSchema {
   const options = describeOptions(definition.options)
-  const long = forEditors(options)
+  const long = forEditors(options, definition.name)
   const about = { description: definition.summary, ...examplesOf(definition) }
   const short = definition.short === undefined ? undefined : options.properties?.[definition.short]
   const nothing = definition.options.safeParse({}).success ? [{ type: 'null' }] : []
@@ -131,12 +147,12 @@ function partSchema(definition: PartDefinition): JsonSchema {
     const description = [definition.summary, long['description']].filter((text) => text !== undefined).join(' ')
     return { ...long, ...about, description }
   }
-  return { ...about, anyOf: [...(short ? [forEditors(short)] : []), long, ...nothing] }
+  return { ...about, anyOf: [...(short ? [forEditors(short, definition.name)] : []), long, ...nothing] }
 }
 
 function examplesOf(definition: PartDefinition): JsonSchema {
   const examples =
-    definition.kind === 'step' || definition.kind === 'sink'
+    definition.kind === 'step' || definition.kind === 'sink' || definition.kind === 'subscription'
       ? definition.examples.map(({ config }) => config[definition.name])
       : definition.examples.map(({ options }) => options)
   const written = examples.filter((example) => example !== undefined && !hasCode(example))
@@ -152,14 +168,18 @@ function hasCode(value: unknown): boolean {
 /** One mapping with all names as its keys, so that an editor completes them; of the names exactly one is there. Or a name alone. */
 function stepSchema(registry: Registry, siblings: JsonSchema): JsonSchema {
   const parts = [...registry.list('step'), ...registry.list('sink')]
+  return { anyOf: [oneOfNamed(parts, siblings), ...namesAlone(parts)] }
+}
+
+/** A mapping in which exactly one key names a part, and the others are those beside it. */
+function oneOfNamed(parts: readonly PartDefinition[], beside: JsonSchema): JsonSchema {
   const own = Object.fromEntries(parts.map((definition) => [definition.name, partSchema(definition)]))
-  const mapping = {
+  return {
     type: 'object',
-    properties: { ...own, ...(siblings['properties'] as JsonSchema) },
+    properties: { ...own, ...(beside['properties'] as JsonSchema) },
     additionalProperties: false,
     ...(parts.length > 0 && { oneOf: parts.map(({ name }) => ({ required: [name] })) }),
   }
-  return { anyOf: [mapping, ...namesAlone(parts)] }
 }
 
 function mapValues<From, To>(values: Readonly<Record<string, From>>, change: (value: From) => To): Record<string, To> {

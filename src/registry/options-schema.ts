@@ -10,6 +10,7 @@ export const markerWords = {
   bytesTemplate: { words: 'bytes with `${…}`', hint: 'A text in which ${…} is evaluated and \\xHH is one byte.' },
   steps: { words: 'list of steps', hint: 'Steps.' },
   dataflow: { words: 'dataflow', hint: 'Steps, or the name of an entry of dataflows.' },
+  subscription: { words: 'subscription', hint: 'The key that names a subscription, and what is beside it.' },
   framing: { words: 'framing', hint: 'A framing by name, or with its options.' },
   format: { words: 'format', hint: 'A format by name, or with its options.' },
   duration: { words: 'duration', hint: 'A duration with its unit, such as 30s.' },
@@ -42,6 +43,10 @@ export interface OptionsSchema {
   readonly required?: readonly string[]
   readonly additionalProperties?: OptionsSchema | boolean
   readonly items?: OptionsSchema
+  /** Options that contain others of their own kind: where in `$defs` they are. */
+  readonly $ref?: string
+  /** At the top alone. */
+  readonly $defs?: Readonly<Record<string, OptionsSchema>>
   readonly [keyword: string]: unknown
 }
 
@@ -58,8 +63,15 @@ export function describeOptions(schema: z.ZodType): OptionsSchema {
       jsonSchema.default = showDefault(value, jsonSchema['marker']) as typeof jsonSchema.default
     },
   })
-  const { $schema: _, ...options } = tidy(described as OptionsSchema)
-  return options
+  const { $schema: _, $defs, ...options } = tidy(described as OptionsSchema)
+  if ($defs === undefined) return options
+  return { ...options, $defs: Object.fromEntries(Object.entries($defs).map(([name, schema]) => [name, tidy(schema)])) }
+}
+
+/** What a schema is: the one that its `$ref` names, if it has one. */
+export function resolveRef(schema: OptionsSchema, $defs: OptionsSchema['$defs']): OptionsSchema {
+  const { $ref, ...rest } = schema
+  return $ref === undefined ? schema : { ...$defs?.[$ref.slice('#/$defs/'.length)], ...rest }
 }
 
 /** What stands for a function until `tidy` takes it away. */

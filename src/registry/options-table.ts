@@ -1,9 +1,9 @@
 import { code, inlineValue, table } from './markdown.ts'
-import { markerWords, type OptionsSchema } from './options-schema.ts'
+import { markerWords, type OptionsSchema, resolveRef } from './options-schema.ts'
 
 /** All options with type, default and meaning; options of options as `outer.inner`. '' when there are none. */
 export function optionsTable(schema: OptionsSchema): string {
-  const rows = rowsOf(schema, '', new Set())
+  const rows = rowsOf(schema, '', { paths: new Set(), refs: new Set(), $defs: schema.$defs })
   if (rows.length > 0) return table(['option', 'type', 'default', 'meaning'], rows)
   const type = typeInWords(schema)
   return schema.properties === undefined || schema.description !== undefined
@@ -12,23 +12,28 @@ export function optionsTable(schema: OptionsSchema): string {
 }
 
 /** What a user may write: `duration`, `"big" or "little"`, `list of bytes`. */
-export function typeInWords(schema: OptionsSchema): string {
+export function typeInWords(given: OptionsSchema, $defs?: OptionsSchema['$defs']): string {
+  const schema = resolveRef(given, $defs)
+  const words = (inner: OptionsSchema) => typeInWords(inner, $defs)
   const { marker, off, anyOf, items, additionalProperties, properties, type } = schema
   if (marker !== undefined) return markerWords[marker].words + (off ? ' or `off`' : '')
-  if (anyOf !== undefined) return joined(anyOf.map(alternativeInWords))
+  if (anyOf !== undefined) {
+    const isFew = anyOf.filter((one) => one.properties !== undefined).length <= 4
+    return joined(anyOf.map((one) => (isFew ? alternativeInWords(one, words) : words(one))))
+  }
   if (schema.enum !== undefined) return joined(schema.enum.map(inlineValue))
   if (schema.const !== undefined) return inlineValue(schema.const)
-  if (type === 'array') return items === undefined ? 'list' : `list of ${plural(typeInWords(items))}`
+  if (type === 'array') return items === undefined ? 'list' : `list of ${plural(words(items))}`
   if (type === 'object' && properties === undefined && typeof additionalProperties === 'object') {
-    return `mapping of names to ${plural(typeInWords(additionalProperties))}`
+    return `mapping of names to ${plural(words(additionalProperties))}`
   }
   return type === undefined ? 'any value' : `${SIMPLE[type] ?? type}${range(schema)}`
 }
 
 /** Options that are one of several ways to write something are told by their names, if these are few. */
-function alternativeInWords(schema: OptionsSchema): string {
+function alternativeInWords(schema: OptionsSchema, words: (schema: OptionsSchema) => string): string {
   const names = Object.keys(schema.properties ?? {})
-  return names.length > 0 && names.length <= 4 ? code(`{ ${names.join(', ')} }`) : typeInWords(schema)
+  return names.length > 0 && names.length <= 4 ? code(`{ ${names.join(', ')} }`) : words(schema)
 }
 
 const SIMPLE: Readonly<Record<string, string>> = {
@@ -59,14 +64,24 @@ function plural(words: string): string {
   )
 }
 
-/** Options of options are shown once: the alternatives of a choice often share some. */
-function rowsOf(schema: OptionsSchema, prefix: string, shown: Set<string>): string[][] {
+/** What has rows already. */
+interface Shown {
+  readonly paths: Set<string>
+  readonly refs: Set<string>
+  readonly $defs: OptionsSchema['$defs']
+}
+
+/** Options of options are shown once: the alternatives of a choice often share some, and some contain themselves. */
+function rowsOf(given: OptionsSchema, prefix: string, shown: Shown): string[][] {
+  if (given.$ref !== undefined && shown.refs.has(given.$ref)) return []
+  if (given.$ref !== undefined) shown.refs.add(given.$ref)
+  const schema = joinObjects(resolveRef(given, shown.$defs), shown.$defs)
   const own = Object.entries(schema.properties ?? {}).flatMap(([name, option]) => {
     const path = `${prefix}${name}`
-    const inner = rowsOf(option, `${path}.`, shown)
-    if (shown.has(path)) return inner
-    shown.add(path)
-    return [rowOf(path, option, schema.required?.includes(name) === true), ...inner]
+    const isNew = !shown.paths.has(path)
+    shown.paths.add(path)
+    const row = rowOf(path, resolveRef(option, shown.$defs), schema.required?.includes(name) === true, shown.$defs)
+    return [...(isNew ? [row] : []), ...rowsOf(option, `${path}.`, shown)]
   })
   const { additionalProperties, items } = schema
   return [
@@ -77,9 +92,34 @@ function rowsOf(schema: OptionsSchema, prefix: string, shown: Set<string>): stri
   ]
 }
 
-function rowOf(path: string, option: OptionsSchema, required: boolean): string[] {
+/**
+ * A choice of mappings, told apart by what a key such as `type` says, as one mapping with the keys of all: a row then has
+ * all that a key may mean.
+ */
+function joinObjects(schema: OptionsSchema, $defs: OptionsSchema['$defs']): OptionsSchema {
+  const { anyOf, ...rest } = schema
+  const objects = anyOf?.flatMap(({ properties, required }) => (properties ? [{ properties, required }] : [])) ?? []
+  if (objects.length < 2 || objects.length !== anyOf!.length) return schema
+  const names = [...new Set(objects.flatMap(({ properties }) => Object.keys(properties)))]
+  const properties = names.map((name) => {
+    const options = objects.flatMap((one): OptionsSchema[] => (one.properties[name] ? [one.properties[name]] : []))
+    return [name, joinOptions(options, $defs)]
+  })
+  const required = names.filter((name) => objects.every((one) => one.required?.includes(name)))
+  return { ...rest, properties: Object.fromEntries(properties), required }
+}
+
+function joinOptions(options: readonly OptionsSchema[], $defs: OptionsSchema['$defs']): OptionsSchema {
+  const different = [...new Map(options.map((option) => [JSON.stringify(option), option])).values()]
+  if (different.length === 1) return different[0]!
+  const descriptions = different.flatMap((option) => resolveRef(option, $defs).description ?? [])
+  const description = [...new Set(descriptions)].join(' ')
+  return { anyOf: different.map(({ description: _, default: __, ...option }) => option), description }
+}
+
+function rowOf(path: string, option: OptionsSchema, required: boolean, $defs: OptionsSchema['$defs']): string[] {
   const standard = option.default === undefined ? (required ? 'required' : '') : defaultInWords(option)
-  return [code(path), typeInWords(option), standard, option.description ?? '']
+  return [code(path), typeInWords(option, $defs), standard, option.description ?? '']
 }
 
 function defaultInWords({ default: value, marker, properties }: OptionsSchema): string {

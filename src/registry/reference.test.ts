@@ -148,8 +148,11 @@ describe('the other pages', () => {
   it('show the configuration outside the parts', () => {
     const listen = z.strictObject({ port: z.int().describe('Where.') })
     const config = z.strictObject({ listen: z.record(z.string(), listen).describe('Endpoints.') })
-    const { text } = configPage(config, z.strictObject({ id: z.string().optional().describe('A name.') }))
+    const siblings = z.strictObject({ id: z.string().optional().describe('A name.') })
+    const subscribe = z.strictObject({ mine: z.boolean().optional().describe('Beside.') })
+    const { text } = configPage({ config, siblings, subscribe })
     expect(text).toContain('| `listen.NAME.port` | whole number | required | Where. |')
     expect(text).toContain('| `id` | text |  | A name. |')
+    expect(text).toContain('| `mine` | `true` or `false` |  | Beside. |')
   })
 })

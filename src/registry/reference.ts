@@ -5,14 +5,16 @@ import type {
   PartDefinition,
   SinkDefinition,
   StepDefinition,
+  SubscriptionDefinition,
 } from '../contracts/define.ts'
 import { closeReasons, failures } from '../contracts/errors.ts'
 import { eventDescriptions } from '../contracts/events.ts'
-import type { z } from '../contracts/schema.ts'
 import { type Confirmation, confirmations } from '../contracts/sink.ts'
+import { type Guarantee, guarantees } from '../contracts/subscription.ts'
 import { expressionFunctions } from '../expression/reference.ts'
 import { scopeVariables } from '../expression/scope.ts'
 import { metricTable } from '../observe/metric-table.ts'
+import type { ConfigSchemas } from './json-schema.ts'
 import { code, createPage, inlineValue, type Page, table, yamlBlock } from './markdown.ts'
 import { describeOptions } from './options-schema.ts'
 import { optionsTable } from './options-table.ts'
@@ -81,13 +83,16 @@ export function expressionsPage(): Page {
 }
 
 /** All options of a configuration outside its parts. */
-export function configPage(config: z.ZodType, siblings: z.ZodType): Page {
+export function configPage({ config, siblings, subscribe }: ConfigSchemas): Page {
   return createPage('config.md', 'Configuration', [
-    'Steps, sinks, framings and formats have [pages of their own](README.md).',
+    'Steps, sinks, framings, formats and subscriptions have [pages of their own](README.md).',
     optionsTable(describeOptions(config)),
     '## Beside every step',
     'A step is a mapping with one key that names it. These keys may stand beside that one.',
     optionsTable(describeOptions(siblings)),
+    '## Beside every subscription',
+    'An entry of `subscribe` is a mapping with one key that names the subscription. These keys may stand beside that one.',
+    optionsTable(describeOptions(subscribe)),
   ])
 }
 
@@ -120,6 +125,7 @@ const kindTitles: Readonly<Record<PartKind, string>> = {
   format: 'Formats',
   step: 'Steps',
   sink: 'Sinks',
+  subscription: 'Subscriptions',
 }
 
 function partPage(definition: PartDefinition): Page {
@@ -141,11 +147,25 @@ function facts(definition: PartDefinition): string[] {
   if (definition.kind === 'sink') {
     return [`A message is delivered when ${definition.finished}. What that is worth: ${worths(definition)}.`]
   }
+  if (definition.kind === 'subscription') {
+    return [`How often a message goes through the dataflow: ${guaranteesOf(definition)}.`]
+  }
   if (definition.kind !== 'step') return []
   return [
     definition.answers ? 'Needs the connection that the message came from.' : '',
     definition.drops ? 'May end messages on purpose; `else:` beside it takes a dataflow for these.' : '',
   ]
+}
+
+/** Every guarantee that the examples have. */
+function guaranteesOf(subscription: SubscriptionDefinition): string {
+  const found = new Set(
+    subscription.examples.map(({ config }) =>
+      subscription.guarantees(subscription.options.parse(spellOut(subscription, config[subscription.name]))),
+    ),
+  )
+  const order = (Object.keys(guarantees) as Guarantee[]).filter((one) => found.has(one))
+  return order.map((one) => `**${one}** (${guarantees[one]})`).join(', or, with other options, ')
 }
 
 /** Every worth that the confirmations of the examples have. */
@@ -181,6 +201,8 @@ function examples(definition: PartDefinition): string[] {
       return definition.examples.flatMap(stepExample)
     case 'sink':
       return definition.examples.flatMap((example) => sinkExample(definition, example))
+    case 'subscription':
+      return definition.examples.flatMap((example) => subscriptionExample(definition, example))
   }
 }
 
@@ -234,6 +256,18 @@ function sinkExample(sink: SinkDefinition, { title, config }: ExampleOf<SinkDefi
     `### ${title}`,
     yamlBlock({ dataflow: [config] }),
     worth === undefined ? '' : `The confirmation is worth **${worth}** (${confirmations[worth]}).`,
+  ]
+}
+
+function subscriptionExample(
+  subscription: SubscriptionDefinition,
+  { title, config }: ExampleOf<SubscriptionDefinition>,
+) {
+  const options = subscription.options.parse(spellOut(subscription, config[subscription.name]))
+  return [
+    `### ${title}`,
+    yamlBlock({ subscribe: { NAME: config } }),
+    `Each message goes through the dataflow **${subscription.guarantees(options)}**: ${subscription.acknowledges(options)}.`,
   ]
 }
 

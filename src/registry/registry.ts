@@ -1,7 +1,13 @@
 import type { PartDefinition, SinkDefinition, StepDefinition } from '../contracts/define.ts'
 
 /** The kinds of parts. Also, with an s behind, the folders of the parts and of their reference pages. */
-export const partKinds = ['framing', 'format', 'step', 'sink'] as const satisfies readonly PartDefinition['kind'][]
+export const partKinds = [
+  'framing',
+  'format',
+  'step',
+  'sink',
+  'subscription',
+] as const satisfies readonly PartDefinition['kind'][]
 
 export type PartKind = (typeof partKinds)[number]
 
@@ -11,11 +17,14 @@ export type DefinitionOf<Kind extends PartKind> = Extract<PartDefinition, { kind
 /** The keys that may stand beside the one that names a step, and so name no step themselves. */
 export const siblingKeys = ['id', 'if', 'else', 'timeout', 'retry', 'onError'] as const
 
+/** The keys that may stand beside the one that names a subscription. */
+export const subscribeKeys = ['format', 'key', 'dataflow', 'onError', 'limits'] as const
+
 /**
  * The parts that a configuration may use. A value: a program or a test may have its own, and there is no global one.
  *
- * Steps and sinks stand in the same place of a configuration and so share one set of names; framings and formats have
- * one each.
+ * Steps and sinks stand in the same place of a configuration and so share one set of names; framings, formats and
+ * subscriptions have one each.
  */
 export class Registry {
   readonly #parts = new Map<string, PartDefinition>()
@@ -31,6 +40,11 @@ export class Registry {
     }
     if (isStepKind(kind) && (siblingKeys as readonly string[]).includes(name)) {
       throw new Error(`${kind} "${name}": this key has a meaning beside every step, so no step can have it as its name`)
+    }
+    if (kind === 'subscription' && (subscribeKeys as readonly string[]).includes(name)) {
+      throw new Error(
+        `${kind} "${name}": this key has a meaning beside every subscription, so none can have it as its name`,
+      )
     }
     const taken = this.#parts.get(key(kind, name))
     if (taken !== undefined) throw new Error(`${kind} "${name}": there is a ${taken.kind} of this name already`)

@@ -1,9 +1,10 @@
 import type * as Amqp from 'amqplib'
+import type { TlsSettings } from '../brokers/client-tls.ts'
+import type { Link } from '../brokers/link.ts'
+import { unreachable } from '../brokers/network-error.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Outcomes } from '../contracts/sink.ts'
 import { formatDuration } from '../util/units.ts'
-import { type Link, unreachable } from './broker.ts'
-import type { TlsSettings } from './client-tls.ts'
 import { type Delivery, Window } from './window.ts'
 
 /** What is published. */

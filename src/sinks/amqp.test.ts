@@ -5,9 +5,9 @@ import { hasClient } from '../../scripts/debian-clients.ts'
 import { freePort } from '../../test/support/free-port.ts'
 import { compileOptions } from '../../test/support/options.ts'
 import { RabbitMq } from '../../test/support/rabbitmq.ts'
+import { type OpenedSink, openedSink, problemOf, writeAndTell } from '../../test/support/real-server.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { Batch } from '../contracts/message.ts'
-import type { Sink } from '../contracts/sink.ts'
 import { withMerging } from '../delivery/merging.ts'
 import { withRetry } from '../delivery/retry.ts'
 import { definitionSuite } from '../testing/definition-suite.ts'
@@ -15,35 +15,14 @@ import { createBatch, createMessages, createTestContext, type TestContext } from
 import { sinkSuite } from '../testing/sink-suite.ts'
 import { amqp } from './amqp.ts'
 
-type Opened = AsyncDisposable & { readonly sink: Sink; readonly context: TestContext }
-
-async function open(given: Record<string, unknown>, overrides: Partial<TestContext> = {}): Promise<Opened> {
+async function open(given: Record<string, unknown>, overrides: Partial<TestContext> = {}): Promise<OpenedSink> {
   const context = createTestContext(overrides)
   const sink = await amqp.create(compileOptions(amqp, given), context)
-  return { sink, context, [Symbol.asyncDispose]: async () => sink.close() }
-}
-
-/** The texts of the outcomes, or of the error of the whole write. */
-async function write(sink: Sink, batch: Batch): Promise<unknown> {
-  try {
-    const outcomes = await sink.write(batch)
-    return outcomes?.map((error) => error?.message) ?? 'all delivered'
-  } catch (thrown) {
-    if (!(thrown instanceof SluiceError)) throw thrown
-    return `${thrown.code}${thrown.retryable ? ', retryable' : ''}: ${thrown.message}`
-  }
+  return openedSink(sink, context)
 }
 
 /** What `create` throws. */
-async function problem(given: Record<string, unknown>): Promise<SluiceError> {
-  try {
-    await using opened = await open(given)
-    throw new Error(`it was created: ${JSON.stringify(opened.context.logs)}`)
-  } catch (thrown) {
-    if (thrown instanceof SluiceError) return thrown
-    throw thrown
-  }
-}
+const problem = (given: Record<string, unknown>) => problemOf(open(given))
 
 /** A way to a broker that can be cut, and mended at the same address. */
 async function startWay(to: number) {
@@ -110,7 +89,9 @@ test('a broker that is away at the start is a warning, and every write says so',
   expect(opened.context.logs).toMatchObject([
     { level: 'warn', text: `nothing listens at ${where}; it is tried again with the first message` },
   ])
-  expect(await write(opened.sink, createBatch(['a']))).toBe(`sink_unavailable, retryable: nothing listens at ${where}`)
+  expect(await writeAndTell(opened.sink, createBatch(['a']))).toBe(
+    `sink_unavailable, retryable: nothing listens at ${where}`,
+  )
 })
 
 test.each(['amqp', 'amqps'])('a broker that accepts and never speaks is left again: %s', async (protocol) => {
@@ -125,7 +106,7 @@ test.each(['amqp', 'amqps'])('a broker that accepts and never speaks is left aga
   const url = `${protocol}://127.0.0.1:${address.port}`
   await using opened = await open({ url, queue: 'q', timeout: '100ms' })
   await left.promise
-  expect(await write(opened.sink, createBatch(['a']))).toBe(
+  expect(await writeAndTell(opened.sink, createBatch(['a']))).toBe(
     `sink_unavailable, retryable: ${url} did not answer within 100ms`,
   )
   server.close()
@@ -179,7 +160,7 @@ describe.skipIf(!hasClient('rabbitmq-server'))('with RabbitMQ', () => {
       headers: { id: '${msg.id}', at: '${received}', line: 'L${msg.id}', none: '${msg.none}' },
       contentType: 'text/plain',
     })
-    expect(await write(opened.sink, createBatch([{ id: 7, kg: 1.5 }]))).toBe('all delivered')
+    expect(await writeAndTell(opened.sink, createBatch([{ id: 7, kg: 1.5 }]))).toBe('all delivered')
     expect(await broker.take(queue)).toMatchObject([
       {
         text: '1.5 kg',
@@ -222,7 +203,10 @@ describe.skipIf(!hasClient('rabbitmq-server'))('with RabbitMQ', () => {
         messageId: 'same',
       })
       expect(
-        await write(opened.sink, createBatch(['scales.1', 'nowhere', 'scales.2', 'nowhere', 'elsewhere', 'scales.3'])),
+        await writeAndTell(
+          opened.sink,
+          createBatch(['scales.1', 'nowhere', 'scales.2', 'nowhere', 'elsewhere', 'scales.3']),
+        ),
       ).toEqual([
         undefined,
         "no queue takes the exchange readings's messages for nowhere (NO_ROUTE)",
@@ -241,12 +225,12 @@ describe.skipIf(!hasClient('rabbitmq-server'))('with RabbitMQ', () => {
     test('mandatory: false lets the broker drop it', async () => {
       const given = { url: broker.url, exchange: 'readings', routingKey: 'nowhere', mandatory: false }
       await using opened = await open(given)
-      expect(await write(opened.sink, createBatch(['a']))).toBe('all delivered')
+      expect(await writeAndTell(opened.sink, createBatch(['a']))).toBe('all delivered')
     })
 
     test('a routing key that is too long fails its message', async () => {
       await using opened = await open({ url: broker.url, exchange: 'readings', routingKey: 'scales.${msg}' })
-      expect(await write(opened.sink, createBatch(['a', 'x'.repeat(300), 'c']))).toEqual([
+      expect(await writeAndTell(opened.sink, createBatch(['a', 'x'.repeat(300), 'c']))).toEqual([
         undefined,
         expect.stringMatching(/^routingKey is longer than 255 bytes: "scales\.x+"$/),
         undefined,
@@ -292,7 +276,7 @@ describe.skipIf(!hasClient('rabbitmq-server'))('with RabbitMQ', () => {
   test('TLS: the authority is asked for', async () => {
     const url = `amqps://127.0.0.1:${broker.tlsPort}`
     await using opened = await open({ url, queue, tls: { ca: broker.certificate } })
-    expect(await write(opened.sink, createBatch(['a']))).toBe('all delivered')
+    expect(await writeAndTell(opened.sink, createBatch(['a']))).toBe('all delivered')
     expect(await texts()).toEqual(['a'])
     expect(await problem({ url, queue })).toMatchObject({
       code: 'tls_failed',
@@ -310,9 +294,9 @@ describe.skipIf(!hasClient('rabbitmq-server'))('with RabbitMQ', () => {
     await declare()
     await using opened = await open({ url: broker.url, exchange: 'gone' })
     await broker.use(async (model) => (await model.createChannel()).deleteExchange('gone'))
-    expect(await write(opened.sink, createBatch(['a']))).toMatch(/^sink_unavailable, retryable: .*NOT_FOUND/)
+    expect(await writeAndTell(opened.sink, createBatch(['a']))).toMatch(/^sink_unavailable, retryable: .*NOT_FOUND/)
     await declare()
-    expect(await write(opened.sink, createBatch(['a']))).toBe('all delivered')
+    expect(await writeAndTell(opened.sink, createBatch(['a']))).toBe('all delivered')
     expect(await texts()).toEqual(['a'])
   })
 
@@ -337,15 +321,16 @@ describe.skipIf(!hasClient('rabbitmq-server'))('with RabbitMQ', () => {
     await using opened = await open({ url: broker.url, queue, timeout: '300ms' })
     await broker.stop()
     const began = performance.now()
-    expect(await write(opened.sink, createBatch(['a', 'b']))).toBe(
+    expect(await writeAndTell(opened.sink, createBatch(['a', 'b']))).toBe(
       `sink_unavailable, retryable: the connection to the broker at ${broker.url} is lost: no confirm within 300ms for 2 messages; what is not confirmed may have arrived all the same`,
     )
-    expect(await write(opened.sink, createBatch(['a', 'b']))).toBe(
+    expect(await writeAndTell(opened.sink, createBatch(['a', 'b']))).toBe(
       `sink_unavailable, retryable: ${broker.url} did not answer within 300ms`,
     )
     expect(performance.now() - began).toBeLessThan(2000)
     broker.goOn()
-    while ((await write(opened.sink, createBatch(['a', 'b']))) !== 'all delivered') await new Promise(setImmediate)
+    while ((await writeAndTell(opened.sink, createBatch(['a', 'b']))) !== 'all delivered')
+      await new Promise(setImmediate)
     expect([...new Set(await texts())]).toEqual(['a', 'b'])
   })
 
@@ -363,8 +348,9 @@ describe.skipIf(!hasClient('rabbitmq-server'))('with RabbitMQ', () => {
       )
     }
     await broker.control('set_vm_memory_high_watermark', '0.4')
-    while ((await write(opened.sink, createBatch(['a', 'b']))) !== 'all delivered') await new Promise(setImmediate)
-    expect(await write(opened.sink, createBatch(['c']))).toBe('all delivered')
+    while ((await writeAndTell(opened.sink, createBatch(['a', 'b']))) !== 'all delivered')
+      await new Promise(setImmediate)
+    expect(await writeAndTell(opened.sink, createBatch(['c']))).toBe('all delivered')
     expect(await texts()).toEqual(['a', 'b', 'a', 'b', 'c'])
   })
 
@@ -372,11 +358,11 @@ describe.skipIf(!hasClient('rabbitmq-server'))('with RabbitMQ', () => {
     const controller = new AbortController()
     await using opened = await open({ url: broker.url, queue }, { signal: controller.signal })
     await broker.stop()
-    const writing = write(opened.sink, createBatch(['a']))
+    const writing = writeAndTell(opened.sink, createBatch(['a']))
     await new Promise(setImmediate)
     controller.abort()
     expect(await writing).toMatch(/^sink_unavailable, retryable: .* is lost: the server is stopping/)
-    expect(await write(opened.sink, createBatch(['a']))).toMatch(/^sink_unavailable, retryable/)
+    expect(await writeAndTell(opened.sink, createBatch(['a']))).toMatch(/^sink_unavailable, retryable/)
     broker.goOn()
   })
 })

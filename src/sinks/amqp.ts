@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import type * as Amqp from 'amqplib'
+import { readBrokerUrl, showAddress } from '../brokers/broker-url.ts'
+import { checkTls, readTls, tlsOption } from '../brokers/client-tls.ts'
 import { contentText } from '../contracts/codec.ts'
 import type { PartContext } from '../contracts/context.ts'
 import { defineSink } from '../contracts/define.ts'
@@ -8,8 +10,6 @@ import type { Message } from '../contracts/message.ts'
 import { duration, secret, type Template, template, withoutProto, z } from '../contracts/schema.ts'
 import { AmqpLink, type AmqpTarget, type Publish } from './amqp-link.ts'
 import { BrokerSink, shareBroker } from './broker.ts'
-import { readBrokerUrl, showAddress } from './broker-url.ts'
-import { checkTls, readTls, tlsOption } from './client-tls.ts'
 import { createPayload, payloadOptions } from './payload.ts'
 
 const shape = z.strictObject({

@@ -84,15 +84,12 @@ export class AppendFile {
   }
 
   async #write(group: readonly Waiting[]): Promise<void> {
-    const records = group.flatMap(({ parts }) => parts)
     const sync = group.some((waiting) => waiting.sync)
     for (;;) {
       this.#opened ??= await openForAppend(this.#path)
-      const { handle, last } = this.#opened
-      const { separator } = group[0]!
-      const isOpenEnded = last !== undefined && separator !== undefined && last !== separator
-      const buffers = isOpenEnded ? [Buffer.of(separator), ...records] : records
-      await this.#repair(handle)
+      const { handle } = this.#opened
+      await this.#repair(this.#opened)
+      const { buffers, isEnded } = joinRecords(group, this.#opened.last)
       const look = sync || Math.abs(this.#clock.now() - this.#lookedAt) >= LOOK_MS
       const place = look ? stat(this.#path).catch(nothing) : undefined
       const progress = { done: 0 }
@@ -101,10 +98,10 @@ export class AppendFile {
         if (sync) await handle.datasync()
       } catch (error) {
         this.#torn = Buffer.concat(buffers).subarray(0, progress.done)
-        await this.#repair(handle).catch(nothing)
+        await this.#repair(this.#opened).catch(nothing)
         throw error
       }
-      this.#opened.last = undefined
+      if (isEnded) this.#opened.last = undefined
       if (place === undefined || (await this.#isKept(this.#opened, await place))) return
     }
   }
@@ -114,7 +111,8 @@ export class AppendFile {
    * would write whole records twice. Until that has worked nothing more is written. Bytes that do not stand at the end
    * any more, because another program has written or emptied the file, are not ours to cut.
    */
-  async #repair(handle: FileHandle): Promise<void> {
+  async #repair(opened: Opened): Promise<void> {
+    const { handle } = opened
     const torn = this.#torn
     if (torn === undefined) return
     const info = await handle.stat()
@@ -122,6 +120,7 @@ export class AppendFile {
       const tail = torn.subarray(-COMPARED)
       const { buffer } = await handle.read(Buffer.alloc(tail.length), 0, tail.length, info.size - tail.length)
       if (buffer.equals(tail)) await handle.truncate(info.size - torn.length)
+      else opened.last = await lastByte(handle, info.size)
     }
     this.#torn = undefined
   }
@@ -155,7 +154,7 @@ interface Opened {
   /** Device and number of the file: which one it is, whatever its name. */
   readonly dev: number
   readonly ino: number
-  /** Its last byte; undefined when it is empty, or once we have written to it. */
+  /** Its last byte; undefined when it is empty, or once we have written records that end as they should. */
   last: number | undefined
 }
 
@@ -190,7 +189,7 @@ async function openForAppend(path: string): Promise<Opened> {
   const handle = await open(path, 'a+')
   try {
     const { dev, ino, size } = await handle.stat()
-    const last = size === 0 ? undefined : (await handle.read(Buffer.alloc(1), 0, 1, size - 1)).buffer[0]
+    const last = await lastByte(handle, size)
     const top = created === undefined ? folder : dirname(created)
     for (let current = folder; ; current = dirname(current)) {
       await syncFolder(current)
@@ -200,6 +199,28 @@ async function openForAppend(path: string): Promise<Opened> {
     await handle.close()
     throw error
   }
+}
+
+async function lastByte(handle: FileHandle, size: number): Promise<number | undefined> {
+  return size === 0 ? undefined : (await handle.read(Buffer.alloc(1), 0, 1, size - 1)).buffer[0]
+}
+
+/**
+ * All bytes of a group. A file that ends in half a record gets a separator before the first record that has one.
+ * @param last byte of the file, where it may be in the middle of a record
+ * @returns also whether one of them has a separator, so that the file then ends as it should
+ */
+function joinRecords(group: readonly Waiting[], last: number | undefined) {
+  const buffers: Buffer[] = []
+  let isEnded = false
+  for (const { parts, separator } of group) {
+    if (!isEnded && separator !== undefined) {
+      if (last !== undefined && last !== separator) buffers.push(Buffer.of(separator))
+      isEnded = true
+    }
+    buffers.push(...parts)
+  }
+  return { buffers, isEnded }
 }
 
 /** Some file systems cannot sync a folder, and some folders may not be read; their names are kept in their own way. */

@@ -1,27 +1,10 @@
 import { createHash } from 'node:crypto'
+import type { Link } from '../brokers/link.ts'
 import type { PartContext, Shared } from '../contracts/context.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Batch, Message } from '../contracts/message.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
-import { networkProblem, tlsProblem } from './network-error.ts'
 import { OpenWrites } from './open-writes.ts'
-
-/** One connection to a broker, ready to be written to. It never comes back once it was lost. */
-export interface Link<T> {
-  /** False when nothing more can be sent through it. */
-  readonly open: boolean
-  /** Why it was lost, once it was. */
-  readonly lost: SluiceError | undefined
-  /**
-   * Sends messages, in the order of the calls, and waits for the word of the broker about each. Never rejects. When the
-   * connection is lost, all that have no outcome get `lost`. That is not `retryable` only where the broker has closed
-   * because of a message, and these were the only messages under way.
-   * @param timeout milliseconds
-   */
-  deliver(items: readonly T[], timeout: number): Promise<Outcomes>
-  /** Says goodbye and frees everything. Nothing may be under way. */
-  end(): Promise<void>
-}
 
 /** Keeps one connection for all sinks that share it: made when it is needed, and made again when it was lost. */
 export class Broker<L extends Link<never>> {
@@ -141,14 +124,6 @@ export class BrokerSink<T> implements Sink {
       return { results: items.map(() => lost), lost }
     }
   }
-}
-
-/** Why there is no connection, in words. Not `retryable` when a certificate is to blame: no other attempt changes that. */
-export function unreachable(thrown: unknown, address: string): SluiceError {
-  const tls = tlsProblem(thrown, address)
-  if (tls !== undefined) return new SluiceError('tls_failed', tls.message, { hint: tls.hint, cause: thrown })
-  const message = networkProblem(thrown, address) ?? `${address} cannot be reached: ${toSluiceError(thrown).message}`
-  return new SluiceError('sink_unavailable', message, { retryable: true, cause: thrown })
 }
 
 function toRetryable(error: SluiceError): SluiceError {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { PartContext } from '../contracts/context.ts'
+import type { Outcomes } from '../contracts/sink.ts'
 import { text } from '../formats/text.ts'
 import { line } from '../framings/line.ts'
 import { raw } from '../framings/raw.ts'
@@ -230,20 +231,24 @@ describe('failures', () => {
     expect(await content()).toBe('a\nb\n')
   })
 
-  test('what another program wrote behind a failure stays', async () => {
+  test.each([
+    ['other\n', 'mine\nother\nagain\nmore\n'],
+    ['half', 'mine\nhalf\nagain\nmore\n'],
+  ])('what another program wrote behind a failure stays: %j', async (written, expected) => {
     const methods = await fileMethods()
-    const sink = await create({ fsync: true })
+    const sink = await create({ fsync: true }, createTestContext({ lineFraming: line.create({ ending: 'lf' }) }))
     const broken = Object.assign(new Error('EIO: i/o error'), { code: 'EIO' })
     vi.spyOn(methods, 'datasync').mockImplementationOnce(async () => {
       const other = await open(path, 'a')
-      await other.write('other\n')
+      await other.write(written)
       await other.close()
       throw broken
     })
     await expect(sink.write(createBatch(['mine']))).rejects.toMatchObject({ retryable: true })
     await sink.write(createBatch(['again']))
+    await sink.write(createBatch(['more']))
     await sink.close()
-    expect(await content()).toBe('mine\nother\nagain\n')
+    expect(await content()).toBe(expected)
   })
 })
 
@@ -273,6 +278,34 @@ describe('a file that goes away', () => {
     await sink.close()
     expect(await content()).toBe('whole\nhal\nnext\none more\n')
   })
+
+  test.each([
+    ['in one group', false],
+    ['one after the other', true],
+  ])(
+    'gets it before the first message that has one, where sinks of several framings share it: %s',
+    async (_, apart) => {
+      await mkdir(dirname(path))
+      await writeFile(path, 'whole\nhal')
+      const context = createTestContext({ lineFraming: raw.create({}) })
+      const lines = createTestContext({ lineFraming: line.create({ ending: 'lf' }), share: context.share })
+      const sinks = [
+        await create({}, context),
+        await create({}, context),
+        await create({}, lines),
+        await create({}, lines),
+      ]
+      const written: (void | Outcomes | Promise<void | Outcomes>)[] = []
+      for (const [i, sink] of sinks.entries()) {
+        // While the first is being written, the others wait for the next group.
+        written.push(sink.write(createBatch([['', 'f', 'next', 'last'][i]])))
+        if (apart) await written[i]
+      }
+      await Promise.all(written)
+      await Promise.all(sinks.map((sink) => sink.close()))
+      expect(await content()).toBe('whole\nhalf\nnext\nlast\n')
+    },
+  )
 
   test('is left as it is where the framing has no byte between its frames', async () => {
     await mkdir(dirname(path))

@@ -1,9 +1,9 @@
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import type { TlsSettings } from '../brokers/client-tls.ts'
+import { networkProblem, tlsProblem } from '../brokers/network-error.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { formatDuration } from '../util/units.ts'
-import type { TlsSettings } from './client-tls.ts'
-import { networkProblem, tlsProblem } from './network-error.ts'
 
 /** One request, ready to be sent. */
 export interface HttpRequest {

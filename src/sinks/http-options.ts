@@ -1,6 +1,6 @@
+import { checkTls, tlsMapping } from '../brokers/client-tls.ts'
 import type { CheckContext, OptionProblem } from '../contracts/define.ts'
 import { duration, formatOption, secret, type Template, template, withoutProto, z } from '../contracts/schema.ts'
-import { checkTls, tlsMapping } from './client-tls.ts'
 
 /** Headers that belong to the connection and not to the user (RFC 9110, section 7.6.1), and those that we count out. */
 const RESERVED = /^(?:connection|content-length|expect|host|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade)$/i

@@ -1,9 +1,10 @@
-import type { IClientOptions, IConnackPacket, IPublishPacket, MqttClient } from 'mqtt'
+import type { IPublishPacket, MqttClient } from 'mqtt'
+import type { Link } from '../brokers/link.ts'
+import { connectMqtt, type MqttTarget } from '../brokers/mqtt-connect.ts'
+import { isAboutMessage, isTemporary, reasonText } from '../brokers/mqtt-reasons.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Outcomes } from '../contracts/sink.ts'
 import { formatDuration } from '../util/units.ts'
-import { type Link, unreachable } from './broker.ts'
-import { isAboutMessage, isTemporary, reasonText } from './mqtt-reasons.ts'
 import { type Delivery, Window } from './window.ts'
 
 /** What is published. */
@@ -14,20 +15,6 @@ export interface Publish {
   readonly retain: boolean
   /** Of MQTT 5 only. */
   readonly properties?: NonNullable<IPublishPacket['properties']>
-}
-
-/** How a link is made. */
-export interface MqttTarget {
-  /** `connect` of the package mqtt. */
-  readonly connect: (options: IClientOptions) => MqttClient
-  readonly options: IClientOptions & { readonly clientId: string }
-  /** For the texts of errors: protocol, host and port. */
-  readonly address: string
-  /** Milliseconds within which the broker must have accepted us. */
-  readonly timeout: number
-  readonly signal: AbortSignal
-  /** Tells people of what they must put right. */
-  warn(text: string): void
 }
 
 /** What a broker says in its CONNACK that it can take (MQTT 5.0, section 3.2.2.3). */
@@ -92,40 +79,14 @@ export class MqttLink implements Link<Publish> {
    * @throws SluiceError: `retryable` when the broker could not be reached or has no time, and not when it refuses us
    */
   static async dial(target: MqttTarget): Promise<MqttLink> {
-    target.signal.throwIfAborted()
-    const { connect, options, timeout, signal } = target
-    const client = connect({
-      ...options,
-      reconnectPeriod: 0,
-      queueQoSZero: false,
-      clean: true,
-      resubscribe: false,
-      connectTimeout: timeout,
+    const { client, answer } = await connectMqtt(target, { clean: true })
+    const { properties = {} } = answer
+    return new MqttLink(client, target, {
+      receiveMaximum: properties.receiveMaximum ?? MOST_IN_FLIGHT,
+      maximumQoS: properties.maximumQoS ?? 2,
+      retainAvailable: properties.retainAvailable ?? true,
+      maximumPacketSize: properties.maximumPacketSize ?? Number.POSITIVE_INFINITY,
     })
-    const answer = Promise.withResolvers<IConnackPacket>()
-    const stop = () => client.stream.destroy()
-    signal.addEventListener('abort', stop)
-    client.on('connect', answer.resolve)
-    // An error comes before the close that it leads to.
-    client.on('error', (error) => {
-      answer.reject(refusal(target, error))
-      client.stream.destroy()
-    })
-    client.on('close', () => answer.reject(refusal(target, new Error('it closed the connection without a word'))))
-    try {
-      const { properties = {} } = await answer.promise
-      // Several small packets in a row would wait for each other's acknowledgement by TCP (Nagle).
-      if ('setNoDelay' in client.stream && typeof client.stream.setNoDelay === 'function')
-        client.stream.setNoDelay(true)
-      return new MqttLink(client, target, {
-        receiveMaximum: properties.receiveMaximum ?? MOST_IN_FLIGHT,
-        maximumQoS: properties.maximumQoS ?? 2,
-        retainAvailable: properties.retainAvailable ?? true,
-        maximumPacketSize: properties.maximumPacketSize ?? Number.POSITIVE_INFINITY,
-      })
-    } finally {
-      signal.removeEventListener('abort', stop)
-    }
   }
 
   get open(): boolean {
@@ -240,36 +201,6 @@ function sizeOf(properties: Publish['properties']): number {
     size += 5 + Buffer.byteLength(name) + Buffer.byteLength(String(value))
   }
   return size
-}
-
-function refusal({ address, options, timeout }: MqttTarget, error: Error & { code?: unknown }): SluiceError {
-  const { code } = error
-  if (typeof code === 'number') {
-    const temporary = isTemporary(code)
-    const text = `the broker at ${address} refuses us: ${reasonText(code)}`
-    const hint = hints[code]
-    return new SluiceError(temporary ? 'sink_unavailable' : 'sink_failed', text, {
-      retryable: temporary,
-      ...(hint !== undefined && { hint: hint(options) }),
-    })
-  }
-  if (error.message !== 'connack timeout') return unreachable(error, address)
-  const text = `${address} did not answer within ${formatDuration(timeout)}`
-  return new SluiceError('sink_unavailable', text, { retryable: true })
-}
-
-const checkLogin = () => 'Check username and password, and what the broker allows this user.'
-
-/** What to do about a refusal, by the reason code of MQTT 5 and by the return code of MQTT 3.1.1. */
-const hints: Readonly<Record<number, (options: MqttTarget['options']) => string>> = {
-  1: () => 'Leave version: 4 away.',
-  2: ({ clientId }) => `Set clientId to one that the broker takes; it was ${clientId}.`,
-  4: checkLogin,
-  5: checkLogin,
-  132: () => 'Set version: 4.',
-  133: ({ clientId }) => `Set clientId to one that the broker takes; it was ${clientId}.`,
-  134: checkLogin,
-  135: checkLogin,
 }
 
 /** Reason codes of PUBACK, PUBREC and PUBCOMP (MQTT 5.0, sections 3.4.2.1, 3.5.2.1 and 3.7.2.1). */

@@ -10,9 +10,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { hasClient } from '../../scripts/debian-clients.ts'
 import { Mosquitto, type Subscriber } from '../../test/support/mosquitto.ts'
 import { compileOptions } from '../../test/support/options.ts'
+import { type OpenedSink, openedSink, problemOf, writeAndTell } from '../../test/support/real-server.ts'
 import { SluiceError } from '../contracts/errors.ts'
-import type { Batch } from '../contracts/message.ts'
-import type { Sink } from '../contracts/sink.ts'
 import { withMerging } from '../delivery/merging.ts'
 import { withRetry } from '../delivery/retry.ts'
 import { definitionSuite } from '../testing/definition-suite.ts'
@@ -20,40 +19,19 @@ import { createBatch, createTestContext, type TestContext } from '../testing/par
 import { sinkSuite } from '../testing/sink-suite.ts'
 import { mqtt } from './mqtt.ts'
 
-type Opened = AsyncDisposable & { readonly sink: Sink; readonly context: TestContext }
-
 async function open(
   port: number,
   given: Record<string, unknown> = {},
   overrides: Partial<TestContext> = {},
-): Promise<Opened> {
+): Promise<OpenedSink> {
   const context = createTestContext(overrides)
   const address = given['url'] === undefined ? { host: '127.0.0.1', port } : {}
   const sink = await mqtt.create(compileOptions(mqtt, { ...address, topic: 't', ...given }), context)
-  return { sink, context, [Symbol.asyncDispose]: async () => sink.close() }
-}
-
-/** The texts of the outcomes, or of the error of the whole write. */
-async function write(sink: Sink, batch: Batch): Promise<unknown> {
-  try {
-    const outcomes = await sink.write(batch)
-    return outcomes?.map((error) => error?.message) ?? 'all delivered'
-  } catch (thrown) {
-    if (!(thrown instanceof SluiceError)) throw thrown
-    return `${thrown.code}${thrown.retryable ? ', retryable' : ''}: ${thrown.message}`
-  }
+  return openedSink(sink, context)
 }
 
 /** What `create` throws. */
-async function problem(port: number, given: Record<string, unknown> = {}): Promise<SluiceError> {
-  try {
-    await using opened = await open(port, given)
-    throw new Error(`it was created: ${JSON.stringify(opened.context.logs)}`)
-  } catch (thrown) {
-    if (thrown instanceof SluiceError) return thrown
-    throw thrown
-  }
-}
+const problem = (port: number, given: Record<string, unknown> = {}) => problemOf(open(port, given))
 
 const numbered = (count: number) => Array.from({ length: count }, (_, i) => `m${i}`)
 
@@ -121,7 +99,7 @@ describe.skipIf(!hasClient('mosquitto'))('with mosquitto', () => {
       async fail({ server, sink }) {
         await server.kill()
         // With QoS 0 a write succeeds until the socket knows of the end.
-        while ((await write(sink, createBatch(['lost']))) === 'all delivered') await new Promise(setImmediate)
+        while ((await writeAndTell(sink, createBatch(['lost']))) === 'all delivered') await new Promise(setImmediate)
         return () => server.restart()
       },
     })
@@ -167,7 +145,7 @@ describe.skipIf(!hasClient('mosquitto'))('with mosquitto', () => {
     test('a topic that is none fails its message, and the others go on', async () => {
       await using opened = await open(broker.port, { topic: '${msg.topic}', payload: '${msg.topic}' })
       const topics = ['a', 'b/+', 'c/#', '', 'd\0', 'x'.repeat(65_536), 'e/$/é']
-      const outcomes = await write(opened.sink, createBatch(topics.map((topic) => ({ topic }))))
+      const outcomes = await writeAndTell(opened.sink, createBatch(topics.map((topic) => ({ topic }))))
       expect(outcomes).toEqual([
         undefined,
         'the topic contains a wildcard, + or #: "b/+"',
@@ -184,7 +162,7 @@ describe.skipIf(!hasClient('mosquitto'))('with mosquitto', () => {
   test('no subscriber is no failure', async () => {
     await using server = await Mosquitto.start()
     await using opened = await open(server.port)
-    expect(await write(opened.sink, createBatch(['a']))).toBe('all delivered')
+    expect(await writeAndTell(opened.sink, createBatch(['a']))).toBe('all delivered')
     expect(server.log).toMatch(/Sending PUBACK to sluice\w{16} \(m\d+, rc16\)/)
   })
 
@@ -198,7 +176,7 @@ describe.skipIf(!hasClient('mosquitto'))('with mosquitto', () => {
     ] as const) {
       await using opened = await open(narrow.port, { qos, version })
       const texts = numbered(500).map((text) => `${qos}${version}${text}`)
-      expect(await write(opened.sink, createBatch(texts))).toBe('all delivered')
+      expect(await writeAndTell(opened.sink, createBatch(texts))).toBe('all delivered')
       await subscriber.until((all) => all.at(-1) === texts.at(-1))
       expect(subscriber.texts.slice(-500)).toEqual(texts)
     }
@@ -222,7 +200,7 @@ describe.skipIf(!hasClient('mosquitto'))('with mosquitto', () => {
     const second = await connectAsync({ host: '127.0.0.1', port: broker.port, clientId: 'same', reconnectPeriod: 0 })
     const thrownOut = new Promise<void>((resolve) => second.once('close', () => resolve()))
     // The first write may still find the old connection.
-    while ((await write(first.sink, createBatch(['a']))) !== 'all delivered') await new Promise(setImmediate)
+    while ((await writeAndTell(first.sink, createBatch(['a']))) !== 'all delivered') await new Promise(setImmediate)
     await thrownOut
   })
 
@@ -232,16 +210,17 @@ describe.skipIf(!hasClient('mosquitto'))('with mosquitto', () => {
     await using opened = await open(server.port, { timeout: '300ms' })
     await server.stop()
     const began = performance.now()
-    expect(await write(opened.sink, createBatch(['a', 'b']))).toBe(
+    expect(await writeAndTell(opened.sink, createBatch(['a', 'b']))).toBe(
       `sink_unavailable, retryable: the connection to the broker at mqtt://127.0.0.1:${server.port} is lost: no acknowledgement within 300ms for 2 messages; what is not acknowledged may have arrived all the same`,
     )
-    expect(await write(opened.sink, createBatch(['a', 'b']))).toBe(
+    expect(await writeAndTell(opened.sink, createBatch(['a', 'b']))).toBe(
       `sink_unavailable, retryable: mqtt://127.0.0.1:${server.port} did not answer within 300ms`,
     )
     expect(performance.now() - began).toBeLessThan(2000)
     server.goOn()
-    while ((await write(opened.sink, createBatch(['a', 'b']))) !== 'all delivered') await new Promise(setImmediate)
-    expect(await write(opened.sink, createBatch(['c']))).toBe('all delivered')
+    while ((await writeAndTell(opened.sink, createBatch(['a', 'b']))) !== 'all delivered')
+      await new Promise(setImmediate)
+    expect(await writeAndTell(opened.sink, createBatch(['c']))).toBe('all delivered')
     const texts = await subscriber.until((all) => all.at(-1) === 'c')
     expect([...new Set(texts)]).toEqual(['a', 'b', 'c'])
     expect(texts.filter((text) => text === 'a').length).toBeLessThanOrEqual(2)
@@ -257,11 +236,11 @@ describe.skipIf(!hasClient('mosquitto'))('with mosquitto', () => {
         message: undefined,
       },
     ])
-    expect(await write(opened.sink, createBatch(['a']))).toBe(
+    expect(await writeAndTell(opened.sink, createBatch(['a']))).toBe(
       `sink_unavailable, retryable: nothing listens at mqtt://127.0.0.1:${server.port}`,
     )
     await server.restart()
-    expect(await write(opened.sink, createBatch(['a']))).toBe('all delivered')
+    expect(await writeAndTell(opened.sink, createBatch(['a']))).toBe('all delivered')
   })
 
   test('when the server gives up, so does a write that waits', async () => {
@@ -269,11 +248,11 @@ describe.skipIf(!hasClient('mosquitto'))('with mosquitto', () => {
     const controller = new AbortController()
     await using opened = await open(server.port, {}, { signal: controller.signal })
     await server.stop()
-    const writing = write(opened.sink, createBatch(['a']))
+    const writing = writeAndTell(opened.sink, createBatch(['a']))
     await new Promise(setImmediate)
     controller.abort()
     expect(await writing).toMatch(/^sink_unavailable, retryable: .* is lost: the server is stopping/)
-    expect(await write(opened.sink, createBatch(['a']))).toMatch(/^sink_unavailable, retryable/)
+    expect(await writeAndTell(opened.sink, createBatch(['a']))).toMatch(/^sink_unavailable, retryable/)
     server.goOn()
   })
 
@@ -310,12 +289,12 @@ describe.skipIf(!hasClient('mosquitto'))('with mosquitto', () => {
         url: `mqtt://sluice:se%20cr%2Fet@127.0.0.1:${guarded.port}`,
         topic: 'allowed/x',
       })
-      expect(await write(opened.sink, createBatch(['a']))).toBe('all delivered')
+      expect(await writeAndTell(opened.sink, createBatch(['a']))).toBe('all delivered')
     })
 
     test('a refused message fails alone, for good', async () => {
       await using opened = await open(guarded.port, { ...login, topic: '${msg}' })
-      expect(await write(opened.sink, createBatch(['allowed/a', 'other/b', 'allowed/c']))).toEqual([
+      expect(await writeAndTell(opened.sink, createBatch(['allowed/a', 'other/b', 'allowed/c']))).toEqual([
         undefined,
         'the broker refuses the message: not authorised',
         undefined,
@@ -329,7 +308,7 @@ describe.skipIf(!hasClient('mosquitto'))('with mosquitto', () => {
       const sink = withMerging(opened.sink, { maxBatch: 10, maxWait: 0, maxInFlight: 1 })
       const { signal } = new AbortController()
       const retried = withRetry(sink, { forMs: 10_000, step: 'mqtt', signal, onRetry() {} })
-      expect(await write(retried, createBatch(['a', 'b', 'x'.repeat(2000), 'd', 'e']))).toEqual([
+      expect(await writeAndTell(retried, createBatch(['a', 'b', 'x'.repeat(2000), 'd', 'e']))).toEqual([
         undefined,
         undefined,
         expect.stringMatching(/is lost: Invalid puback reason code/),
@@ -344,7 +323,7 @@ describe.skipIf(!hasClient('mosquitto'))('with mosquitto', () => {
       'allow_anonymous true\nmax_packet_size 200\nmax_qos 1\nretain_available false',
     )
     await using opened = await open(small.port, { userProperties: { a: 'b' } })
-    expect(await write(opened.sink, createBatch(['a', 'x'.repeat(200), 'c']))).toEqual([
+    expect(await writeAndTell(opened.sink, createBatch(['a', 'x'.repeat(200), 'c']))).toEqual([
       undefined,
       expect.stringMatching(/^a packet of \d+ bytes is more than the broker's 200$/),
       undefined,
@@ -371,7 +350,7 @@ describe.skipIf(!hasClient('mosquitto'))('with mosquitto', () => {
       `allow_anonymous true\ncafile ${pem.ca}\ncertfile ${pem.cert}\nkeyfile ${pem.key}\nrequire_certificate true`,
     )
     await using opened = await open(secure.port, { tls: pem })
-    expect(await write(opened.sink, createBatch(['a']))).toBe('all delivered')
+    expect(await writeAndTell(opened.sink, createBatch(['a']))).toBe('all delivered')
     expect(await problem(secure.port, { protocol: 'mqtts' })).toMatchObject({
       code: 'tls_failed',
       message: `the certificate of mqtts://127.0.0.1:${secure.port} is not signed by an authority that is trusted`,
@@ -438,7 +417,7 @@ describe('with a broker that says what we tell it to', () => {
       retryable: false,
       message: expect.stringContaining('it said "the packet is too large"'),
     })
-    expect(await write(opened.sink, createBatch(['b']))).toBe('all delivered')
+    expect(await writeAndTell(opened.sink, createBatch(['b']))).toBe('all delivered')
   })
 
   test('a broker that says that another client has our ID: people are told', async () => {
@@ -446,7 +425,7 @@ describe('with a broker that says what we tell it to', () => {
       socket.end(Buffer.from([0xe0, 0x02, 0x8e, 0x00]))
     })
     await using opened = await open(server.port, { clientId: 'same' })
-    expect(await write(opened.sink, createBatch(['a']))).toMatch(
+    expect(await writeAndTell(opened.sink, createBatch(['a']))).toMatch(
       /^sink_unavailable, retryable: .*it said "another client has connected with the same client ID"/,
     )
     expect(opened.context.logs).toMatchObject([
@@ -464,9 +443,11 @@ describe('with a broker that says what we tell it to', () => {
       else socket.write(puback(id, 0))
     })
     await using opened = await open(server.port, { timeout: '100ms' })
-    expect(await write(opened.sink, createBatch(['l']))).toMatch(/no acknowledgement within 100ms for 1 messages/)
+    expect(await writeAndTell(opened.sink, createBatch(['l']))).toMatch(
+      /no acknowledgement within 100ms for 1 messages/,
+    )
     held[0]!()
-    expect(await write(opened.sink, createBatch(['l', 'm']))).toBe('all delivered')
+    expect(await writeAndTell(opened.sink, createBatch(['l', 'm']))).toBe('all delivered')
   })
 })
 

@@ -1,33 +1,23 @@
-import { createHash } from 'node:crypto'
-import { hostname } from 'node:os'
-import type * as Mqtt from 'mqtt'
+import { checkTls } from '../brokers/client-tls.ts'
+import {
+  defaultClientId,
+  mqttConnection,
+  readMqttTarget,
+  requireOneAddress,
+  toSeconds,
+} from '../brokers/mqtt-options.ts'
 import { contentText } from '../contracts/codec.ts'
 import type { PartContext } from '../contracts/context.ts'
 import { defineSink } from '../contracts/define.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
-import { duration, secret, type Template, template, withoutProto, z } from '../contracts/schema.ts'
+import { duration, type Template, template, withoutProto, z } from '../contracts/schema.ts'
 import { BrokerSink, shareBroker } from './broker.ts'
-import { readBrokerUrl, showAddress } from './broker-url.ts'
-import { checkTls, readTls, tlsOption } from './client-tls.ts'
-import { MqttLink, type MqttTarget, type Publish } from './mqtt-link.ts'
+import { MqttLink, type Publish } from './mqtt-link.ts'
 import { createPayload, payloadOptions } from './payload.ts'
 
 const shape = z.strictObject({
-  url: secret()
-    .optional()
-    .describe('Address of the broker, such as mqtt://broker:1883 or mqtts://user:password@broker; or use host.'),
-  host: z.string().min(1).optional().describe('Name or address of the broker, instead of url.'),
-  port: z
-    .int()
-    .min(1)
-    .max(65_535)
-    .optional()
-    .describe('Port of the broker. Default: 1883, and 8883 with protocol: mqtts.'),
-  protocol: z
-    .enum(['mqtt', 'mqtts'])
-    .optional()
-    .describe('`mqtt` for TCP, `mqtts` for TLS. Default: mqtts where there is `tls`, else mqtt.'),
+  ...mqttConnection,
   topic: template().describe('Topic of each message. `+`, `#` and NUL are not allowed in it.'),
   ...payloadOptions,
   qos: z
@@ -38,18 +28,6 @@ const shape = z.strictObject({
     .boolean()
     .default(false)
     .describe('The broker keeps the last message of a topic for who subscribes later. Default: false.'),
-  clientId: z
-    .string()
-    .min(1)
-    .max(65_535)
-    .optional()
-    .describe(
-      'How the broker knows us; no two clients may have the same. Default: made from the place of the step and the name of the machine, and always the same.',
-    ),
-  username: z.string().optional().describe('Name to log in with. Default: that of url, if any.'),
-  password: secret().optional().describe('Password to log in with. Default: that of url, if any.'),
-  tls: tlsOption,
-  version: z.literal([5, 4]).default(5).describe('Of the protocol: 5, or 4 for MQTT 3.1.1. Default: 5.'),
   userProperties: withoutProto(z.record(z.string().min(1), template()))
     .optional()
     .describe('User properties of each message, by name. Only with version 5.'),
@@ -57,12 +35,6 @@ const shape = z.strictObject({
   messageExpiry: duration()
     .optional()
     .describe('How long the broker may keep a message for subscribers, in whole seconds. Only with version 5.'),
-  keepAlive: duration()
-    .prefault('30s')
-    .describe('Silence after which we ask the broker for a sign of life, in whole seconds. Default: 30s.'),
-  timeout: duration()
-    .prefault('10s')
-    .describe('How long the broker may take to accept a connection, and to acknowledge messages. Default: 10s.'),
 })
 
 const options = shape.superRefine(checkOptions)
@@ -116,7 +88,7 @@ export const mqtt = defineSink({
   finished: 'the broker has acknowledged it (with qos: 0, the socket took it)',
   batching: { maxBatch: 1000 },
   async create(given, context) {
-    const target = await targetOf(given, context)
+    const target = await readMqttTarget(given, context, defaultClientId(context.id))
     const { clientId, timeout, keepAlive, tls, version } = given
     const { clientId: _, ...connection } = target.options
     const same = { ...connection, clientId, timeout, keepAlive, tls, version }
@@ -179,62 +151,9 @@ function textOf(value: Template, message: Message): string {
   return contentText(value(message)).toString()
 }
 
-function toSeconds(milliseconds: number): number {
-  return Math.max(1, Math.round(milliseconds / 1000))
-}
-
-async function targetOf(given: Options, context: PartContext): Promise<MqttTarget> {
-  const { connect } = (await context.importPackage('mqtt')) as typeof Mqtt
-  const url = readBrokerUrl(given.url, PROTOCOLS)
-  const host = given.host ?? url!.host
-  const username = given.username ?? url?.username
-  const password = given.password ?? url?.password
-  const isSecure = (given.protocol ?? url?.protocol ?? (given.tls ? 'mqtts' : 'mqtt')) === 'mqtts'
-  const protocol = isSecure ? 'mqtts' : 'mqtt'
-  const port = given.port ?? url?.port ?? (isSecure ? 8883 : 1883)
-  const { version, keepAlive, timeout } = given
-  return {
-    connect,
-    options: {
-      protocol,
-      host,
-      port,
-      protocolVersion: version,
-      keepalive: toSeconds(keepAlive),
-      clientId: given.clientId ?? defaultClientId(context.id),
-      ...(username !== undefined && { username }),
-      ...(password !== undefined && { password }),
-      ...readTls(given.tls, context.resolvePath),
-    },
-    address: showAddress(protocol, host, port),
-    timeout,
-    signal: context.signal,
-    warn: (text) => context.log('warn', text),
-  }
-}
-
-/** Every broker takes an ID of at most 23 letters and digits (MQTT 5.0, section 3.1.3.1). */
-function defaultClientId(step: string): string {
-  return `sluice${createHash('sha256').update(`${hostname()} ${step}`).digest('hex').slice(0, 16)}`
-}
-
-const PROTOCOLS = ['mqtt', 'mqtts']
-
 function checkOptions(given: Checked, context: z.core.$RefinementCtx): void {
-  const report = (message: string, key?: string) =>
-    context.addIssue({ code: 'custom', message, ...(key !== undefined && { path: [key] }) })
-  if (given.url === undefined && given.host === undefined) report('url or host is missing')
-  if (given.url !== undefined) {
-    for (const key of ['host', 'port', 'protocol'] as const) {
-      if (given[key] !== undefined) report(`give url or ${key}, and not both`, key)
-    }
-    if (given.tls && String(given.url).startsWith('mqtt:')) report('write mqtts:// for TLS', 'url')
-    if (readBrokerUrl(given.url, PROTOCOLS) === undefined)
-      report('expected an address such as mqtt://host:1883 or mqtts://host', 'url')
-  }
-  if (given.password !== undefined && given.username === undefined && given.url === undefined) {
-    report('username is missing', 'username')
-  }
+  const report = (message: string, key: string) => context.addIssue({ code: 'custom', message, path: [key] })
+  requireOneAddress(given, context)
   if (given.payload !== undefined && given.format !== undefined)
     report('give payload or format, and not both', 'payload')
   if (given.version === 5) return

@@ -1,8 +1,9 @@
 import type { Msg, NatsConnection } from '@nats-io/transport-node'
+import type { Link } from '../brokers/link.ts'
+import { unavailable } from '../brokers/network-error.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Outcomes } from '../contracts/sink.ts'
-import type { Link } from './broker.ts'
-import { type Publication, readAck, unavailable, Window, type WindowOptions, type WindowResult } from './nats-window.ts'
+import { type Publication, readAck, Window, type WindowOptions, type WindowResult } from './nats-window.ts'
 
 /**
  * One connection to a server, from its beginning to its end; it never connects again. So whatever the client library

@@ -1,11 +1,11 @@
 import type { MsgHdrs } from '@nats-io/transport-node'
+import type { NatsPackage } from '../brokers/nats-connect.ts'
 import { contentText } from '../contracts/codec.ts'
 import type { PartContext } from '../contracts/context.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
 import type { Message } from '../contracts/message.ts'
 import type { Expression, Template } from '../contracts/schema.ts'
-import type { NatsPackage } from './nats-connect.ts'
 import type { Publication } from './nats-window.ts'
 import { createPayload } from './payload.ts'
 

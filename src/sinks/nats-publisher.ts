@@ -1,6 +1,6 @@
+import type { Link } from '../brokers/link.ts'
 import type { SluiceError } from '../contracts/errors.ts'
 import type { Outcomes } from '../contracts/sink.ts'
-import type { Link } from './broker.ts'
 import type { NatsLink } from './nats-link.ts'
 import type { NatsStreams } from './nats-streams.ts'
 import type { Publication } from './nats-window.ts'

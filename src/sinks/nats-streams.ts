@@ -1,12 +1,9 @@
 import type * as JetStream from '@nats-io/jetstream'
+import { askJetStream, type JetStreamPackage } from '../brokers/nats-jetstream.ts'
 import type { PartContext } from '../contracts/context.ts'
-import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { SluiceError } from '../contracts/errors.ts'
 import type { Template } from '../contracts/schema.ts'
 import type { NatsLink } from './nats-link.ts'
-import { unavailable } from './nats-window.ts'
-
-/** The package `@nats-io/jetstream`. */
-type JetStreamPackage = typeof JetStream
 
 interface StreamOptions {
   readonly subject: Template
@@ -81,24 +78,8 @@ export class NatsStreams {
     return this.#ask(link, ({ streams }) => streams.find(subject))
   }
 
-  /** @returns undefined when there is no such stream */
-  async #ask<T>(link: NatsLink, request: (manager: JetStream.JetStreamManager) => Promise<T>): Promise<T | undefined> {
-    const { jetstreamManager, JetStreamApiError, JetStreamApiCodes } = this.#jetstream
-    const { connection } = link
-    try {
-      return await request(await jetstreamManager(connection, { checkAPI: false, timeout: this.#options.timeout }))
-    } catch (thrown) {
-      if (thrown instanceof JetStreamApiError && thrown.code === JetStreamApiCodes.StreamNotFound) return undefined
-      // The package does not export the class. A server that has JetStream may be waiting for others of its cluster.
-      const disabled = thrown instanceof Error && thrown.name === 'JetStreamNotEnabled'
-      if (disabled && connection.info?.jetstream !== true) {
-        throw new SluiceError('sink_failed', 'JetStream is not enabled on the NATS server', {
-          cause: thrown,
-          hint: 'enable it there (jetstream: enabled), or write jetstream: false',
-        })
-      }
-      throw unavailable(`JetStream does not answer: ${toSluiceError(thrown).message}`, thrown)
-    }
+  #ask<T>(link: NatsLink, request: (manager: JetStream.JetStreamManager) => Promise<T>): Promise<T | undefined> {
+    return askJetStream(this.#jetstream, link.connection, this.#options.timeout, request)
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Msg, MsgHdrs } from '@nats-io/transport-node'
+import { unavailable } from '../brokers/network-error.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Outcomes } from '../contracts/sink.ts'
 
@@ -117,8 +118,3 @@ export function readAck(message: Msg): SluiceError | undefined {
 const ACCOUNT_FULL = 10_002
 
 const NO_STREAM_HINT = 'A program that replies to requests listens there: choose another subject, or jetstream: false.'
-
-/** An error that may pass. */
-export function unavailable(message: string, cause?: unknown, { hint }: { hint?: string } = {}): SluiceError {
-  return new SluiceError('sink_unavailable', message, { cause, retryable: true, ...(hint !== undefined && { hint }) })
-}

@@ -4,9 +4,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hasClient } from '../../scripts/debian-clients.ts'
 import { NatsServer, type NatsServerOptions } from '../../test/support/nats.ts'
 import { compileOptions } from '../../test/support/options.ts'
+import { type OpenedSink, openedSink, problemOf, writeAndTell } from '../../test/support/real-server.ts'
+import { parseServer } from '../brokers/nats-greeting.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { Batch } from '../contracts/message.ts'
-import type { Sink } from '../contracts/sink.ts'
 import { definitionSuite, readOptions } from '../testing/definition-suite.ts'
 import {
   createBatch,
@@ -18,43 +19,20 @@ import {
 import { type SinkUnderTest, sinkSuite } from '../testing/sink-suite.ts'
 import { createTcp } from '../transports/tcp.ts'
 import { nats } from './nats.ts'
-import { parseServer } from './nats-greeting.ts'
-
-/** A sink, and what it said in its context. */
-type Opened = AsyncDisposable & { readonly sink: Sink; readonly context: TestContext }
 
 async function open(
   server: NatsServer,
   given: Record<string, unknown> = {},
   overrides: Partial<TestContext> = {},
-): Promise<Opened> {
+): Promise<OpenedSink> {
   const context = createTestContext({ tcp: createTcp(), ...overrides })
   const options = compileOptions(nats, { servers: server.url, subject: 'S.a', ...given })
   const sink = await nats.create(options, context)
-  return { sink, context, [Symbol.asyncDispose]: async () => sink.close() }
-}
-
-/** The texts of the outcomes, or of the error of the whole write. */
-async function write(sink: Sink, batch: Batch): Promise<unknown> {
-  try {
-    const outcomes = await sink.write(batch)
-    return outcomes?.map((error) => error?.message) ?? 'all delivered'
-  } catch (thrown) {
-    if (!(thrown instanceof SluiceError)) throw thrown
-    return `${thrown.code}${thrown.retryable ? ', retryable' : ''}: ${thrown.message}`
-  }
+  return openedSink(sink, context)
 }
 
 /** What `create` throws. */
-async function problem(server: NatsServer, given: Record<string, unknown> = {}): Promise<SluiceError> {
-  try {
-    await using opened = await open(server, given)
-    throw new Error(`it was created: ${JSON.stringify(opened.context.logs)}`)
-  } catch (thrown) {
-    if (thrown instanceof SluiceError) return thrown
-    throw thrown
-  }
-}
+const problem = (server: NatsServer, given: Record<string, unknown> = {}) => problemOf(open(server, given))
 
 /** A batch of messages of several connections, in turns. */
 function mixed(texts: readonly string[], sources: number): Batch {
@@ -181,7 +159,7 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
       headers: { Device: 'no ${msg.device}' },
       stream: 'S',
     })
-    expect(await write(opened.sink, createBatch([{ device: 'x', temp: 21.5 }]))).toBe('all delivered')
+    expect(await writeAndTell(opened.sink, createBatch([{ device: 'x', temp: 21.5 }]))).toBe('all delivered')
     const [stored] = await server.stored('S')
     expect(stored).toMatchObject({ subject: 'S.x', text: '21.5' })
     expect(stored!.header('Device')).toBe('no x')
@@ -194,10 +172,10 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
     const batch = mixed(['once 1', 'once 2'], 1)
     await using opened = await open(server)
     await using other = await open(server, {}, { id: 'second' })
-    expect(await write(opened.sink, batch)).toBe('all delivered')
-    expect(await write(opened.sink, batch)).toBe('all delivered')
+    expect(await writeAndTell(opened.sink, batch)).toBe('all delivered')
+    expect(await writeAndTell(opened.sink, batch)).toBe('all delivered')
     expect(await texts()).toEqual(['once 1', 'once 2'])
-    expect(await write(other.sink, batch)).toBe('all delivered')
+    expect(await writeAndTell(other.sink, batch)).toBe('all delivered')
     expect(await texts()).toEqual(['once 1', 'once 2', 'once 1', 'once 2'])
   })
 
@@ -217,7 +195,7 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
       { to: 'a', text: 'good 2', id: 'good 2' },
     ]
     const wrong = 'is no subject to publish to: it has white space, an empty part, or a * or >'
-    expect(await write(opened.sink, createBatch(messages))).toEqual([
+    expect(await writeAndTell(opened.sink, createBatch(messages))).toEqual([
       undefined,
       `the subject "S.a b" ${wrong}`,
       `the subject "S." ${wrong}`,
@@ -249,7 +227,9 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
     connection.subscribe('service', { callback: (_, message) => void message.respond('hello') })
     await connection.flush()
     await using opened = await open(server, { subject: 'servi${msg}' })
-    expect(await write(opened.sink, createBatch(['ce']))).toEqual(['what answered for this subject is no stream'])
+    expect(await writeAndTell(opened.sink, createBatch(['ce']))).toEqual([
+      'what answered for this subject is no stream',
+    ])
     await connection.close()
   })
 
@@ -269,7 +249,7 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
         ['sink_unavailable', true, 'the stream refused the message: maximum messages exceeded'],
       ])
       await own.purge('F')
-      expect(await write(opened.sink, Batch.of(batch.messages.slice(2)))).toBe('all delivered')
+      expect(await writeAndTell(opened.sink, Batch.of(batch.messages.slice(2)))).toBe('all delivered')
       expect((await own.stored('F')).map(({ text }) => text)).toEqual(['3'])
     })
 
@@ -281,14 +261,21 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
       const subject = '${msg.left(3)}'
       await using pipelined = await open(own, { subject })
       const refused = 'the stream refused the message: maximum messages per subject exceeded'
-      expect(await write(pipelined.sink, batch)).toEqual([undefined, refused, undefined, refused, undefined, refused])
+      expect(await writeAndTell(pipelined.sink, batch)).toEqual([
+        undefined,
+        refused,
+        undefined,
+        refused,
+        undefined,
+        refused,
+      ])
       await own.purge('F')
       await using serial = await open(own, { subject, pipeline: false }, { id: 'serial' })
-      expect(await write(serial.sink, batch)).toEqual([undefined, refused, refused, refused, refused, refused])
+      expect(await writeAndTell(serial.sink, batch)).toEqual([undefined, refused, refused, refused, refused, refused])
       expect((await own.stored('F')).map(({ text }) => text)).toEqual(['F.a'])
       // Another connection is not held up.
       const others = mixed(['F.a3', 'F.x', 'F.b', 'F.y'], 2)
-      expect(await write(serial.sink, others)).toEqual([refused, undefined, refused, undefined])
+      expect(await writeAndTell(serial.sink, others)).toEqual([refused, undefined, refused, undefined])
     })
   })
 
@@ -317,7 +304,7 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
       const error = await problem(own)
       expect(error.message).toBe('JetStream is not enabled on the NATS server')
       await using opened = await open(own, { jetstream: false })
-      expect(await write(opened.sink, createBatch(['a']))).toBe('all delivered')
+      expect(await writeAndTell(opened.sink, createBatch(['a']))).toBe('all delivered')
     })
 
     test('a server that is not there does not keep the sink from starting', async () => {
@@ -325,10 +312,10 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
       await using opened = await open(own)
       const text = `nothing listens on ${own.url} (connection refused)`
       expect(opened.context.logs.map(({ text }) => text)).toEqual([`${text}; it is tried again with the first message`])
-      expect(await write(opened.sink, createBatch(['a']))).toBe(`sink_unavailable, retryable: ${text}`)
+      expect(await writeAndTell(opened.sink, createBatch(['a']))).toBe(`sink_unavailable, retryable: ${text}`)
       await own.restart()
       await own.addStream({ name: 'S' })
-      expect(await write(opened.sink, createBatch(['a']))).toBe('all delivered')
+      expect(await writeAndTell(opened.sink, createBatch(['a']))).toBe('all delivered')
     })
 
     test('wrong credentials are one sentence without the password', async () => {
@@ -340,7 +327,7 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
       expect(JSON.stringify([error, error.message, error.stack, error.cause])).not.toContain('hunter2')
       await own.addStream({ name: 'S' })
       await using opened = await open(own, { user: 'u', password: 'right' })
-      expect(await write(opened.sink, createBatch(['a']))).toBe('all delivered')
+      expect(await writeAndTell(opened.sink, createBatch(['a']))).toBe('all delivered')
     })
 
     test('something else that listens there', async () => {
@@ -368,7 +355,7 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
     })
     await own.addStream({ name: 'S' })
     await using opened = await open(own, { subject: 'S.${msg}', user: 'u', password: 'p', jetstream })
-    expect(await write(opened.sink, createBatch(['a', 'secret', 'b']))).toEqual([
+    expect(await writeAndTell(opened.sink, createBatch(['a', 'secret', 'b']))).toEqual([
       undefined,
       'the NATS user may not publish to S.secret',
       undefined,
@@ -382,16 +369,16 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
       await using own = await NatsServer.start()
       await own.addStream({ name: 'S' })
       await using opened = await open(own, { timeout: '300ms', jetstream })
-      expect(await write(opened.sink, mixed(['before'], 1))).toBe('all delivered')
+      expect(await writeAndTell(opened.sink, mixed(['before'], 1))).toBe('all delivered')
       await own.stop()
       const silent = 'sink_unavailable, retryable: NATS has not answered in time'
-      const hung = await write(opened.sink, mixed(['hung 1', 'hung 2'], 1))
+      const hung = await writeAndTell(opened.sink, mixed(['hung 1', 'hung 2'], 1))
       expect(hung).toBe(silent)
       // The kernel still takes connections for it.
       const again = `NATS at ${own.url} has not answered in time`
-      expect(await write(opened.sink, mixed(['hung 1'], 1))).toBe(`sink_unavailable, retryable: ${again}`)
+      expect(await writeAndTell(opened.sink, mixed(['hung 1'], 1))).toBe(`sink_unavailable, retryable: ${again}`)
       own.goOn()
-      expect(await write(opened.sink, mixed(['hung 1', 'hung 2'], 1))).toBe('all delivered')
+      expect(await writeAndTell(opened.sink, mixed(['hung 1', 'hung 2'], 1))).toBe('all delivered')
       const stored = (await own.stored('S')).map(({ text }) => text)
       if (jetstream) expect(stored).toEqual(['before', 'hung 1', 'hung 2'])
       else expect(new Set(stored)).toEqual(new Set(['before', 'hung 1', 'hung 2']))
@@ -405,7 +392,7 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
     const servers = [absent.url, hung.url, server.url]
     await using opened = await open(server, { servers, timeout: '5s' })
     expect(opened.context.logs).toEqual([])
-    expect(await write(opened.sink, mixed(['several'], 1))).toBe('all delivered')
+    expect(await writeAndTell(opened.sink, mixed(['several'], 1))).toBe('all delivered')
   })
 
   test('a server that hangs is left with no connection of ours', async () => {
@@ -413,7 +400,8 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
     await own.stop()
     const before = sockets()
     await using opened = await open(own, { timeout: '50ms' })
-    for (let i = 0; i < 3; i++) expect(await write(opened.sink, mixed(['x'], 1))).toContain('not answered in time')
+    for (let i = 0; i < 3; i++)
+      expect(await writeAndTell(opened.sink, mixed(['x'], 1))).toContain('not answered in time')
     while (sockets() > before) await new Promise(setImmediate)
   })
 
@@ -422,7 +410,7 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
     const second = await nats.create(compileOptions(nats, { servers: server.url, subject: 'S.b' }), context)
     const watcher = await server.connect()
     await sink.close()
-    expect(await write(second, mixed(['shared'], 1))).toBe('all delivered')
+    expect(await writeAndTell(second, mixed(['shared'], 1))).toBe('all delivered')
     await second.close()
     await watcher.close()
   })
@@ -433,7 +421,7 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
     const stop = new AbortController()
     await using opened = await open(own, {}, { signal: stop.signal })
     await own.stop()
-    const writing = write(opened.sink, mixed(['x'], 1))
+    const writing = writeAndTell(opened.sink, mixed(['x'], 1))
     stop.abort()
     expect(await writing).toBe('sink_unavailable, retryable: the server stopped without waiting any longer')
     own.goOn()

@@ -1,23 +1,15 @@
-import { readFileSync } from 'node:fs'
-import type { PartContext, Shared } from '../contracts/context.ts'
+import { connectNats, type NatsPackage } from '../brokers/nats-connect.ts'
+import { checkNatsFiles, natsConnection, readNatsTarget, requireOneIdentity } from '../brokers/nats-options.ts'
+import type { Shared } from '../contracts/context.ts'
 import { defineSink } from '../contracts/define.ts'
-import { duration, expr, secret, template, withoutProto, z } from '../contracts/schema.ts'
+import { expr, template, withoutProto, z } from '../contracts/schema.ts'
 import { Broker, BrokerSink, shareBroker } from './broker.ts'
-import { checkFile, checkTls, readTls, tlsOption } from './client-tls.ts'
-import { connectNats, type NatsPackage, type NatsTarget } from './nats-connect.ts'
-import { parseServer } from './nats-greeting.ts'
-import type { NatsLink } from './nats-link.ts'
+import { NatsLink } from './nats-link.ts'
 import { createPublisher } from './nats-publication.ts'
 import { NatsPublisher } from './nats-publisher.ts'
 import { NatsStreams } from './nats-streams.ts'
 import type { Publication } from './nats-window.ts'
 import { payloadOptions } from './payload.ts'
-
-const server = z
-  .string()
-  .regex(/^[^@]*$/, 'a server has no user and password in it: give them as user and password')
-  .regex(/^(?!wss?:)/, 'WebSockets are not supported: give host:port')
-  .refine((text) => parseServer(text) !== undefined, 'expected host:port')
 
 const headerName = z
   .string()
@@ -26,9 +18,7 @@ const headerName = z
 
 const options = z
   .strictObject({
-    servers: z
-      .union([server, z.array(server).min(1)])
-      .describe('Address of a server, `host:port`, or a list of those of one cluster. The default port is 4222.'),
+    ...natsConnection,
     subject: template().describe('Subject to publish to: a text in which `${…}` is evaluated.'),
     ...payloadOptions,
     headers: withoutProto(z.record(headerName, template()))
@@ -60,20 +50,8 @@ const options = z
         'With JetStream: publish all messages of a write at once. False: one of each connection at a time, so that its ' +
           'order holds even when the stream refuses single messages for a while. Default: true.',
       ),
-    user: z.string().min(1).optional().describe('Name of the user.'),
-    password: secret().optional().describe('Password of the user.'),
-    token: secret().optional().describe('Token, instead of user and password.'),
-    creds: z
-      .string()
-      .min(1)
-      .optional()
-      .describe("Credentials file (JWT and seed), instead. A relative path starts at the configuration's folder."),
-    tls: tlsOption,
-    timeout: duration()
-      .prefault('10s')
-      .describe('How long a connection, or the next acknowledgement, may take. Default: 10s.'),
   })
-  .superRefine(requireOneIdentity)
+  .superRefine(checkOptions)
 
 /** Publishes to a subject of NATS. */
 export const nats = defineSink({
@@ -133,38 +111,21 @@ export const nats = defineSink({
   confirms: ({ jetstream }) => (jetstream ? 'accepted' : 'os'),
   finished: 'NATS has acknowledged it',
   batching: { maxBatch: 500, maxInFlight: 4 },
-  check: ({ creds, tls }, context) => [
-    ...(creds === undefined ? [] : checkFile(creds, ['creds'], context)),
-    ...checkTls(tls, context),
-  ],
+  check: checkNatsFiles,
   async create(given, context) {
     const nats = (await context.importPackage('@nats-io/transport-node')) as NatsPackage
     const streams = given.jetstream ? await NatsStreams.load(given, context) : undefined
-    const target = readTarget(given, context)
-    const dial = () => connectNats(nats, context.tcp, target, context.signal)
+    const target = readNatsTarget(given, context)
+    const { signal } = context
+    const dial = async () => {
+      const connection = await connectNats(nats, context.tcp, target, signal)
+      return new NatsLink(connection, nats.createInbox(), signal)
+    }
     const shared = await shareBroker('nats', target, context, dial, (link) => streams?.check(link))
     const publisher = streams === undefined ? shared : withStreams(shared, streams, given.pipeline)
     return new BrokerSink<Publication>(publisher, createPublisher(given, nats, context), given.timeout)
   },
 })
-
-type Options = z.output<typeof options>
-
-function readTarget(
-  { servers, user, password, token, creds, tls, timeout }: Options,
-  context: PartContext,
-): NatsTarget {
-  const resolvePath = (path: string) => context.resolvePath(path)
-  return {
-    servers: typeof servers === 'string' ? [servers] : servers,
-    user,
-    password,
-    token,
-    creds: creds === undefined ? undefined : readFileSync(resolvePath(creds)),
-    tls: readTls(tls, resolvePath),
-    timeout,
-  }
-}
 
 /** The same connection, for one sink with JetStream. */
 function withStreams(shared: Shared<Broker<NatsLink>>, streams: NatsStreams, pipeline: boolean) {
@@ -173,11 +134,8 @@ function withStreams(shared: Shared<Broker<NatsLink>>, streams: NatsStreams, pip
 }
 
 /** Reports options that contradict each other. */
-function requireOneIdentity(given: Partial<Record<string, unknown>>, context: z.core.$RefinementCtx): void {
-  const report = (message: string, option: string) => context.addIssue({ code: 'custom', message, path: [option] })
-  const { user, password, token, creds, jetstream, stream } = given
-  const kinds = [user ?? password, token, creds].filter((value) => value !== undefined)
-  if (kinds.length > 1) context.addIssue({ code: 'custom', message: 'give user and password, or token, or creds' })
-  if (user === undefined && password !== undefined) report('user is missing', 'user')
-  if (jetstream === false && stream !== undefined) report('a stream needs JetStream: remove jetstream: false', 'stream')
+function checkOptions(given: Partial<Record<string, unknown>>, context: z.core.$RefinementCtx): void {
+  requireOneIdentity(given, context)
+  if (given['jetstream'] !== false || given['stream'] === undefined) return
+  context.addIssue({ code: 'custom', message: 'a stream needs JetStream: remove jetstream: false', path: ['stream'] })
 }

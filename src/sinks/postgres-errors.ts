@@ -1,5 +1,5 @@
+import { networkProblem, tlsProblem } from '../brokers/network-error.ts'
 import { SluiceError } from '../contracts/errors.ts'
-import { networkProblem, tlsProblem } from './network-error.ts'
 
 /**
  * The five characters with which the server classifies an error; undefined for an error that is not the server's.

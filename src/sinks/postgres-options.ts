@@ -1,7 +1,7 @@
+import { checkTls, tlsMapping } from '../brokers/client-tls.ts'
 import type { CheckContext, OptionProblem } from '../contracts/define.ts'
 import { duration, expr, secret, withoutProto, z } from '../contracts/schema.ts'
 import { identifierProblem } from '../util/sql-identifier.ts'
-import { checkTls, tlsMapping } from './client-tls.ts'
 
 function name(): z.ZodType<string, string> {
   return z.string().superRefine((text, context) => {

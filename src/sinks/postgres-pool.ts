@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
+import type { TlsSettings } from '../brokers/client-tls.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { formatDuration } from '../util/units.ts'
-import type { TlsSettings } from './client-tls.ts'
 import { sqlStateOf, timedOut, toConnectError, toDeliveryError } from './postgres-errors.ts'
 import type { Target } from './postgres-options.ts'
 

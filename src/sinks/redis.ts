@@ -1,14 +1,15 @@
+import { checkTls } from '../brokers/client-tls.ts'
+import { connectRedis, type RedisPackage } from '../brokers/redis-link.ts'
+import { readRedisTarget, redisConnection, requirePassword } from '../brokers/redis-options.ts'
+import type { Command } from '../brokers/redis-transaction.ts'
 import { contentText } from '../contracts/codec.ts'
 import type { PartContext } from '../contracts/context.ts'
 import { defineSink } from '../contracts/define.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
-import { duration, expr, secret, type Template, template, withoutProto, z } from '../contracts/schema.ts'
+import { expr, type Template, template, withoutProto, z } from '../contracts/schema.ts'
 import { BrokerSink, shareBroker } from './broker.ts'
-import { checkTls, readTls, tlsOption } from './client-tls.ts'
 import { createPayload, payloadOptions } from './payload.ts'
-import { connectRedis, type RedisPackage } from './redis-link.ts'
-import type { Command } from './redis-transaction.ts'
 
 const fields = withoutProto(
   z.record(z.string().min(1), expr()).refine((all) => Object.keys(all).length > 0, 'name at least one field'),
@@ -34,19 +35,7 @@ const options = z
       .enum(['right', 'left'])
       .optional()
       .describe('Of a list: the end at which elements are added. Default: right.'),
-    host: z.string().min(1).prefault('localhost').describe('Name or address of the server. Default: localhost.'),
-    port: z.int().min(1).max(65_535).default(6379).describe('Port of the server. Default: 6379.'),
-    socket: z
-      .string()
-      .min(1)
-      .optional()
-      .describe(
-        "Path of a Unix socket, instead of host and port. A relative path starts at the configuration's folder.",
-      ),
-    user: z.string().min(1).optional().describe('Name of the user. Default: that of the server.'),
-    password: secret().optional().describe('Password of the user.'),
-    database: z.int().min(0).default(0).describe('Number of the database. Default: 0.'),
-    tls: tlsOption,
+    ...redisConnection,
     fsync: z
       .boolean()
       .default(false)
@@ -54,9 +43,6 @@ const options = z
         'The server must sync to disk before it answers (`appendfsync always`), so that a message survives a power cut; ' +
           'a server that does not is refused. Default: false.',
       ),
-    timeout: duration()
-      .prefault('10s')
-      .describe('How long a connection, or the replies to a write, may take. Default: 10s.'),
   })
   .superRefine(requireOneTarget)
 
@@ -108,10 +94,8 @@ export const redis = defineSink({
   check: ({ tls }, context) => checkTls(tls, context),
   async create(given, context) {
     const library = (await context.importPackage('redis')) as RedisPackage
-    const { host, port, user, password, database, fsync, timeout } = given
-    const socket = given.socket === undefined ? undefined : context.resolvePath(given.socket)
-    const tls = readTls(given.tls, (path) => context.resolvePath(path))
-    const target = { host, port, socket, user, password, database, tls, fsync, timeout }
+    const { fsync, timeout } = given
+    const target = { ...readRedisTarget(given, context), fsync }
     const dial = () => connectRedis(library, target, context.signal)
     const shared = await shareBroker('redis', target, context, dial, () => {})
     return new BrokerSink(shared, createCommand(given, context), timeout)
@@ -145,7 +129,7 @@ function keyOf(message: Message, key: Template): string | Buffer {
 /** Reports options that contradict each other. */
 function requireOneTarget(given: Partial<Record<string, unknown>>, context: z.core.$RefinementCtx): void {
   const report = (message: string, ...path: string[]) => context.addIssue({ code: 'custom', message, path })
-  const { stream, list, publish, fields, payload, format, maxLength, side, fsync, user, password } = given
+  const { stream, list, publish, fields, payload, format, maxLength, side, fsync } = given
   const targets = [stream, list, publish].filter((target) => target !== undefined)
   if (targets.length !== 1) report('give one of stream, list and publish')
   if (fields !== undefined && stream === undefined) report('fields are those of a stream', 'fields')
@@ -154,5 +138,5 @@ function requireOneTarget(given: Partial<Record<string, unknown>>, context: z.co
   if (fields !== undefined && payload !== undefined) report('give fields or payload, and not both', 'payload')
   if (fields !== undefined && format !== undefined) report('fields are written without a format', 'format')
   if (fsync === true && publish !== undefined) report('what is published is not kept: remove fsync', 'fsync')
-  if (user !== undefined && password === undefined) report('password is missing', 'password')
+  requirePassword(given, context)
 }

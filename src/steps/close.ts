@@ -19,6 +19,7 @@ export const close = defineStep({
     },
   ],
   answers: true,
+  closes: true,
   promise: 'closes the connection',
   create: () => ({
     run(message) {

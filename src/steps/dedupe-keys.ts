@@ -1,16 +1,8 @@
 import { hash } from 'node:crypto'
 import { SluiceError } from '../contracts/errors.ts'
+import { KEYS_VERSION, type KeptAnswer, packAnswers, unpackAnswers } from '../contracts/key-file.ts'
 import type { Database, SqlRow, Storage } from '../contracts/storage.ts'
 import { KeyIndex } from './dedupe-index.ts'
-
-/** Version of the file's layout, kept in `PRAGMA user_version`. */
-const DEDUPE_VERSION = 1
-
-/** One answer: `text` is formatted and not framed, `raw` is neither to be. */
-export interface KeptAnswer {
-  readonly kind: 'text' | 'raw'
-  readonly content: Buffer
-}
 
 /** A message that has finished. */
 export interface KeyEntry {
@@ -126,7 +118,7 @@ export class KeyStore {
   async record(entries: readonly KeyEntry[], { window, maxKeys, now }: Limits): Promise<void> {
     if (entries.length === 0) return
     const database = await this.#database!
-    const rows = entries.map(({ key, answers }): SqlRow => [key, now, pack(answers)])
+    const rows = entries.map(({ key, answers }): SqlRow => [key, now, packAnswers(answers)])
     const inserted = database.insert(INSERT, rows)
     const forgotten = this.#forget(database, entries.length, { window, maxKeys, now })
     const failed: SluiceError[] = []
@@ -172,7 +164,7 @@ export class KeyStore {
         const known = new Map<string, readonly KeptAnswer[]>()
         for (const key of keys) {
           const row = found.get(key)
-          if (row !== undefined && Number(row['time']) >= from) known.set(key, unpack(row['answers']))
+          if (row !== undefined && Number(row['time']) >= from) known.set(key, unpackAnswers(row['answers']))
         }
         resolve(known)
       }
@@ -186,11 +178,11 @@ export class KeyStore {
     try {
       const [pragma] = await database.all('PRAGMA user_version')
       const version = Number(pragma?.['user_version'])
-      if (version > DEDUPE_VERSION) {
+      if (version > KEYS_VERSION) {
         const text = `the keys in ${this.#file} were written by a newer version of Sluice (layout ${version})`
         throw new SluiceError('storage_failed', text, { hint: 'Use that version, or move the file away.' })
       }
-      if (version < DEDUPE_VERSION) await database.exec(CREATE)
+      if (version < KEYS_VERSION) await database.exec(CREATE)
       await this.#load(database)
       return database
     } catch (thrown) {
@@ -233,7 +225,7 @@ const CREATE = `
     time INTEGER NOT NULL,
     answers TEXT
   ) STRICT;
-  PRAGMA user_version = ${DEDUPE_VERSION}`
+  PRAGMA user_version = ${KEYS_VERSION}`
 
 const LOAD = 'SELECT id, key FROM keys WHERE id > ? ORDER BY id LIMIT 20000'
 /** Of two rows with one key the later comes last, and counts. */
@@ -245,15 +237,3 @@ const FORGET_OLD = `
   DELETE FROM keys WHERE id < min(
     coalesce((SELECT id FROM keys WHERE time >= ? ORDER BY id LIMIT 1), 9223372036854775807),
     (SELECT min(id) FROM keys) + 5000)`
-
-/** Answers as text, because texts are what the storage thread is given fastest: a letter stands for a byte. */
-function pack(answers: readonly KeptAnswer[]): string | null {
-  if (answers.length === 0) return null
-  return JSON.stringify(answers.map(({ kind, content }) => [kind, content.toString('latin1')]))
-}
-
-function unpack(answers: unknown): readonly KeptAnswer[] {
-  if (typeof answers !== 'string') return []
-  const packed = JSON.parse(answers) as [KeptAnswer['kind'], string][]
-  return packed.map(([kind, content]) => ({ kind, content: Buffer.from(content, 'latin1') }))
-}

@@ -1,10 +1,10 @@
 import type { Client, PayloadKind } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
 import { type Codec, contentText, encodeContent } from '../contracts/codec.ts'
+import type { KeptAnswer } from '../contracts/key-file.ts'
 import type { Message, Source } from '../contracts/message.ts'
 import type { Wait } from '../contracts/wait.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
-import type { KeptAnswer } from './dedupe-keys.ts'
 
 /** What is known of a message while its answers are held back. */
 export interface Recording {

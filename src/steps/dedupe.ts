@@ -1,11 +1,12 @@
 import type { PartContext } from '../contracts/context.ts'
 import { defineStep } from '../contracts/define.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { type KeptAnswer, keysFileOf } from '../contracts/key-file.ts'
 import { Batch, type Dataflow, type Failures, type Message, type Source } from '../contracts/message.ts'
 import { duration, z } from '../contracts/schema.ts'
 import type { Step } from '../contracts/step.ts'
 import { formatDuration } from '../util/units.ts'
-import { type KeptAnswer, KeyStore } from './dedupe-keys.ts'
+import { KeyStore } from './dedupe-keys.ts'
 import { AnswerRecorder, type Recording } from './dedupe-recorder.ts'
 
 /** Lets each message through once. */
@@ -49,12 +50,13 @@ export const dedupe = defineStep({
   drops: true,
   persists: true,
   coversRest: true,
+  holdsAnswers: true,
   needsKey: true,
   promise: ({ window, maxKeys }) =>
     `lets each key through once: a message with a key that has finished within ${formatDuration(window)} (of the last ` +
     `${maxKeys}) ends here with the answers of the first; answers leave when the key is on disk; what has failed is tried again`,
   async create({ window, maxKeys }, context) {
-    const file = context.dataPath(`dedupe-${context.id}.db`)
+    const file = context.dataPath(keysFileOf(context.id))
     // The same for all endpoints that use a shared dataflow, and for the dataflows before and after a reload.
     const keys = context.share(`dedupe ${file}`, () => new KeyStore(context.storage, file))
     try {
@@ -92,7 +94,7 @@ class Dedupe implements Step {
    */
   async runAround(batch: Batch, rest: Dataflow, failures: Failures): Promise<Batch> {
     const passed: Batch[] = []
-    let left = batch.messages.map((message): Candidate => ({ message, key: this.#keyOf(message) }))
+    let left = batch.messages.map((message) => this.#identify(message))
     while (left.length > 0) {
       const mine: Candidate[] = []
       const others: Candidate[] = []
@@ -116,26 +118,33 @@ class Dedupe implements Step {
     return this.#bounds.close()
   }
 
-  /** @returns undefined for a message that cannot be known again */
-  #keyOf({ givenKey, key }: Message): string | undefined {
-    return givenKey === '' ? undefined : this.#keys.identify(this.#context.endpoint, key)
+  #identify(message: Message): Candidate {
+    const { givenKey, part } = message
+    if (givenKey === '') return { message, key: undefined, wholes: [] }
+    const identify = (text: string) => this.#keys.identify(this.#context.endpoint, givenKey + text)
+    const wholes: string[] = []
+    for (let end = part.length; end > 0; ) {
+      end = part.lastIndexOf('.', end - 1)
+      wholes.push(identify(part.slice(0, end)))
+    }
+    return { message, key: identify(part), wholes }
   }
 
   /** Sorts out the repeats and takes the others to their end. */
   async #round(mine: readonly Candidate[], rest: Dataflow, failures: Failures): Promise<Batch> {
-    const asked = mine.flatMap(({ key }) => key ?? [])
+    const asked = mine.flatMap(({ key, wholes }) => (key === undefined ? [] : [key, ...wholes]))
     const since = this.#context.clock.now() - this.#bounds.window
     const known = await this.#keys.find(asked, since).catch((thrown: unknown) => toSluiceError(thrown))
     const fresh: Candidate[] = []
     for (const one of mine) {
-      const { message, key } = one
+      const { message, key, wholes } = one
       if (key === undefined) {
         fresh.push(one)
       } else if (known instanceof SluiceError) {
         // Whether it is a repeat is not known. The sender has no answer, and can send it again.
         failures.add(message, known)
       } else {
-        const answers = known.get(key)
+        const answers = [key, ...wholes].map((each) => known.get(each)).find((found) => found !== undefined)
         if (answers === undefined) fresh.push(one)
         else repeat(message, answers, failures)
       }
@@ -198,8 +207,10 @@ class Dedupe implements Step {
 
 interface Candidate {
   readonly message: Message
-  /** Undefined when it has none. */
+  /** Undefined when it has none, and so cannot be known again. */
   readonly key: string | undefined
+  /** The keys of those of which steps have made it: a retry may bring a part of a message that was sent again whole. */
+  readonly wholes: readonly string[]
 }
 
 /** A message that is on its way to the end, and what is known of it. */

@@ -4,15 +4,16 @@ import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { Batch, type Dataflow, type Message, type Source } from '../contracts/message.ts'
 
 /**
- * A branch of a `fork` that is not waited for. Runs of one connection do not overlap in it: the next one waits for the
- * one before, and with it the connection. So order holds and nothing piles up in memory.
+ * A branch of a `fork` that is not waited for. Runs of one client do not overlap in it: the next one waits for the one
+ * before, and with it whoever brings it. So order holds and nothing piles up in memory, whether messages come from the
+ * connection itself, from a buffer or from a retry.
  */
 export class DetachedBranch {
   readonly #name: string
   readonly #flow: Dataflow
   readonly #context: PartContext
-  /** The run that is under way for a connection; never rejects. */
-  readonly #running = new Map<Source, Promise<void>>()
+  /** The run that is under way for a client; never rejects. */
+  readonly #running = new Map<string, Promise<void>>()
 
   constructor(name: string, flow: Dataflow, context: PartContext) {
     this.#name = name
@@ -22,10 +23,10 @@ export class DetachedBranch {
 
   /** Begins a run. @returns when it could not begin at once, a promise that is fulfilled when it has begun */
   start(batch: Batch): Promise<unknown> | undefined {
-    if (batch.source !== undefined) return this.#start(batch.messages, batch.source)
-    // Behind a buffer a batch can have messages of several connections.
-    const bySource = Map.groupBy(batch.messages, ({ source }) => source)
-    return Promise.all(Array.from(bySource, ([source, messages]) => this.#start(messages, source)))
+    if (batch.source !== undefined) return this.#start(batch.messages, clientOf(batch.source))
+    // Behind a buffer a batch can have messages of several clients, and several sources of one.
+    const byClient = Map.groupBy(batch.messages, ({ source }) => clientOf(source))
+    return Promise.all(Array.from(byClient, ([client, messages]) => this.#start(messages, client)))
   }
 
   /** Waits for everything that has begun. */
@@ -33,38 +34,44 @@ export class DetachedBranch {
     await Promise.all(this.#running.values())
   }
 
-  #start(messages: readonly Message[], source: Source): Promise<void> | undefined {
-    const before = this.#running.get(source)
-    if (before !== undefined) return before.then(() => this.#begin(messages, source))
-    this.#begin(messages, source)
+  #start(messages: readonly Message[], client: string): Promise<void> | undefined {
+    if (this.#running.has(client)) return this.#startLater(messages, client)
+    this.#begin(messages, client)
     return undefined
   }
 
-  #begin(messages: readonly Message[], source: Source): void {
+  async #startLater(messages: readonly Message[], client: string): Promise<void> {
+    // Of several that wait the first begins, and the others wait for that one.
+    while (this.#running.has(client)) await this.#running.get(client)
+    this.#begin(messages, client)
+  }
+
+  #begin(messages: readonly Message[], client: string): void {
     const kept: Promise<void>[] = []
     const failures = {
       add: (message: Message, error: SluiceError, step = this.#context.id) => {
         kept.push(this.#keep(message, error, step))
       },
     }
-    // The run that a message belongs to may have ended and sent its answers when this branch comes to a reply.
-    const silent: Source = {
-      ...detachedSource(source, 'Name the branch in finishedWhen.', () => source.close()),
-      origin: source.origin ?? source,
-    }
-    const result = this.#flow.run(Batch.of(messages.map((message) => message.from(silent))), failures)
+    const silent = new Map<Source, Source>()
+    const own = messages.map((message) => {
+      const source = silent.get(message.source) ?? silenced(message.source)
+      silent.set(message.source, source)
+      return message.from(source)
+    })
+    const result = this.#flow.run(Batch.of(own), failures)
     if (!(result instanceof Promise) && kept.length === 0) return
-    this.#running.set(source, this.#finish(result, kept, source))
+    this.#running.set(client, this.#finish(result, kept, client))
   }
 
-  async #finish(result: Batch | Promise<Batch>, kept: readonly Promise<void>[], source: Source): Promise<void> {
+  async #finish(result: Batch | Promise<Batch>, kept: readonly Promise<void>[], client: string): Promise<void> {
     try {
       await result
     } catch (thrown) {
       this.#context.log('error', `the branch ${this.#name} broke: ${toSluiceError(thrown, 'internal').message}`)
     }
     await Promise.all(kept)
-    this.#running.delete(source)
+    this.#running.delete(client)
   }
 
   async #keep(message: Message, error: SluiceError, step: string): Promise<void> {
@@ -75,5 +82,18 @@ export class DetachedBranch {
     } catch (thrown) {
       log('error', `the message is lost, because the dead letters failed: ${toSluiceError(thrown).message}`, message)
     }
+  }
+}
+
+/** The same for all sources of a client, and different in another run of the server, which gives the same ids again. */
+function clientOf({ boot, client }: Source): string {
+  return `${boot} ${client.id}`
+}
+
+/** The run that a message belongs to may have ended and sent its answers when this branch comes to a reply. */
+function silenced(source: Source): Source {
+  return {
+    ...detachedSource(source, 'Name the branch in finishedWhen.', () => source.close()),
+    origin: source.origin ?? source,
   }
 }

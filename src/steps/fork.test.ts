@@ -202,13 +202,44 @@ test('a branch that nobody waits for keeps the order of a connection and holds a
   expect(first).toBeInstanceOf(Batch)
   const second = step.runBatch!(Batch.of(createMessages([2], { source })), { add() {} })
   expect(second).toBeInstanceOf(Promise)
-  const stranger = step.runBatch!(Batch.of(createMessages([3])), { add() {} })
+  const stranger = step.runBatch!(Batch.of(createMessages([3], { source: testSource({ id: 'other' }) })), { add() {} })
   expect(stranger).toBeInstanceOf(Batch)
   gates[1]!.resolve()
   gates[0]!.resolve()
   await second
   await step.close!()
   expect(seen.filter((value) => value !== 3)).toEqual([1, 2])
+})
+
+test('the bound holds for a client also where its messages come from several sources: a buffer, a retry, several runs', async () => {
+  const seen: [unknown, string, boolean][] = []
+  let running = 0
+  let most = 0
+  const gates: (() => void)[] = []
+  const slow = flow(async (message) => {
+    most = Math.max(most, ++running)
+    await new Promise<void>((resolve) => gates.push(resolve))
+    running--
+    seen.push([message.msg, message.client.id, message.source.origin === sources[Number(message.msg) - 1]])
+    return message
+  })
+  const step = await fork.create({ branches: { slow }, finishedWhen: [] }, createTestContext())
+  const sources = [testSource(), testSource(), testSource(), testSource({ id: 'other' })]
+  const of = (...values: number[]) =>
+    Batch.of(values.flatMap((value) => createMessages([value], { source: sources[value - 1]! })))
+  const runs = [of(1), of(2, 4), of(3)].map((batch) => step.runBatch!(batch, { add() {} }))
+  expect(runs.map((run) => run instanceof Promise)).toEqual([false, true, true])
+  expect(gates).toHaveLength(2)
+  const done = Promise.all(runs)
+  while (seen.length < 4) {
+    gates.shift()?.()
+    await new Promise(setImmediate)
+  }
+  await done
+  await step.close!()
+  // One of each of the two clients at once.
+  expect(most).toBe(2)
+  expect(seen.filter(([, client]) => client === 'test-1')).toEqual([1, 2, 3].map((value) => [value, 'test-1', true]))
 })
 
 test('names in finishedWhen are checked', () => {

@@ -15,6 +15,8 @@ export interface ScriptContext {
   /** When the last byte of the frame was read. */
   readonly received: Date
   readonly endpoint: string
+  /** What a broker has filed the message under; null when it came from none. */
+  readonly topic: string | null
   /** The values that `set` wrote for this connection. */
   readonly state: Readonly<Record<string, unknown>>
   /** In an `onError`: what went wrong. */

@@ -35,6 +35,7 @@ export interface ScriptItem {
   readonly raw: Uint8Array
   readonly event: MessageEvent
   readonly time: number
+  readonly topic: string | null
   readonly error: ErrorInfo | undefined
 }
 
@@ -84,13 +85,14 @@ async function runJob(script: Script, job: ScriptJob): Promise<ScriptResult[]> {
   const client = job.client
   const state = Object.freeze(reviveBytes(job.state) as Record<string, unknown>)
   const results: ScriptResult[] = []
-  for (const { msg, raw, event, time, error } of job.items) {
+  for (const { msg, raw, event, time, topic, error } of job.items) {
     const context: ScriptContext = {
       raw: Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength),
       client,
       event,
       received: new Date(time),
       endpoint: job.endpoint,
+      topic,
       state,
       error,
     }

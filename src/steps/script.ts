@@ -18,7 +18,7 @@ import type { ScriptJob, ScriptResult } from './script-worker.ts'
 export const script = defineStep({
   name: 'script',
   summary: 'Gives a message the value that a function in a TypeScript or JavaScript file returns.',
-  details: `The file exports a function: \`export default (msg, context) => value\`. It may be async. \`undefined\` ends the message here; what it throws fails the message. \`context\` has \`raw\`, \`client\`, \`event\`, \`received\`, \`endpoint\`, \`state\` and \`error\`.
+  details: `The file exports a function: \`export default (msg, context) => value\`. It may be async. \`undefined\` ends the message here; what it throws fails the message. \`context\` has \`raw\`, \`client\`, \`event\`, \`received\`, \`endpoint\`, \`topic\`, \`state\` and \`error\`.
 
 The function runs in a worker thread, a batch at a time, on copies of the values: it cannot hold up the server. When a batch takes longer than \`timeout\`, or the thread ends, each of its messages is tried again alone, and the one to blame fails. So the function may see a message twice. What it writes with \`console\` becomes lines of the log.
 
@@ -106,8 +106,13 @@ async function createInline(file: string, exportName: string): Promise<Step> {
   }
 }
 
-function inlineContext({ raw, client, event, received, endpoint, state, error }: Message): ScriptContext {
-  return { raw, client, event, received, endpoint, state: Object.freeze({ ...state }), error }
+function inlineContext(message: Message): ScriptContext {
+  const { raw, client, event, received, endpoint, state, error } = message
+  return { raw, client, event, received, endpoint, topic: topicOf(message), state: Object.freeze({ ...state }), error }
+}
+
+function topicOf({ topic }: Message): string | null {
+  return topic === '' ? null : topic
 }
 
 function resultOf(message: Message, value: unknown): StepResult {
@@ -158,7 +163,10 @@ function settle(
 
 function createJob(messages: readonly Message[]): ScriptJob {
   const { client, endpoint, state } = messages[0]!
-  const items = messages.map(({ msg, raw, event, time, error }) => ({ msg, raw, event, time, error }))
+  const items = messages.map((message) => {
+    const { msg, raw, event, time, error } = message
+    return { msg, raw, event, time, topic: topicOf(message), error }
+  })
   return { client: copyClient(client), endpoint, state, items }
 }
 

@@ -1,8 +1,8 @@
 import type { SqlRow, SqlValue } from '../contracts/storage.ts'
 
 /**
- * What the main thread and the storage worker say to each other. The worker answers every request once; answers of
- * several requests travel together.
+ * What the main thread and the storage worker say to each other. The worker answers every request once. Requests travel
+ * together, and so do answers: a message is a list of them.
  */
 export type Request = { readonly id: number } & Action
 

@@ -178,12 +178,31 @@ describe('write', () => {
     expect(rows.map(({ type }) => type)).toEqual(['integer', 'real', 'text', 'blob', 'null'])
   })
 
+  test('travels to the thread together with what is asked for at the same time', async () => {
+    const { database, values } = await openTable()
+    const post = vi.spyOn(workers[0]!, 'postMessage')
+    await Promise.all([1, 2, 3].map((n) => database.write(INSERT, [[n]])))
+    expect(post).toHaveBeenCalledTimes(1)
+    expect(await values()).toEqual([1, 2, 3])
+  })
+
+  test('with a value that threads cannot pass to each other fails alone', async () => {
+    const { database, values } = await openTable()
+    const rows = [1, (() => 2) as unknown as SqlValue, 3]
+    const results = await Promise.allSettled(rows.map((value) => database.write(INSERT, [[value]])))
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect(results[1]).toMatchObject({
+      reason: { code: 'storage_failed', message: expect.stringMatching('cannot be asked') },
+    })
+    expect(await values()).toEqual([1, 3])
+  })
+
   test('takes only its own bytes of a larger buffer', async () => {
     const { database } = await openTable()
     const read = Buffer.alloc(1 << 20, 'x')
     const post = vi.spyOn(workers[0]!, 'postMessage')
     await database.write(INSERT, [[read.subarray(10, 13)]])
-    const [{ rows }] = post.mock.calls[0] as [{ rows: Uint8Array[][] }]
+    const [[{ rows }]] = post.mock.calls[0] as [[{ rows: Uint8Array[][] }]]
     expect(rows[0]![0]!.buffer.byteLength).toBe(3)
     expect(await database.all('SELECT a FROM t')).toEqual([{ a: new Uint8Array(Buffer.from('xxx')) }])
   })

@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Database, SqlRow, SqlValue, Storage } from '../contracts/storage.ts'
 import { toStorageError } from './failure.ts'
-import type { Action, Answer, Results, Written } from './protocol.ts'
+import type { Action, Answer, Request, Results, Written } from './protocol.ts'
 
 /**
  * The embedded database engine. Its thread is started by the first `open` and keeps the process alive only while a
@@ -27,8 +27,16 @@ interface Waiting {
   reject(error: SluiceError): void
 }
 
+interface Letter {
+  readonly request: Request
+  readonly waiting: Waiting
+}
+
 class WorkerStorage implements Storage {
   readonly #startWorker: () => Worker
+  /** What was asked for in this turn and has not been sent. */
+  readonly #outbox: Letter[] = []
+  /** What was sent and has not been answered. */
   readonly #waiting = new Map<number, Waiting>()
   readonly #databases = new Map<string, SharedDatabase>()
   #worker: Worker | undefined = undefined
@@ -61,7 +69,7 @@ class WorkerStorage implements Storage {
   }
 
   async #end(): Promise<void> {
-    if (this.#worker === undefined) return
+    if (this.#worker === undefined && this.#outbox.length === 0) return
     // The port keeps the order, so all that was begun is answered before this is.
     const ended = this.#post({ kind: 'end' })
     this.#databases.clear()
@@ -86,17 +94,29 @@ class WorkerStorage implements Storage {
 
   #post<A extends Action>(action: A): Promise<Results[A['kind']]> {
     return new Promise((resolve, reject) => {
-      try {
-        this.#worker ??= this.#start()
-        const id = this.#nextId++
-        this.#worker.postMessage({ id, ...action })
-        if (this.#waiting.size === 0) this.#worker.ref()
-        this.#waiting.set(id, { resolve: resolve as Waiting['resolve'], reject })
-      } catch (thrown) {
-        const { message } = toSluiceError(thrown)
-        reject(new SluiceError('storage_failed', `the storage thread cannot be asked: ${message}`, { cause: thrown }))
-      }
+      const request = { id: this.#nextId++, ...action }
+      this.#outbox.push({ request, waiting: { resolve: resolve as Waiting['resolve'], reject } })
+      // What is asked for in one go travels together: a message between threads costs more than a row.
+      if (this.#outbox.length === 1) process.nextTick(() => this.#send(this.#outbox.splice(0)))
     })
+  }
+
+  #send(letters: readonly Letter[]): void {
+    try {
+      this.#worker ??= this.#start()
+      this.#worker.postMessage(letters.map(({ request }) => request))
+      if (this.#waiting.size === 0) this.#worker.ref()
+      for (const { request, waiting } of letters) this.#waiting.set(request.id, waiting)
+    } catch (thrown) {
+      // One that cannot travel, for a value that threads cannot pass to each other, must not hold up the others.
+      if (letters.length > 1) {
+        for (const letter of letters) this.#send([letter])
+        return
+      }
+      const { message } = toSluiceError(thrown)
+      const text = `the storage thread cannot be asked: ${message}`
+      letters[0]!.waiting.reject(new SluiceError('storage_failed', text, { cause: thrown }))
+    }
   }
 
   #start(): Worker {

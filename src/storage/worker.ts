@@ -12,7 +12,7 @@
 import { type MessagePort, parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import { DatabaseFile } from './database-file.ts'
 import { toFailure } from './failure.ts'
-import type { Action, Answer, Request, Write } from './protocol.ts'
+import type { Action, Answer, Request, Results, Write } from './protocol.ts'
 
 /** No round takes more rows than this once it has them, so that the rows in memory and the wait for answers are bounded. */
 const MAX_ROWS_PER_ROUND = 10_000
@@ -29,16 +29,18 @@ class StorageWorker {
 
   constructor(port: MessagePort) {
     this.#port = port
-    port.on('message', (first: Request) => this.#round(first))
+    port.on('message', (first: readonly Request[]) => this.#round(first))
   }
 
-  #round(first: Request): void {
-    let request: Request | undefined = first
+  #round(first: readonly Request[]): void {
+    let requests: readonly Request[] | undefined = first
     let rows = 0
-    while (request !== undefined) {
-      if (request.kind === 'write') rows += request.rows.length
-      this.#take(request)
-      request = rows < MAX_ROWS_PER_ROUND ? receiveMessageOnPort(this.#port)?.message : undefined
+    while (requests !== undefined) {
+      for (const request of requests) {
+        if (request.kind === 'write') rows += request.rows.length
+        this.#take(request)
+      }
+      requests = rows < MAX_ROWS_PER_ROUND ? receiveMessageOnPort(this.#port)?.message : undefined
     }
     for (const [path, open] of this.#files) this.#commit(path, open)
   }
@@ -50,7 +52,8 @@ class StorageWorker {
         this.#open(path).collected.push({ id: request.id, write: request })
         return
       }
-      this.#answer([{ id: request.id, result: this.#act(request) }])
+      const result = this.#act(request)
+      this.#answer([{ id: request.id, result }], bytesOf(result ?? []))
     } catch (thrown) {
       this.#answer([{ id: request.id, failure: toFailure(thrown, path) }])
     }
@@ -100,9 +103,17 @@ class StorageWorker {
     }
   }
 
-  #answer(answers: readonly Answer[]): void {
-    this.#port.postMessage(answers)
+  /** @param moved memory that travels as it is; what is not moved is copied */
+  #answer(answers: readonly Answer[], moved: ArrayBuffer[] = []): void {
+    this.#port.postMessage(answers, moved)
   }
+}
+
+/** The memory of all bytes that were read: SQLite's binding gives each value its own. */
+function bytesOf(rows: Results['all']): ArrayBuffer[] {
+  return rows.flatMap((row) =>
+    Object.values(row).flatMap((value) => (value instanceof Uint8Array ? [value.buffer as ArrayBuffer] : [])),
+  )
 }
 
 if (parentPort !== null) new StorageWorker(parentPort)

@@ -7,6 +7,11 @@ export const caseSchema = z.strictObject({
   sends: z
     .string()
     .describe('The bytes that the client (for connect: the device) sends, with escapes. It then half-closes.'),
+  topic: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('For an endpoint under subscribe, which gets `sends` as one message: its topic. Default: test.'),
   replies: z.string().optional().describe('All bytes that it gets, with escapes. Default: not looked at.'),
   sinks: z
     .record(z.string(), z.array(z.unknown()))

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { PartDefinition } from '../contracts/define.ts'
 import { z } from '../contracts/schema.ts'
-import { describeOptions, type OptionsSchema } from '../registry/options-schema.ts'
+import { describeOptions, type OptionsSchema, resolveRef } from '../registry/options-schema.ts'
 import type { Check } from './check.ts'
 
 /** What holds for the definition of any part, whatever its kind: its names, its sentences and its options. */
@@ -23,7 +23,7 @@ export function definitionSuite(definition: PartDefinition): Check[] {
       run() {
         const described = describeOptions(options)
         if (described.properties === undefined) assertDescribed('the options', described)
-        checkOptions('', described)
+        checkOptions('', described, described.$defs, new Set())
       },
     },
     {
@@ -52,8 +52,16 @@ function shapeOf(options: z.ZodType): Readonly<Record<string, z.ZodType>> {
   return options instanceof z.ZodObject ? (options.shape as Record<string, z.ZodType>) : {}
 }
 
-/** Looks at a mapping and at everything inside it. @param path '' for the options themselves, else such as `to.client` */
-function checkOptions(path: string, schema: OptionsSchema): void {
+/**
+ * Looks at a mapping and at everything inside it.
+ * @param path '' for the options themselves, else such as `to.client`
+ * @param $defs what a `$ref` names; each is looked at once, and kept in `seen`
+ */
+function checkOptions(path: string, given: OptionsSchema, $defs: OptionsSchema['$defs'], seen: Set<string>): void {
+  if (given.$ref !== undefined && seen.has(given.$ref)) return
+  if (given.$ref !== undefined) seen.add(given.$ref)
+  const schema = resolveRef(given, $defs)
+  const check = (place: string, inner: OptionsSchema) => checkOptions(place, inner, $defs, seen)
   if (schema.properties !== undefined) {
     assert.equal(
       schema.additionalProperties,
@@ -63,12 +71,12 @@ function checkOptions(path: string, schema: OptionsSchema): void {
   }
   for (const [key, option] of Object.entries(schema.properties ?? {})) {
     const place = path === '' ? key : `${path}.${key}`
-    assertDescribed(`the option ${place}`, option)
-    checkOptions(place, option)
+    assertDescribed(`the option ${place}`, resolveRef(option, $defs))
+    check(place, option)
   }
-  for (const alternative of schema.anyOf ?? []) checkOptions(path, alternative)
-  if (schema.items !== undefined) checkOptions(`${path}[]`, schema.items)
-  if (typeof schema.additionalProperties === 'object') checkOptions(`${path}.NAME`, schema.additionalProperties)
+  for (const alternative of schema.anyOf ?? []) check(path, alternative)
+  if (schema.items !== undefined) check(`${path}[]`, schema.items)
+  if (typeof schema.additionalProperties === 'object') check(`${path}.NAME`, schema.additionalProperties)
 }
 
 function assertDescribed(what: string, { description }: OptionsSchema): void {

@@ -29,4 +29,10 @@ export { runCase } from './run-case.ts'
 export { runExample } from './run-example.ts'
 export { type SinkSuiteOptions, sinkSuite } from './sink-suite.ts'
 export { type ExampleOutcome, type ExampleRun, type StepSuiteOptions, stepSuite } from './step-suite.ts'
+export {
+  type SubscriptionSuiteOptions,
+  type SubscriptionUnderTest,
+  subscriptionSuite,
+  Taker,
+} from './subscription-suite.ts'
 export { type TransportSubject, transportSuite } from './transport-suite.ts'

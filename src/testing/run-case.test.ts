@@ -19,6 +19,11 @@ beforeAll(async () => {
     `listen:
   stored: { port: 0, format: json, dataflow: [ stdout: {}, reply: "\${msg.a}" ] }
   plain: { port: 0, dataflow: [ reply: "\${msg}" ] }
+subscribe:
+  asked:
+    nats: { servers: "nowhere:1", subject: "a.>", jetstream: false }
+    format: json
+    dataflow: [ stdout: {}, reply: "\${topic} \${msg.a}" ]
 `,
   )
   plan = (await readPlan(file, {})).plan!
@@ -72,4 +77,13 @@ test('a dataflow that also runs on connect is rehearsed with a null msg', async 
   const ran: unknown[] = []
   expect(await rehearseConnect(planOfSteps([(msg: unknown) => ran.push(msg)]), 'a')).toEqual([])
   expect(ran).toEqual([])
+})
+
+test('a subscription gets what is sent as one message, and no broker is asked', async () => {
+  const asked = { endpoint: 'asked', sends: '{"a":1}', topic: 'a.b' }
+  expect(await problemOf({ ...asked, replies: 'a.b 1', sinks: { stdout: [{ a: 1 }] }, split: true })).toBeUndefined()
+  expect(await problemOf({ ...asked, replies: 'a.b 2' })).toBe(
+    'sent in one piece: replies: expected "a.b 2", "a.b 1" came',
+  )
+  expect(await problemOf({ ...asked, sends: '{', deadLetters: [{ code: 'format_invalid', raw: '{' }] })).toBeUndefined()
 })

@@ -13,6 +13,7 @@ import type { Socket, Transport } from '../contracts/transport.ts'
 import { createMemoryTransport } from '../transports/memory.ts'
 import { formatBytes, parseBytes } from '../util/escapes.ts'
 import type { DataflowCase } from './case-schema.ts'
+import { oneMessage } from './one-message.ts'
 import { createTestClock } from './part-context.ts'
 import { createRandom } from './random.ts'
 
@@ -25,9 +26,10 @@ import { createRandom } from './random.ts'
 export async function runCase(plan: Plan, test: DataflowCase): Promise<void> {
   const endpoint = plan.endpoints.find(({ name }) => name === test.endpoint)
   if (endpoint === undefined) throw new Error(`there is no endpoint "${test.endpoint}"`)
-  const alone: Plan = { ...plan, endpoints: [{ ...endpoint, tls: undefined }] }
+  const isSubscription = endpoint.kind === 'subscribe'
+  const alone: Plan = { ...plan, endpoints: [isSubscription ? endpoint : { ...endpoint, tls: undefined }] }
   const bytes = parseBytes(test.sends)
-  for (const { how, chunks } of test.split ? chunkings(bytes) : [WHOLE(bytes)]) {
+  for (const { how, chunks } of test.split && !isSubscription ? chunkings(bytes) : [WHOLE(bytes)]) {
     const came = await play(alone, test, chunks)
     try {
       compare(test, came)
@@ -44,7 +46,8 @@ export async function runCase(plan: Plan, test: DataflowCase): Promise<void> {
  */
 export async function rehearseConnect(plan: Plan, name: string): Promise<string[]> {
   const endpoint = plan.endpoints.find((one) => one.name === name)
-  if (!endpoint?.runOnConnect || endpoint.dataflow === undefined || endpoint.dataflow.some(hasUserCode)) return []
+  if (endpoint === undefined || endpoint.kind === 'subscribe' || !endpoint.runOnConnect) return []
+  if (endpoint.dataflow === undefined || endpoint.dataflow.some(hasUserCode)) return []
   const alone: Plan = {
     ...plan,
     endpoints: [{ ...endpoint, tls: undefined, onConnect: undefined, onError: undefined }],
@@ -99,8 +102,12 @@ async function play(plan: Plan, test: DataflowCase, chunks: readonly Buffer[]): 
   const deadLetters: DeadLetter[] = []
   // What steps keep must neither come from the real data folder nor go there, nor from one run to the next.
   const folder = await mkdtemp(join(tmpdir(), 'sluice-case-'))
+  const endpoint = plan.endpoints[0]!
+  const topic = test.topic ?? 'test'
+  const broker = endpoint.kind === 'subscribe' ? oneMessage(endpoint.definition, chunks[0]!, topic) : undefined
+  const endpoints = endpoint.kind === 'subscribe' ? [{ ...endpoint, definition: broker!.definition }] : [endpoint]
   const server = createServerFromPlan(
-    { ...plan, data: { ...plan.data, dir: folder } },
+    { ...plan, endpoints, data: { ...plan.data, dir: folder } },
     {
       transport,
       clock: createTestClock(),
@@ -112,10 +119,14 @@ async function play(plan: Plan, test: DataflowCase, chunks: readonly Buffer[]): 
       replaceSink: (step) => standIn(step, sinks, test.failing ?? {}),
     },
   )
-  const { kind } = plan.endpoints[0]!
-  const device = kind === 'connect' ? await awaitDial(plan, transport) : undefined
+  const device = endpoint.kind === 'connect' ? await awaitDial(plan, transport) : undefined
   try {
     await server.start()
+    if (broker !== undefined) {
+      // A stop finishes what has come.
+      await server.stop({ deadline: 1000 })
+      return { replies: Buffer.concat(broker.replies), sinks, deadLetters }
+    }
     const socket = device === undefined ? await dial(plan, server, transport) : await device.socket
     return { replies: await talk(socket, chunks), sinks, deadLetters }
   } finally {

@@ -175,7 +175,7 @@ describe('sluice data', () => {
     }
     expect(await runSluice(['data', 'export', 'nothing', '--data', data])).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('nothing waits in a buffer of a step nothing'),
+      stderr: expect.stringContaining('nothing is kept for a step nothing'),
     })
   }, 60_000)
 

@@ -1,7 +1,8 @@
+import { createRandom, type Random } from '../../src/testing/random.ts'
 import type { Comparison } from './ledger-check.ts'
 import { compare, faultsOf } from './ledger-check.ts'
-import type { LedgerClient } from './ledger-client.ts'
-import type { ServerProcess } from './server-process.ts'
+import { LedgerClient } from './ledger-client.ts'
+import { ServerProcess } from './server-process.ts'
 import type { Setup } from './setup.ts'
 
 export interface ScenarioOptions {
@@ -76,6 +77,41 @@ export class Findings {
         ...(outOfOrder > 0 ? [`${outOfOrder} answers came behind the answer of a later message`] : []),
       ],
     }
+  }
+}
+
+/** A server under the load of clients, in which the fault of a scenario happens again and again. Both end with it. */
+export interface UnderLoad extends AsyncDisposable {
+  readonly random: Random
+  readonly findings: Findings
+  readonly server: ServerProcess
+  readonly client: LedgerClient
+  /** Waits for the answers of a round: by chance few or many, in the last round all that are wanted. */
+  answered(round: number): Promise<void>
+}
+
+/** @param store where the server keeps its data; default: a folder of its own */
+export async function startUnderLoad(
+  { setup, seed, rounds, acknowledged }: ScenarioOptions,
+  store?: string,
+): Promise<UnderLoad> {
+  const random = createRandom(seed)
+  const mean = Math.ceil(acknowledged / rounds)
+  await using opened = new AsyncDisposableStack()
+  const server = opened.use(await ServerProcess.create(setup, store))
+  await server.start()
+  const client = opened.use(await LedgerClient.start({ port: server.port }))
+  const both = opened.move()
+  return {
+    random,
+    findings: new Findings(),
+    server,
+    client,
+    async answered(round) {
+      const target = client.answers + random.int(1, 2 * mean - 1)
+      await client.answered(round === rounds ? Math.max(target, acknowledged) : target)
+    },
+    [Symbol.asyncDispose]: () => both.disposeAsync(),
   }
 }
 

@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { BUFFERS_FILE } from '../../src/delivery/disk-queue.ts'
+import { BUFFERS_FILE } from '../../src/delivery/buffers-file.ts'
 import { unpackBatch } from '../../src/delivery/packed-batch.ts'
 import { text } from '../../src/formats/text.ts'
 import { createTestClock } from '../../src/testing/part-context.ts'

@@ -1,6 +1,7 @@
+import { Socket } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { registryWith } from '../support/parts.ts'
 import { Peer } from '../support/peer.ts'
 import { start } from '../support/server.ts'
@@ -51,6 +52,21 @@ describe('answers', () => {
     await using peer = await Peer.connect(running.port())
     const expected = '\0\x05"one"\0\x08text one\0\x05"two"\0\x08text two'
     expect(await peer.send('one\ntwo\n').finish().end()).toBe(expected)
+  })
+
+  it('of a run that waited leave in one write, when it ends in the turn of the first of them', async () => {
+    const dataflow = [async (msg: string) => msg, { reply: '${msg}' }] as never
+    await using running = await start({ listen: { a: { port: 0, dataflow } } })
+    await using peer = await Peer.connect(running.port())
+    const write = vi.spyOn(Socket.prototype, 'write')
+    try {
+      peer.send('one\ntwo\nthree\n')
+      await peer.hear('one\ntwo\nthree\n')
+      const written = write.mock.contexts.filter((socket) => (socket as Socket).localPort === running.port())
+      expect(written).toHaveLength(1)
+    } finally {
+      write.mockRestore()
+    }
   })
 
   it('behind sqlite leave only after the commit', async () => {

@@ -5,6 +5,7 @@ import { connect, createServer as createNetServer } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
+import { dropDeadLetters, readDeadLetters } from '../../src/delivery/dead-letter-files.ts'
 import { type Batch, type Config, createServer, SluiceError } from '../../src/index.ts'
 import { mountTmpfs, tmpfsObstacle } from '../faults/mounts.ts'
 import { addStep, eventually, Gate, registryWith } from '../support/parts.ts'
@@ -131,6 +132,15 @@ describe('a dataflow with a disk buffer that two endpoints share', () => {
     }
   })
 
+  it('is counted under all of them, as the configuration in force has them', async () => {
+    await using running = await start(shared('OK'), { registry: registryWith('held', () => {}) })
+    expect(running.server.buffers.map(({ endpoint }) => endpoint)).toEqual(['a,b'])
+    const { dataflows, listen } = shared('OK')
+    await running.server.reload({ dataflows, listen: { b: listen!['b'], c: { port: 0, dataflow: 'store' } } } as Config)
+    await eventually(() => running.server.buffers[0]!.endpoint === 'b,c')
+    expect(running.server.buffers).toHaveLength(1)
+  })
+
   it('says at a start that fails why it does', async () => {
     using folder = temporaryFolder()
     const { dataflows, listen } = shared('OK')
@@ -243,6 +253,81 @@ describe('a disk buffer', () => {
   })
 })
 
+describe('a disk buffer while the dead letters are full', () => {
+  const OLD = 'o'.repeat(9000)
+
+  /** A destination that refuses everything, and a server whose dead letters are full when a message has been refused. */
+  async function fill(onError: unknown = undefined) {
+    const seen: string[] = []
+    const refusing = { now: true }
+    const registry = registryWith('held', (batch) => {
+      seen.push(...textsOf(batch).filter((text) => text !== OLD))
+      if (refusing.now) throw refused
+    })
+    addStep(registry, 'broken', {
+      run(message) {
+        if (message.msg === OLD) return undefined
+        throw new SluiceError('step_failed', 'broken')
+      },
+    })
+    const given = (more: object) =>
+      ({ ...config('disk', { onError, ...more }), data: { deadLetters: { maxSize: '8KiB' } } }) as unknown as Config
+    const first = { ...config('none'), data: { deadLetters: { maxSize: '8KiB' } } } as unknown as Config
+    const running = await start(first, { registry })
+    await using peer = await Peer.connect(running.port())
+    peer.send(`${OLD}\n`)
+    await running.event('deadLetter.stored')
+    await running.server.reload(given({}))
+    await peer.send('1\n2\n').hear('OK 1\nOK 2\n')
+    await running.event('deadLetters.filled')
+    return { running, seen, refusing, given, data: join(running.folder, 'sluice-data') }
+  }
+
+  const dropOld = (data: string) => dropDeadLetters(join(data, 'dead-letters.db'), [1])
+  const keptIn = (data: string) =>
+    readDeadLetters(join(data, 'dead-letters.db')).flatMap(({ id, value }) => (id === 1 ? [] : [value]))
+
+  it('keeps what was refused as a dead letter and does not deliver it too, though a reload comes meanwhile', async () => {
+    const { running, seen, refusing, given, data } = await fill()
+    await using _ = running
+    refusing.now = false
+    await running.server.reload(given({ timeout: '9s' }))
+    await turns(200)
+    dropOld(data)
+    await eventually(() => running.server.buffers[0]!.messages === 0)
+    expect([keptIn(data).sort(), seen]).toEqual([
+      ['"1"', '"2"'],
+      ['1', '2'],
+    ])
+  })
+
+  it('runs an onError once, though its dead letter has no room until after a reload', async () => {
+    const { running, seen, given, data } = await fill([{ log: 'alert ${msg}' }, { broken: {} }])
+    await using _ = running
+    await running.server.reload(given({ timeout: '9s' }))
+    await turns(200)
+    dropOld(data)
+    await eventually(() => running.server.buffers[0]!.messages === 0)
+    expect(seen).toEqual(['1', '2'])
+    expect(running.all('part.logged').map(({ text }) => text)).toEqual(['alert 1', 'alert 2'])
+    expect(keptIn(data).sort()).toEqual(['"1"', '"2"'])
+  })
+
+  it('stops at once, keeps the messages where they are, and delivers each of them once after that', async () => {
+    const { running, refusing, given, data, seen } = await fill()
+    const stopped = running.server.stop({ deadline: 60_000 })
+    expect(await within(20_000, stopped)).toBeUndefined()
+    expect([keptIn(data), running.all('deadLetter.lost')]).toEqual([[], []])
+    refusing.now = false
+    seen.length = 0
+    const registry = registryWith('held', (batch) => void seen.push(...textsOf(batch)))
+    await using again = await start(given({}), { baseDir: running.folder, registry })
+    await eventually(() => again.server.buffers[0]!.messages === 0)
+    expect([seen, keptIn(data)]).toEqual([['1', '2'], []])
+    await running[Symbol.asyncDispose]()
+  })
+})
+
 describe('an onError behind a buffer', () => {
   const failing = (onError: unknown, behind: unknown[] = []) =>
     ({
@@ -267,6 +352,36 @@ describe('an onError behind a buffer', () => {
     await eventually(() => seen.includes('precious'))
     // The step behind the buffer has had it already.
     expect(readFileSync(join(running.folder, 'behind.txt'), 'utf8')).toBe('precious\n')
+  })
+
+  it('ends before a reload closes the steps in it', async () => {
+    const opened = Promise.withResolvers<void>()
+    const told: string[] = []
+    const registry = addStep(
+      registryWith('held', () => {
+        throw refused
+      }),
+      'slow',
+      {
+        async run(message) {
+          told.push('begun')
+          await opened.promise
+          told.push('ended')
+          return message
+        },
+        close: () => void told.push('closed'),
+      },
+    )
+    const running = await start(failing([{ slow: {} }]), { registry })
+    await using peer = await Peer.connect(running.port())
+    peer.send('1\n')
+    await eventually(() => told.length === 1)
+    await running.server.reload(failing([{ slow: {} }, { log: 'new' }]))
+    await turns(50)
+    opened.resolve()
+    await eventually(() => told.length === 3)
+    expect(told).toEqual(['begun', 'ended', 'closed'])
+    await running[Symbol.asyncDispose]()
   })
 
   it('is that of the endpoint that the message came to', async () => {

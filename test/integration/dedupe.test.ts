@@ -4,10 +4,10 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
-import { type Config, createServer } from '../../src/index.ts'
-import { Gate, registryWith } from '../support/parts.ts'
+import { type Config, createServer, type Sink, SluiceError } from '../../src/index.ts'
+import { addStep, Gate, registryWith } from '../support/parts.ts'
 import { Peer } from '../support/peer.ts'
-import { start, temporaryFolder } from '../support/server.ts'
+import { type Running, start, temporaryFolder } from '../support/server.ts'
 
 const once24 = { dedupe: {}, id: 'once' }
 
@@ -157,6 +157,175 @@ describe('the key of an endpoint', () => {
     await using running = await start(shown({ key: 'msg.id * 2', onError: [{ reply: '${error.step} ${msg.id}' }] }))
     await using peer = await Peer.connect(running.port())
     await peer.send('{"id": "x"}\n{"id": 1}\n').hear('listen.scans.key x\n2\n')
+  })
+})
+
+describe('a retry of a dead letter', () => {
+  /** A sink that refuses until it is told otherwise, and what it took. */
+  function createMoody() {
+    const moody = { refuses: true, taken: [] as string[] }
+    const write: Sink['write'] = ({ messages }) => {
+      if (moody.refuses) throw new SluiceError('sink_failed', 'not today')
+      moody.taken.push(...messages.map(({ msg, key }) => `${key} ${(msg as { try?: number }).try}`))
+    }
+    return { moody, registry: registryWith('moody', write) }
+  }
+
+  /** Sends lines of which so many become dead letters. */
+  async function fail(running: Running, lines: string, count = 1): Promise<void> {
+    await using peer = await Peer.connect(running.port())
+    peer.send(lines)
+    await running.event('deadLetter.stored', ({ id }) => id >= count)
+  }
+
+  const simple = [once24, { moody: {}, id: 'store' }, { reply: 'OK ${msg.try}' }]
+
+  it('behind it is recorded with its answers, so what the device sends again is answered and not delivered', async () => {
+    const { moody, registry } = createMoody()
+    await using running = await start(scans({ dataflow: simple }), { registry })
+    await fail(running, line(7, 1))
+    moody.refuses = false
+    expect(await running.server.retryDeadLetters([1])).toEqual({ done: [1], kept: [], repliesSkipped: 1 })
+    await using peer = await Peer.connect(running.port())
+    await peer.send(line(7, 2)).hear('OK 1\n')
+    expect(moody.taken).toEqual(['7 1'])
+  })
+
+  it('is recognised as a repeat where the device has sent it again meanwhile, and goes through else', async () => {
+    const { moody, registry } = createMoody()
+    const [first, ...behind] = simple
+    const dataflow = [{ ...first, else: [{ log: 'again: ${key}' }] }, { map: '{"try": msg.try}' }, ...behind]
+    await using running = await start(scans({ dataflow }), { registry })
+    await fail(running, line(7, 1))
+    moody.refuses = false
+    await using peer = await Peer.connect(running.port())
+    await peer.send(line(7, 2)).hear('OK 2\n')
+    expect(await running.server.retryDeadLetters([1])).toMatchObject({ done: [1], kept: [] })
+    expect(moody.taken).toEqual(['7 2'])
+    expect(running.all('part.logged').map(({ text }) => text)).toEqual(['again: 7'])
+    expect(running.server.deadLetters).toMatchObject({ letters: 0 })
+  })
+
+  it('that fails again is not recorded, from wherever it entered', async () => {
+    const { moody, registry } = createMoody()
+    const dataflow = [once24, { route: [{ if: 'true', dataflow: simple.slice(1) }] }, { reply: 'END' }]
+    await using running = await start(scans({ dataflow }), { registry })
+    await fail(running, line(7, 1))
+    expect(await running.server.retryDeadLetters([1])).toMatchObject({ kept: [{ id: 1, reason: 'not today' }] })
+    moody.refuses = false
+    await using peer = await Peer.connect(running.port())
+    await peer.send(line(7, 2)).hear('OK 2\nEND\n')
+    expect(await running.server.retryDeadLetters([1])).toMatchObject({ done: [1] })
+    expect(moody.taken).toEqual(['7 2'])
+  })
+
+  it('of one of several messages made of one is known by itself, and with the whole', async () => {
+    const { moody, registry } = createMoody()
+    let refused = 0
+    addStep(registry, 'split', { run: (message) => [message.with({ try: 1 }), message.with({ try: 2 })] })
+    addStep(registry, 'picky', {
+      run(message) {
+        if (moody.refuses && ++refused) throw new SluiceError('step_failed', 'no')
+        return message
+      },
+    })
+    const dataflow = [once24, { split: {} }, { picky: {}, id: 'picky' }, { moody: {} }, { reply: 'OK ${msg.try}' }]
+    await using running = await start(scans({ dataflow }), { registry })
+    await fail(running, line(7, 0), 2)
+    moody.refuses = false
+    expect(await running.server.retryDeadLetters([1])).toMatchObject({ done: [1] })
+    expect(moody.taken).toEqual(['7.0 1'])
+    await using peer = await Peer.connect(running.port())
+    await peer.send(line(7, 0)).hear('OK 1\nOK 2\n')
+    expect(await running.server.retryDeadLetters([2])).toMatchObject({ done: [2] })
+    expect(moody.taken).toEqual(['7.0 1', '7.0 1', '7.1 2'])
+    expect(refused).toBe(2)
+  })
+
+  it('that was kept on purpose goes on although its key is known, also when it then fails', async () => {
+    const { moody, registry } = createMoody()
+    const kept = [
+      once24,
+      { route: [{ if: 'msg.id == 7', dataflow: [{ reply: 'ODD' }, { deadLetter: 'odd', id: 'aside' }] }] },
+    ]
+    await using running = await start(scans({ dataflow: kept }), { registry })
+    await using peer = await Peer.connect(running.port())
+    await peer.send(line(7, 1)).hear('ODD\n')
+    await peer.send(line(7, 2)).hear('ODD\nODD\n')
+    expect(running.all('deadLetter.stored')).toHaveLength(1)
+    await running.server.reload(
+      scans({ dataflow: [once24, { set: { 'state.x': 'msg.try' }, id: 'aside' }, { moody: {}, id: 'store' }] }),
+    )
+    expect(await running.server.retryDeadLetters([1])).toMatchObject({ kept: [{ id: 1, reason: 'not today' }] })
+    moody.refuses = false
+    expect(await running.server.retryDeadLetters([1])).toMatchObject({ done: [1], kept: [] })
+    expect(moody.taken).toEqual(['7 1'])
+  })
+
+  it('that a deadLetter step keeps again is not recorded, and can be retried once more', async () => {
+    const { moody, registry } = createMoody()
+    const aside = { route: [{ if: 'msg.id == 7', dataflow: [{ deadLetter: {} }] }] }
+    await using running = await start(scans({ dataflow: [once24, { moody: {}, id: 'store' }, aside] }), { registry })
+    await fail(running, line(7, 1))
+    moody.refuses = false
+    expect(await running.server.retryDeadLetters([1])).toMatchObject({
+      kept: [{ id: 1, reason: 'kept again as dead letter 2' }],
+    })
+    await running.server.reload(scans({ dataflow: simple }))
+    expect(await running.server.retryDeadLetters([2])).toMatchObject({ done: [2], kept: [] })
+    expect(moody.taken).toEqual(['7 1', '7 1'])
+  })
+
+  it('that a deadLetter step keeps again finds room, though the dead letters are full', async () => {
+    const { moody, registry } = createMoody()
+    const dataflow = [once24, { moody: {}, id: 'store' }, { deadLetter: 'later' }]
+    const config = { ...scans({ dataflow }), data: { deadLetters: { maxSize: '1KiB' } } } as Config
+    await using running = await start(config, { registry })
+    await fail(running, `${JSON.stringify({ id: 7, more: 'x'.repeat(2000) })}\n`)
+    moody.refuses = false
+    expect(await running.server.retryDeadLetters([1])).toMatchObject({
+      kept: [{ id: 1, reason: 'kept again as dead letter 2' }],
+    })
+    expect(running.all('deadLetters.filled')).toEqual([])
+    expect(running.server.deadLetters).toMatchObject({ letters: 1 })
+    // The store is full, and says so to the next that is no retry.
+    await using peer = await Peer.connect(running.port())
+    peer.send(line(8, 1))
+    await running.event('deadLetters.filled')
+    expect(await running.server.retryDeadLetters([2])).toMatchObject({ done: [], kept: [{ id: 2 }] })
+  })
+
+  it.each([
+    ['behind a buffer', [once24, { moody: { buffer: 'memory' }, id: 'store' }]],
+    ['in a branch that nobody waits for', [once24, { fork: { branches: { a: [{ moody: {} }] }, finishedWhen: [] } }]],
+  ])('that failed %s is delivered although its key was recorded before it failed', async (_, dataflow) => {
+    const { moody, registry } = createMoody()
+    await using running = await start(scans({ dataflow: [...dataflow, { reply: 'OK' }] }), { registry })
+    await using peer = await Peer.connect(running.port())
+    await peer.send(line(7, 1)).hear('OK\n')
+    await running.event('deadLetter.stored')
+    moody.refuses = false
+    expect(await running.server.retryDeadLetters([1])).toMatchObject({ done: [1], kept: [] })
+    await expect.poll(() => moody.taken).toEqual(['7 1'])
+  })
+
+  it('whose key cannot be looked up stays where it had failed', async () => {
+    const { moody, registry } = createMoody()
+    await using running = await start(scans({ dataflow: simple }), { registry })
+    await fail(running, line(7, 1))
+    moody.refuses = false
+    const file = new DatabaseSync(join(running.folder, 'sluice-data/dedupe-once.db'))
+    // Something under the key, so that it is looked up, in a table that is then gone.
+    await using peer = await Peer.connect(running.port())
+    await peer.send(line(7, 2)).hear('OK 2\n')
+    file.exec('ALTER TABLE keys RENAME TO gone')
+    const { kept } = await running.server.retryDeadLetters([1])
+    expect(kept).toMatchObject([{ id: 1, tried: true }])
+    file.exec('ALTER TABLE gone RENAME TO keys')
+    file.close()
+    expect(await running.server.retryDeadLetters([1])).toMatchObject({ done: [1] })
+    expect(moody.taken).toEqual(['7 2'])
+    expect(running.all('message.failed').map(({ step }) => step)).toEqual(['store', 'store'])
   })
 })
 

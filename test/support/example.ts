@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { loadConfig } from '../../src/config/source.ts'
-import type { Config, ConnectEntry, ListenEntry } from '../../src/index.ts'
+import type { Config, ConnectEntry, ListenEntry, SubscribeEntry } from '../../src/index.ts'
 import { type Running, start } from './server.ts'
 
 /** Path of the configuration of an example. */
@@ -21,9 +21,10 @@ export async function startExample(name: string, change: (config: ExampleConfig)
 }
 
 /** A configuration that may still be changed. */
-export type ExampleConfig = Omit<Config, 'listen' | 'connect'> & {
+export type ExampleConfig = Omit<Config, 'listen' | 'connect' | 'subscribe'> & {
   listen?: Record<string, Mutable<ListenEntry>>
   connect?: Record<string, Mutable<ConnectEntry>>
+  subscribe?: Record<string, SubscribeEntry>
 }
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] }

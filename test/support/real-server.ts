@@ -1,4 +1,35 @@
+import { type Batch, type Sink, SluiceError } from '../../src/index.ts'
+import type { TestContext } from '../../src/testing/part-context.ts'
 import type { Command } from './command.ts'
+
+/** A sink that writes to a real server, and what it said in its context. */
+export type OpenedSink = AsyncDisposable & { readonly sink: Sink; readonly context: TestContext }
+
+export function openedSink(sink: Sink, context: TestContext): OpenedSink {
+  return { sink, context, [Symbol.asyncDispose]: async () => sink.close() }
+}
+
+/** The texts of the outcomes, or of the error of the whole write. */
+export async function writeAndTell(sink: Sink, batch: Batch): Promise<unknown> {
+  try {
+    const outcomes = await sink.write(batch)
+    return outcomes?.map((error) => error?.message) ?? 'all delivered'
+  } catch (thrown) {
+    if (!(thrown instanceof SluiceError)) throw thrown
+    return `${thrown.code}${thrown.retryable ? ', retryable' : ''}: ${thrown.message}`
+  }
+}
+
+/** What opening a sink throws; it is an error of the test when it can be opened. */
+export async function problemOf(opening: Promise<OpenedSink>): Promise<SluiceError> {
+  try {
+    await using opened = await opening
+    throw new Error(`it was created: ${JSON.stringify(opened.context.logs)}`)
+  } catch (thrown) {
+    if (thrown instanceof SluiceError) return thrown
+    throw thrown
+  }
+}
 
 /** A real server that runs as a command of the test, which can make it hang and kill it. */
 export abstract class RealServer {

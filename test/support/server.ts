@@ -56,6 +56,8 @@ const NAMES: readonly EventName[] = [
   'server.reloaded',
   'server.stopped',
   'sink.retried',
+  'subscription.failed',
+  'subscription.opened',
 ]
 
 /** Starts a server in a folder of its own. */

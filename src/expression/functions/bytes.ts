@@ -1,7 +1,7 @@
 import { isAscii, isUtf8 } from 'node:buffer'
 import { contentText } from '../../contracts/codec.ts'
+import { checksumNames, checksums } from '../../util/checksum.ts'
 import { characters, typeName } from '../values.ts'
-import { type ChecksumName, checksums } from './checksum.ts'
 import {
   bytes,
   choice,
@@ -17,7 +17,6 @@ import {
 import { part, readers } from './readers.ts'
 
 const encoding = choice('encoding', ['utf8', 'latin1', 'ascii', 'utf16le'])
-const checksumNames = Object.keys(checksums) as ChecksumName[]
 
 /** Functions of bytes. Where bytes are asked for, a text stands for its UTF-8 bytes. */
 export const byteFunctions: Readonly<Record<string, FunctionDefinition>> = {
@@ -111,7 +110,7 @@ export const byteFunctions: Readonly<Record<string, FunctionDefinition>> = {
     summary: `A checksum as a number. There are ${checksumNames.map((name) => `\`${name}\``).join(', ')}.`,
     example: 'checksum("123456789", "crc16-modbus")',
     result: '19255',
-    run: (value, name) => checksums[name](value),
+    run: (value, name) => checksums[name].compute(value),
   }),
 }
 

@@ -1,3 +1,4 @@
+import { isReadable } from '../../contracts/readable.ts'
 import { hasIndex, readIndex, writeKey } from '../values.ts'
 import {
   anything,
@@ -17,10 +18,11 @@ import { numbersOf } from './numbers.ts'
 export const dataFunctions: Readonly<Record<string, FunctionDefinition>> = {
   get: define({
     params: [param('value', anything), param('path', text), optional('fallback', anything)],
-    summary: 'What stands at a path such as a.b[0]; the fallback, or null, when nothing does.',
+    summary:
+      'What stands at a path such as a.b[0], or in an HL7 message at PID-3.1; the fallback, or null, when nothing does.',
     example: 'get({"a": [{"b": 7}]}, "a[0].b")',
     result: '7',
-    run: (value, path, fallback = null) => walk(value, path) ?? fallback,
+    run: (value, path, fallback = null) => (isReadable(value) ? value.get(path) : walk(value, path)) ?? fallback,
   }),
   keys: define({
     params: [param('map', map)],

@@ -1,7 +1,4 @@
-import { createRandom } from '../../../src/testing/random.ts'
-import { LedgerClient } from '../ledger-client.ts'
-import { Findings, type ScenarioOptions, type ScenarioResult } from '../scenario.ts'
-import { ServerProcess } from '../server-process.ts'
+import { type ScenarioOptions, type ScenarioResult, startUnderLoad } from '../scenario.ts'
 
 /** What `sluice run` gives a drain when it is not told otherwise, in milliseconds. */
 const DEADLINE = 15_000
@@ -10,16 +7,12 @@ const DEADLINE = 15_000
  * SIGTERM under load: the server finishes what has arrived, answers it in whole lines, and ends with 0. The clients read
  * to the end, so what was stored has its answer too.
  */
-export async function drain({ setup, seed, rounds, acknowledged }: ScenarioOptions): Promise<ScenarioResult> {
-  const random = createRandom(seed)
-  const mean = Math.ceil(acknowledged / rounds)
-  const findings = new Findings()
-  await using server = await ServerProcess.create(setup)
-  await server.start()
-  await using client = await LedgerClient.start({ port: server.port })
+export async function drain(options: ScenarioOptions): Promise<ScenarioResult> {
+  await using load = await startUnderLoad(options)
+  const { findings, server, client } = load
+  const { setup, rounds } = options
   for (let round = 1; ; round++) {
-    const target = client.answers + random.int(1, 2 * mean - 1)
-    await client.answered(round === rounds ? Math.max(target, acknowledged) : target)
+    await load.answered(round)
     const before = performance.now()
     const { code } = await server.stop()
     const spent = performance.now() - before

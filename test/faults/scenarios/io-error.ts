@@ -1,9 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createRandom } from '../../../src/testing/random.ts'
 import { type Injection, inject } from '../injection.ts'
-import { LedgerClient } from '../ledger-client.ts'
-import { Findings, type ScenarioOptions, type ScenarioResult } from '../scenario.ts'
-import { ServerProcess } from '../server-process.ts'
+import { type ScenarioOptions, type ScenarioResult, startUnderLoad } from '../scenario.ts'
 import { within } from '../within.ts'
 
 /** What fails in a round; the rounds take turns. */
@@ -30,15 +27,12 @@ const PROOF = 200
  * The disk reports errors under load, for a sync or for a write, and is well again after some of them. Nothing that was
  * acknowledged is lost, nothing is acknowledged whose sync has failed, and the server goes on by itself.
  */
-export async function ioError({ setup, seed, rounds, acknowledged }: ScenarioOptions): Promise<ScenarioResult> {
-  const random = createRandom(seed)
-  const mean = Math.ceil(acknowledged / rounds)
-  const findings = new Findings()
-  await using server = await ServerProcess.create(setup)
-  await server.start()
-  await using client = await LedgerClient.start({ port: server.port })
+export async function ioError(options: ScenarioOptions): Promise<ScenarioResult> {
+  await using load = await startUnderLoad(options)
+  const { random, findings, server, client } = load
+  const { setup, rounds } = options
   for (let round = 1; ; round++) {
-    await client.answered(client.answers + random.int(1, 2 * mean - 1))
+    await load.answered(round)
     const injection = INJECTIONS[(round - 1) % INJECTIONS.length]!
     const injected = await inject(server.pid, injection)
     const what = `${injection.calls.join(' and ')} with ${injection.error}`

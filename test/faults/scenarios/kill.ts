@@ -1,8 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createRandom } from '../../../src/testing/random.ts'
-import { LedgerClient } from '../ledger-client.ts'
-import { Findings, type ScenarioOptions, type ScenarioResult } from '../scenario.ts'
-import { ServerProcess } from '../server-process.ts'
+import { type ScenarioOptions, type ScenarioResult, startUnderLoad } from '../scenario.ts'
 
 /** The process dies in this many milliseconds at most after the answer that the round waited for. */
 const MAX_LATER = 20
@@ -14,16 +11,12 @@ const KILLED_STARTS = 4
  * kill -9 at random times under load, then a restart on the same data. What the kernel has in memory survives this, so it
  * shows the program's own order of storing and answering, and its recovery; power loss is a scenario of its own.
  */
-export async function kill({ setup, seed, rounds, acknowledged }: ScenarioOptions): Promise<ScenarioResult> {
-  const random = createRandom(seed)
-  const mean = Math.ceil(acknowledged / rounds)
-  const findings = new Findings()
-  await using server = await ServerProcess.create(setup)
-  await server.start()
-  await using client = await LedgerClient.start({ port: server.port })
+export async function kill(options: ScenarioOptions): Promise<ScenarioResult> {
+  await using load = await startUnderLoad(options)
+  const { random, findings, server, client } = load
+  const { setup, rounds } = options
   for (let round = 1; ; round++) {
-    const target = client.answers + random.int(1, 2 * mean - 1)
-    await client.answered(round === rounds ? Math.max(target, acknowledged) : target)
+    await load.answered(round)
     await sleep(random.int(0, MAX_LATER))
     await server.kill()
     await client.until(() => client.connections === 0)

@@ -1,10 +1,7 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createRandom } from '../../../src/testing/random.ts'
-import { LedgerClient } from '../ledger-client.ts'
 import { FailingDisk } from '../mounts.ts'
-import { Findings, type ScenarioOptions, type ScenarioResult } from '../scenario.ts'
-import { ServerProcess } from '../server-process.ts'
+import { type ScenarioOptions, type ScenarioResult, startUnderLoad } from '../scenario.ts'
 
 /** The power goes in this many milliseconds at most after the answer that the round waited for. */
 const MAX_LATER = 20
@@ -17,18 +14,14 @@ const MAX_LATER = 20
  * which nobody would hear of it (seen on Linux 6.18 with 20 lines of C, once in 10). So either no call runs then, because
  * the process is frozen and all it has answered counts; or calls run, and no answer counts that comes after.
  */
-export async function powerLoss({ setup, seed, rounds, acknowledged }: ScenarioOptions): Promise<ScenarioResult> {
-  const random = createRandom(seed)
-  const mean = Math.ceil(acknowledged / rounds)
-  const findings = new Findings()
+export async function powerLoss(options: ScenarioOptions): Promise<ScenarioResult> {
   await using disk = await FailingDisk.create()
-  await using server = await ServerProcess.create(setup, join(disk.path, 'store'))
-  await server.start()
-  await using client = await LedgerClient.start({ port: server.port })
+  await using load = await startUnderLoad(options, join(disk.path, 'store'))
+  const { random, findings, server, client } = load
+  const { setup, rounds } = options
   for (let round = 1; ; round++) {
     const losePower = await disk.prepareLoss()
-    const target = client.answers + random.int(1, 2 * mean - 1)
-    await client.answered(round === rounds ? Math.max(target, acknowledged) : target)
+    await load.answered(round)
     await sleep(random.int(0, MAX_LATER))
     if (random.int(0, 1) === 0) await server.freeze()
     else client.disconnect()

@@ -1,3 +1,5 @@
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+
 /**
  * Says in words why the network did not let us through.
  * @param where the other side, as a person would name it: `127.0.0.1:5432`
@@ -50,6 +52,19 @@ export function tlsProblem(error: unknown, where: string): { message: string; hi
     return { message: `TLS with ${where} failed: ${reason.split('\n', 1)[0]}`, hint: 'Does this port speak TLS?' }
   }
   return undefined
+}
+
+/** Why there is no connection, in words. Not `retryable` when a certificate is to blame: no other attempt changes that. */
+export function unreachable(thrown: unknown, address: string): SluiceError {
+  const tls = tlsProblem(thrown, address)
+  if (tls !== undefined) return new SluiceError('tls_failed', tls.message, { hint: tls.hint, cause: thrown })
+  const message = networkProblem(thrown, address) ?? `${address} cannot be reached: ${toSluiceError(thrown).message}`
+  return new SluiceError('sink_unavailable', message, { retryable: true, cause: thrown })
+}
+
+/** An error that may pass. */
+export function unavailable(message: string, cause?: unknown, { hint }: { hint?: string } = {}): SluiceError {
+  return new SluiceError('sink_unavailable', message, { cause, retryable: true, ...(hint !== undefined && { hint }) })
 }
 
 const UNTRUSTED = /SELF_SIGNED|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER|CERT_UNTRUSTED/

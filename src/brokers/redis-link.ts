@@ -1,9 +1,10 @@
 import type * as Redis from 'redis'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Outcomes } from '../contracts/sink.ts'
-import { type Link, unreachable } from './broker.ts'
 import type { TlsSettings } from './client-tls.ts'
-import { type Command, execute, isPassing, type Reply, type Sender, unavailable } from './redis-transaction.ts'
+import type { Link } from './link.ts'
+import { unavailable, unreachable } from './network-error.ts'
+import { type Command, execute, isPassing, type Reply, type Sender } from './redis-transaction.ts'
 
 /** The package `redis`. */
 export type RedisPackage = typeof Redis
@@ -35,7 +36,7 @@ export async function connectRedis(redis: RedisPackage, target: RedisTarget, sig
   const { host, port, socket, user, password, database, tls, timeout, fsync } = target
   const encryption = tls !== undefined && { ...tls, tls: true as const }
   const place = socket === undefined ? { host, port, ...encryption } : { path: socket }
-  if (signal.aborted) throw unavailable('the sink is closed')
+  if (signal.aborted) throw unavailable('the connection is closed')
   const client = redis.createClient({
     // The version of the protocol that every server speaks.
     RESP: 2,
@@ -68,8 +69,7 @@ function toProblem({ ErrorReply }: RedisPackage, thrown: unknown, address: strin
     return new SluiceError('sink_failed', `Redis at ${address} refuses the credentials`, { cause: thrown, hint })
   }
   const text = `Redis at ${address} answers: ${message}`
-  const cause = { cause: thrown }
-  return isPassing(message) ? unavailable(text, cause) : new SluiceError('sink_failed', text, cause)
+  return isPassing(message) ? unavailable(text, thrown) : new SluiceError('sink_failed', text, { cause: thrown })
 }
 
 /** What is used of the library's client; its own type depends on modules that are not loaded. */
@@ -77,8 +77,16 @@ interface LibraryClient {
   connect(): Promise<unknown>
   destroy(): void
   on(event: 'error', listener: (error: Error) => void): void
-  sendCommand(args: readonly (string | Buffer)[]): Promise<Reply>
+  sendCommand(
+    args: readonly (string | Buffer)[],
+    options?: { readonly typeMapping: Readonly<Record<number, unknown>> },
+  ): Promise<Reply>
+  subscribe(channel: string, listener: ChannelListener, bytes: true): Promise<void>
+  pSubscribe(pattern: string, listener: ChannelListener, bytes: true): Promise<void>
 }
+
+/** Is given what was published, and to which channel. */
+export type ChannelListener = (message: Buffer, channel: Buffer) => void
 
 /** One connection, from its beginning to its end; it never connects again. */
 export class RedisLink implements Link<Command>, Sender {
@@ -87,6 +95,9 @@ export class RedisLink implements Link<Command>, Sender {
   readonly #signal: AbortSignal
   readonly #abort = () => this.destroy(unavailable('the server stopped without waiting any longer'))
   lost: SluiceError | undefined
+  /** Resolves when the connection has ended, with the reason. */
+  readonly ended: Promise<SluiceError>
+  readonly #end = Promise.withResolvers<SluiceError>()
 
   /** @param problem says why there is no connection any more */
   constructor(
@@ -98,6 +109,7 @@ export class RedisLink implements Link<Command>, Sender {
     this.#client = client
     this.#redis = redis
     this.#signal = signal
+    this.ended = this.#end.promise
     // After an error the connection is gone, or what it would still say cannot be trusted.
     client.on('error', (error) => this.destroy(problem(error)))
     signal.addEventListener('abort', this.#abort)
@@ -125,13 +137,34 @@ export class RedisLink implements Link<Command>, Sender {
     }
   }
 
-  async send(commands: readonly Command[]): Promise<readonly Reply[]> {
-    const replies = commands.map((command) => this.#client.sendCommand(command))
+  async send(commands: readonly Command[], as: 'text' | 'bytes' = 'text'): Promise<readonly Reply[]> {
+    const { BLOB_STRING } = this.#redis.RESP_TYPES
+    const options = as === 'bytes' ? [{ typeMapping: { [BLOB_STRING]: Buffer } }] : []
+    const replies = commands.map((command) => this.#client.sendCommand(command, ...options))
     return (await Promise.allSettled(replies)).map((result) => {
       if (result.status === 'fulfilled') return result.value
       if (result.reason instanceof this.#redis.ErrorReply) return result.reason
-      throw this.lost ?? unavailable('the connection to Redis was lost', { cause: result.reason })
+      throw this.lost ?? unavailable('the connection to Redis was lost', result.reason)
     })
+  }
+
+  /**
+   * Sends one command and waits for its reply.
+   * @param timeout milliseconds after which the connection is ended
+   * @param as what strings in the reply shall be
+   * @throws the error that the server replied with, as it came, or SluiceError when the connection was lost
+   */
+  async ask(command: Command, timeout: number, as: 'text' | 'bytes' = 'text'): Promise<Reply> {
+    const [reply] = await this.#inTime(timeout, () => this.send([command], as))
+    if (this.errorText(reply) !== undefined) throw reply
+    return reply
+  }
+
+  /** Subscribes to a channel, or with `isPattern` to all that fit. Nothing else may be sent from then on. */
+  async listen(channel: string, isPattern: boolean, listener: ChannelListener, timeout: number): Promise<void> {
+    await this.#inTime(timeout, () =>
+      isPattern ? this.#client.pSubscribe(channel, listener, true) : this.#client.subscribe(channel, listener, true),
+    )
   }
 
   errorText(reply: Reply): string | undefined {
@@ -143,10 +176,11 @@ export class RedisLink implements Link<Command>, Sender {
     this.lost ??= error
     this.#signal.removeEventListener('abort', this.#abort)
     this.#client.destroy()
+    this.#end.resolve(this.lost)
   }
 
   async end(): Promise<void> {
-    this.destroy(unavailable('the sink is closed'))
+    this.destroy(unavailable('the connection is closed'))
   }
 
   async #inTime<T>(timeout: number, work: () => Promise<T>): Promise<T> {

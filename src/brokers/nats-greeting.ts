@@ -1,6 +1,6 @@
 import { SluiceError } from '../contracts/errors.ts'
 import type { DialOptions, Socket, Transport } from '../contracts/transport.ts'
-import { unavailable } from './nats-window.ts'
+import { unavailable } from './network-error.ts'
 
 /** A server that has just greeted. */
 export interface Greeting {

@@ -1,11 +1,11 @@
 import type * as Core from '@nats-io/transport-node'
+import type { NatsConnection } from '@nats-io/transport-node'
+import type { Address } from '../contracts/client.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Transport } from '../contracts/transport.ts'
-import { unreachable } from './broker.ts'
 import type { TlsSettings } from './client-tls.ts'
-import { findServer, type Greeting } from './nats-greeting.ts'
-import { NatsLink } from './nats-link.ts'
-import { unavailable } from './nats-window.ts'
+import { findServer, type Greeting, parseServer } from './nats-greeting.ts'
+import { unavailable, unreachable } from './network-error.ts'
 
 /** The package `@nats-io/transport-node`. */
 export type NatsPackage = typeof Core
@@ -24,8 +24,8 @@ export interface NatsTarget {
 }
 
 /**
- * Connects to the first of the servers that answers.
- * @param signal ends the connection when it is aborted
+ * Connects to the first of the servers that answers. The connection never comes back once it was lost.
+ * @param signal aborted when nobody wants the connection any more
  * @throws SluiceError retryable when no server can be reached; not retryable when they refuse us, or we do not trust them
  */
 export async function connectNats(
@@ -33,15 +33,15 @@ export async function connectNats(
   tcp: Transport,
   target: NatsTarget,
   signal: AbortSignal,
-): Promise<NatsLink> {
+): Promise<NatsConnection> {
   const { servers, user, password, token, creds, tls, timeout } = target
-  if (signal.aborted) throw unavailable('the sink is closed')
+  if (signal.aborted) throw unavailable('the server is stopping')
   const until = performance.now() + timeout
   const greeting = await findServer(tcp, servers, { timeout, signal })
   requireEqualTls(greeting, tls)
   const { server } = greeting
   try {
-    const connection = await nats.connect({
+    return await nats.connect({
       servers: server,
       name: 'sluice',
       ...(user !== undefined && { user }),
@@ -61,9 +61,31 @@ export async function connectNats(
       maxPingOut: 2,
       noAsyncTraces: true,
     })
-    return new NatsLink(connection, nats.createInbox(), signal)
   } catch (thrown) {
     throw toProblem(nats, thrown, server)
+  }
+}
+
+/** Where the server of a connection is. */
+export function serverOf(connection: NatsConnection): Address {
+  const { host, port } = parseServer(connection.getServer())!
+  return { ip: host, port }
+}
+
+/**
+ * Waits until the server has processed what was sent before.
+ * @param timeout milliseconds
+ * @throws SluiceError retryable, when it has not said so in time
+ */
+export async function flushed(connection: NatsConnection, timeout: number): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(unavailable('NATS has not answered in time')), timeout)
+  try {
+    // When the connection ends, the library leaves its own promise open for ever.
+    void connection.closed().then((cause) => reject(unavailable('the connection to NATS was lost', cause)))
+    await Promise.race([connection.isClosed() ? promise : connection.flush(), promise])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -1,5 +1,6 @@
 import { SluiceError } from '../contracts/errors.ts'
 import type { Outcomes } from '../contracts/sink.ts'
+import { unavailable } from './network-error.ts'
 
 /** A command: its name and its arguments. */
 export type Command = readonly (string | Buffer)[]
@@ -66,9 +67,4 @@ export function isPassing(text: string): boolean {
   return /^(?:LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|READONLY|OOM|MISCONF|NOREPLICAS|UNBLOCKED|ERR max number of clients)\b/.test(
     text,
   )
-}
-
-/** An error that may pass. */
-export function unavailable(message: string, options: { cause?: unknown; hint?: string } = {}): SluiceError {
-  return new SluiceError('sink_unavailable', message, { ...options, retryable: true })
 }
