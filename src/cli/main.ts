@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { checkCommand } from './check.ts'
+import { connectCommand } from './connect.ts'
 import { dataCommand } from './data.ts'
 import { deadCommand } from './dead.ts'
 import { EXIT } from './exit.ts'
@@ -42,6 +43,7 @@ export function createProgram(): Command {
     schemaCommand,
     deadCommand,
     dataCommand,
+    connectCommand,
   ]) {
     program.addCommand(command())
   }

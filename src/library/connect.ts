@@ -1,9 +1,7 @@
-import { createTcp } from '../transports/tcp.ts'
-import { createClientTls } from '../transports/tls.ts'
 import type { FormatRef, FramingRef } from './builders.ts'
 import type { ConnectEntry } from './config.ts'
-import { planOf } from './create-server.ts'
 import { createDialled, type Dialled } from './dialled.ts'
+import { type OpenOptions, openConnection } from './open-connection.ts'
 
 export interface ConnectOptions<In, Out = In> {
   readonly host?: string
@@ -33,13 +31,6 @@ export interface ConnectOptions<In, Out = In> {
 export async function connect<In = string, Out = In>(options: ConnectOptions<In, Out>): Promise<Dialled<In, Out>> {
   const { maxFrameLength, signal, ...entry } = options
   const limits = maxFrameLength === undefined ? {} : { limits: { maxFrameLength } }
-  const plan = planOf({ connect: { client: { ...entry, ...limits, dataflow: [] } as ConnectEntry } }, {})
-  await plan.ready()
-  const endpoint = plan.endpoints[0]!
-  if (endpoint.kind !== 'connect') throw new TypeError('connect makes outgoing connections only')
-  const raw = await createTcp().dial({ ...endpoint.dial, ...(signal && { signal }) })
-  const socket = endpoint.tls === undefined ? raw : await createClientTls(endpoint.tls).secure(raw)
-  const incoming = { framing: endpoint.framingIn, format: endpoint.formatIn }
-  const outgoing = { framing: endpoint.framingOut, format: endpoint.formatOut }
-  return createDialled<In, Out>(socket, incoming, outgoing, endpoint.limits.maxFrameLength)
+  const opened = await openConnection({ ...entry, ...limits } as OpenOptions, signal)
+  return createDialled<In, Out>(opened.socket, opened.incoming, opened.outgoing, opened.maxFrameLength)
 }

@@ -72,7 +72,7 @@ const streams: readonly Stream[] = [
       '\x0bMSH|^~\\&|LAB|A|EHR|B|20260102||ORU^R01|4712|P|2.5\rPID|1||445^^^A\r\x1c\r',
     ),
     framing: 'mllp',
-    format: 'text',
+    format: 'hl7',
   },
   {
     name: 'a sensor that sends a JSON object on a line',
@@ -88,7 +88,7 @@ const streams: readonly Stream[] = [
       '$GPGLL,4916.45,N,12311.12,W,225444,A,*1D\r\n',
     ),
     framing: 'nmea',
-    format: 'text',
+    format: 'nmea',
   },
   {
     name: 'syslog with octet counting',
@@ -97,7 +97,7 @@ const streams: readonly Stream[] = [
       '83 <165>1 2003-08-24T05:14:15.000003-07:00 192.0.2.1 myproc 8710 - - %% It is time to do',
     ),
     framing: 'syslog',
-    format: 'text',
+    format: 'syslog',
   },
   {
     name: 'Modbus TCP',
@@ -213,7 +213,7 @@ describe('more devices', () => {
     ['COBS', hex('0211 00', '03 1122 02 33 00', '01 01 00'), 'cobs', 'bytes'],
     ['a binary end', hex('0102 ffffff', '03 ffffff', '0a0b0c0d ffffff'), { delimiter: '\\xff\\xff\\xff' }, 'bytes'],
     ['pauses alone', bytes('hello', 'hello world', 'bye now'), { gap: '20ms' }, 'text'],
-    ['HL7 without its block', bytes('MSH|^~\\&|A|B\r'), { delimiter: '\r' }, 'text'],
+    ['HL7 without its block', bytes('MSH|^~\\&|A|B\r'), { delimiter: '\r' }, 'hl7'],
   ])('%s', (_, messages, framing, format) => {
     const found = analyse([paused(messages)], { registry })
     expect({ framing: found.framing, format: found.format }).toEqual({ framing, format })

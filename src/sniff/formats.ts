@@ -23,10 +23,7 @@ export function findFormat(frames: readonly Buffer[], accepts: (format: WrittenP
   if (charset !== 'latin1') {
     const found = READERS.find(({ fits, formatOf }) => fits(texts) && accepts(formatOf(texts)))
     if (found !== undefined) return { format: found.formatOf(texts), reason: found.reason }
-    return {
-      format: 'text',
-      reason: PROTOCOLS.find(([pattern]) => texts.every((text) => pattern.test(text)))?.[1] ?? TEXT,
-    }
+    return { format: 'text', reason: 'every message is readable text' }
   }
   return { format: { text: 'latin1' }, reason: 'readable text with letters that are not UTF-8; they may be Latin-1' }
 }
@@ -38,19 +35,17 @@ interface Reader {
 }
 
 const READERS: readonly Reader[] = [
-  { fits: (texts) => texts.every(isJson), formatOf: () => 'json', reason: 'every message is JSON' },
-  {
-    fits: (texts) => texts.every((text) => /^\s*<[?A-Za-z!][\s\S]*>\s*$/.test(text)),
-    formatOf: () => 'xml',
-    reason: 'every message begins and ends as XML does',
-  },
+  reader('hl7', /^(?:MSH|FHS|BHS)\|/, 'every message is HL7 v2'),
+  reader('syslog', /^<\d{1,3}>/, 'every message begins with a priority, as syslog does'),
+  reader('nmea', /^[$!][A-Z]{2}/, 'every message is a sentence of NMEA 0183'),
+  reader('json', /^\s*[[{]/, 'every message is JSON'),
+  reader('xml', /^\s*<[?A-Za-z!][\s\S]*>\s*$/, 'every message is XML'),
   {
     fits: (texts) => signOf(texts, isKeyValue) !== undefined,
     formatOf: (texts) => keyValueOf(signOf(texts, isKeyValue)!),
     reason: 'every message is a list of NAME=VALUE',
   },
   {
-    // Names in a first field belong to a protocol of its own, where rows differ.
     fits: (texts) => texts.length > 1 && signOf(texts, isRow) !== undefined && countFields(texts).size === 1,
     formatOf: (texts) => csvOf(signOf(texts, isRow)!),
     reason: 'every message has the same number of fields',
@@ -62,22 +57,9 @@ const READERS: readonly Reader[] = [
   },
 ]
 
-/** Texts of protocols that have a name: their parts are taken out with expressions. */
-const PROTOCOLS: readonly (readonly [RegExp, string])[] = [
-  [/^(?:MSH|FHS|BHS)\|/, 'HL7 v2: take its fields with split(msg, "\\r") and .split("|")'],
-  [/^<\d{1,3}>/, 'syslog: a priority, then text'],
-  [/^[$!][A-Z]{2}/, 'NMEA sentences: take their fields with msg.split(",")'],
-]
-
-const TEXT = 'every message is readable text'
-
-function isJson(text: string): boolean {
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null
-  } catch {
-    return false
-  }
+/** A format that is told by how each text begins; whether it is right the format itself says. */
+function reader(format: string, begins: RegExp, reason: string): Reader {
+  return { fits: (texts) => texts.every((text) => begins.test(text)), formatOf: () => format, reason }
 }
 
 /** The sign between the fields of every text, if there is one. */
@@ -95,9 +77,9 @@ function isKeyValue(text: string, sign: string): boolean {
   return parts.length > 1 && parts.every((part) => /^\s*[A-Za-z_][\w.-]*=[^=]*$/.test(part))
 }
 
-/** A name that begins with `$` or `<` is one of a protocol; a space is in every sentence, and no sign between fields. */
+/** A space is in every sentence, and `&` in names: no signs between fields. */
 function isRow(text: string, sign: string): boolean {
-  return sign !== ' ' && sign !== '&' && !/^[$!<]/.test(text) && !text.startsWith('MSH|') && text.split(sign).length > 2
+  return sign !== ' ' && sign !== '&' && text.split(sign).length > 2
 }
 
 function countFields(texts: readonly string[]): Set<number> {
