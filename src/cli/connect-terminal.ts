@@ -93,9 +93,10 @@ class Talk implements SocketHandler {
   #send(line: string): void {
     try {
       const bytes = this.#wire.write(line)
-      if (!this.#socket.writable) return this.#problem('nothing can be sent any more: this side has ended')
-      this.#socket.write(bytes)
-      this.#show('out', { bytes, shown: showBytes(bytes) })
+      if (this.#socket.writable) {
+        this.#socket.write(bytes)
+        this.#show('out', { bytes, shown: showBytes(bytes) })
+      } else this.#problem('nothing can be sent any more: this side has ended')
     } catch (thrown) {
       this.#problem(problemOf(thrown))
     }

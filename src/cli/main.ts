@@ -9,6 +9,7 @@ import { listCommand } from './list.ts'
 import { reloadCommand } from './reload.ts'
 import { runCommand } from './run.ts'
 import { schemaCommand } from './schema.ts'
+import { sniffCommand } from './sniff.ts'
 import { testCommand } from './test.ts'
 
 /**
@@ -44,6 +45,7 @@ export function createProgram(): Command {
     deadCommand,
     dataCommand,
     connectCommand,
+    sniffCommand,
   ]) {
     program.addCommand(command())
   }

@@ -204,6 +204,18 @@ describe('more devices', () => {
       { regex: '\\x03(?s:.)' },
       'bytes',
     ],
+    [
+      'a scale with STX, ETX and a line end',
+      bytes('\x02ST,+ 12.0 kg\x03\r\n', '\x02ST,+ 12.1 kg\x03\r\n', '\x02US,+ 12.3 kg\x03\r\n'),
+      'stx-etx',
+      'text',
+    ],
+    [
+      'an analyser with two check digits and a line end',
+      bytes('\x021H|A\r\x03B2\r\n', '\x022P|1|Doe\r\x037F\r\n', '\x023L|1\r\x03A0\r\n'),
+      { regex: '\\x03(?s:.)(?s:.)(?s:.)(?s:.)' },
+      'bytes',
+    ],
     ['words and values', bytes('id=S1;kg=12.5\n', 'id=S2;kg=13\n'), 'line', 'key-value'],
     ['words and values with &', bytes('id=S1&kg=12.5\n', 'id=S2&kg=13\n'), 'line', { 'key-value': { separator: '&' } }],
     ['a table with semicolons', bytes('S1;12,5;kg\r\n', 'S2;13,0;kg\r\n'), 'line', { csv: { delimiter: ';' } }],

@@ -31,7 +31,7 @@ const KNOWN: readonly Known[] = [
   },
   {
     framing: 'stx-etx',
-    begins: (bytes) => bytes[0] === 2 && bytes.includes(3),
+    begins: (bytes) => bytes[0] === STX && bytes.includes(ETX),
     judge: (frames) => {
       const points = frames.every((frame) => charsetOf(frame, '\r\n') !== undefined) ? 87 : frames.length > 2 ? 75 : 60
       return [points, 'a message stands between STX (\\x02) and ETX (\\x03)']
@@ -114,6 +114,8 @@ interface Pair {
 
 /** What stands at both ends of the recording, one and two bytes of it, when that can be marks. */
 function pairs({ bytes, bursts }: Sample): Pair[] {
+  // STX and ETX have a framing of their own, whatever is behind ETX.
+  if (bytes[0] === STX && bytes.includes(ETX)) return []
   const found: Pair[] = []
   for (const [front, behind] of [
     [1, 1],
@@ -125,8 +127,6 @@ function pairs({ bytes, bursts }: Sample): Pair[] {
     const start = bytes.subarray(0, front)
     const end = bytes.subarray(-behind)
     if (!isMark(start) || !isMark(end) || start.equals(Buffer.from('{'))) continue
-    // That is stx-etx.
-    if (start[0] === 2 && end.includes(3)) continue
     const all = bursts.every((one) => one.subarray(0, front).equals(start) && one.subarray(-behind).equals(end))
     if (!all) continue
     // Two bytes on a side are seldom there by chance; two kinds of punctuation hardly ever stand around many texts.
@@ -153,6 +153,8 @@ function isText(byte: number): boolean {
   return (byte >= 0x20 && byte < 0x7f) || byte === 0 || byte === 9 || byte === 0xff
 }
 
+const STX = 2
+const ETX = 3
 const CR = 13
 
 function tryPair({ start, end, points }: Pair, sample: Sample): Candidate | undefined {
@@ -168,15 +170,15 @@ function tryPair({ start, end, points }: Pair, sample: Sample): Candidate | unde
   )
 }
 
-/** STX … ETX and one or two check bytes behind it, as scales and readers send them; only `regex` can say that. */
+/** STX … ETX and up to two check bytes behind it, perhaps with a line end, as scales and readers send them; only `regex` can say that. */
 function tryCheckBytes(sample: Sample): Candidate | undefined {
-  if (sample.bytes[0] !== 2) return undefined
-  for (const count of [1, 2]) {
+  if (sample.bytes[0] !== STX) return undefined
+  for (const count of [1, 2, 3, 4]) {
     const framing = { regex: `\\x03${'(?s:.)'.repeat(count)}` }
     const trial = sample.try(framing)
-    const whole = trial.frames.every((frame) => frame[0] === 2 && charsetOf(frame.subarray(1), '\r\n') !== undefined)
+    const whole = trial.frames.every((frame) => frame[0] === STX && charsetOf(frame.subarray(1), '\r\n') !== undefined)
     if (!whole || trial.frames.length < 2 || trial.rest > 0) continue
-    const what = `each message begins with STX (\\x02), and ETX (\\x03) and ${inWords(count, 'check byte')} end it`
+    const what = `each message begins with STX (\\x02), and ETX (\\x03) and ${inWords(count, 'more byte')} end it`
     return candidate(framing, trial, 78, what)
   }
   return undefined
