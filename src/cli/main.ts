@@ -6,6 +6,7 @@ import { dataCommand } from './data.ts'
 import { deadCommand } from './dead.ts'
 import { EXIT } from './exit.ts'
 import { listCommand } from './list.ts'
+import { newCommand } from './new.ts'
 import { reloadCommand } from './reload.ts'
 import { runCommand } from './run.ts'
 import { schemaCommand } from './schema.ts'
@@ -46,6 +47,7 @@ export function createProgram(): Command {
     dataCommand,
     connectCommand,
     sniffCommand,
+    newCommand,
   ]) {
     program.addCommand(command())
   }
