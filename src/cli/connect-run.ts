@@ -93,7 +93,7 @@ async function sendOne(
   const end = framing === undefined ? '' : '\n'
   if (isPiped) for (const { bytes } of answer.frames) process.stdout.write(Buffer.concat([bytes, Buffer.from(end)]))
   else for (const { bytes, shown } of answer.frames) for (const line of hex ? hexLines(bytes) : [shown]) print(line)
-  if (!('missing' in answer)) return
+  if (answer.missing === undefined) return
   printError(answer.missing)
   process.exitCode = EXIT.noAnswer
 }

@@ -10,15 +10,17 @@ export interface AskOptions {
   readonly settle: number | undefined
 }
 
-/** The answer, or why there is none. */
-export type Answer =
-  | { readonly bytes: Buffer; readonly frames: readonly Arrived[] }
-  | { readonly missing: string; readonly frames: readonly Arrived[] }
+/** What has come. */
+export interface Answer {
+  readonly frames: readonly Arrived[]
+  /** Why this is no answer, or not the one that was expected: a sentence. */
+  readonly missing?: string
+}
 
 /**
- * Sends bytes and waits for the answer.
+ * Sends a line and waits for the answer.
  * @param makeWire makes the wire that tells of what arrives
- * @throws what broke the connection
+ * @throws what broke the connection; what the wire says of a line that cannot be sent
  */
 export function ask(
   socket: Socket,
@@ -30,26 +32,20 @@ export function ask(
   const frames: Arrived[] = []
   let quiet: NodeJS.Timeout | undefined
   const bytes = () => Buffer.concat(frames.map((one) => one.bytes))
-  const finish = (answer: Answer) => {
-    clearTimeout(timer)
-    clearTimeout(quiet)
-    resolve(answer)
-  }
   const has = () => frames.length > 0 && (expected === undefined || expected.test(bytes().toString('utf8')))
+  const give = () => resolve({ frames })
   const miss = (why: string) =>
-    finish({ frames, missing: frames.length === 0 ? `no answer: ${why}` : `the answer does not match: ${why}` })
-  const timer = setTimeout(
-    () => (has() ? finish({ bytes: bytes(), frames }) : miss(`nothing more came within ${timeout} ms`)),
-    timeout,
-  )
+    resolve({ frames, missing: frames.length === 0 ? `no answer: ${why}` : `the answer does not match: ${why}` })
   const wire = makeWire((one) => {
     frames.push(one)
     if (!has()) return
     clearTimeout(quiet)
-    if (settle === undefined || one.bytes.at(-1) === 10) finish({ bytes: bytes(), frames })
-    else quiet = setTimeout(() => finish({ bytes: bytes(), frames }), settle)
+    if (settle === undefined || one.bytes.at(-1) === LF) give()
+    else quiet = setTimeout(give, settle)
   })
-  const ended = () => (has() ? finish({ bytes: bytes(), frames }) : miss('the other side has closed the connection'))
+  const sent = wire.write(line)
+  const timer = setTimeout(() => (has() ? give() : miss(`nothing more came within ${timeout} ms`)), timeout)
+  const ended = () => (has() ? give() : miss('the other side has closed the connection'))
   socket.start({
     onData: (chunk) => wire.read(chunk),
     onEnd() {
@@ -62,9 +58,11 @@ export function ask(
       ended()
     },
   })
-  socket.write(wire.write(line))
+  socket.write(sent)
   return promise.finally(() => {
     clearTimeout(timer)
     clearTimeout(quiet)
   })
 }
+
+const LF = 10
