@@ -67,7 +67,7 @@ export async function runSniff(place: Target | { readonly listen: number }, flag
 function configOf(place: Target | { readonly listen: number }, { host, answer }: SniffFlags, sniffer: Sniffer): Config {
   const look = (_: never, message: Message) => sniffer.look(message)
   const dataflow: StepEntry[] = [look]
-  if (answer !== undefined) dataflow.push({ reply: { raw: answer.replaceAll('${', '$${') } })
+  if (answer !== undefined) dataflow.push({ reply: { raw: answer.replaceAll('${', () => '$${') } })
   const device = { framing: 'raw', format: 'bytes', dataflow }
   return 'listen' in place
     ? { listen: { device: { port: place.listen, ...(host !== undefined && { host }), ...device } } }

@@ -106,6 +106,13 @@ describe('sluice sniff', () => {
   })
 })
 
+/** `sluice new` at a terminal of a usual size. */
+function askAtTerminal(cwd: string): Command {
+  const spawn = 'import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)'
+  const sized = 'stty cols 90 rows 30; exec "$0" "$@"'
+  return new Command('python3', ['-c', spawn, 'sh', '-c', sized, process.execPath, sluice, 'new'], { cwd })
+}
+
 describe('sluice new', () => {
   it('writes a project that passes its own tests', async () => {
     const { code, stdout } = await runSluice(['new', 'scanner', '--port', '2500'], { cwd: folder.path })
@@ -130,10 +137,9 @@ describe('sluice new', () => {
   })
 
   it.skipIf(!hasClient('python3'))('asks at a terminal', async () => {
-    const spawn = 'import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)'
     const at = join(folder.path, 'asked')
     mkdirSync(at)
-    await using terminal = new Command('python3', ['-c', spawn, process.execPath, sluice, 'new'], { cwd: at })
+    await using terminal = askAtTerminal(at)
     await terminal.hear('What is it for?')
     // Down: from chat to gps.
     await terminal.send('\x1b[B\r').hear('Into which folder?')
@@ -144,10 +150,9 @@ describe('sluice new', () => {
   })
 
   it.skipIf(!hasClient('python3'))('writes nothing when the user has thought better of it', async () => {
-    const spawn = 'import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)'
     const at = join(folder.path, 'left')
     mkdirSync(at)
-    await using terminal = new Command('python3', ['-c', spawn, process.execPath, sluice, 'new'], { cwd: at })
+    await using terminal = askAtTerminal(at)
     await terminal.hear('What is it for?')
     await terminal.send('\x03').hear('Nothing was written.')
     await terminal.finished
@@ -220,7 +225,7 @@ printf '%s\\n' "\${COMPREPLY[@]-}"
   it.each(['bash', 'zsh', 'fish', 'powershell'])('prints a script for %s', async (shell) => {
     const { code, stdout, stderr } = await runSluice(['completion', shell])
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    expect(stdout).toContain('sluice complete --')
+    expect(stdout).toMatch(/sluice complete '?--/)
   })
 
   it('says which shells there are', async () => {
