@@ -9,6 +9,7 @@ import { talk } from './connect-terminal.ts'
 import { EXIT } from './exit.ts'
 import { hexLines } from './hex-lines.ts'
 import { noHistory, openHistory } from './history.ts'
+import { showLines } from './safe-text.ts'
 import { paint, print, printError } from './terminal.ts'
 import { type Arrived, createWire, problemOf, type Wire } from './wire.ts'
 
@@ -48,12 +49,16 @@ export async function runConnect(target: Target, given: ConnectFlags): Promise<v
     else if (flags.framing !== undefined || flags.format !== undefined) {
       printError('error: in a pipe bytes go as they are; --framing and --format need a terminal or --send')
       process.exitCode = EXIT.usage
-    } else await pipe(opened.socket, process.stdin, process.stdout)
+    } else await pipe(opened.socket, process.stdin, process.stdout, process.stdout.isTTY ? showLines : asItIs)
   } catch (thrown) {
     fail(thrown)
   } finally {
     opened.socket.destroy()
   }
+}
+
+function asItIs(chunk: Buffer): Buffer {
+  return chunk
 }
 
 async function open(target: Target, flags: Flags): Promise<OpenConnection | undefined> {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { showBytes, showValue } from './safe-text.ts'
+import { showBytes, showLines, showValue } from './safe-text.ts'
 import { typedBytes } from './wire.ts'
 
 test.each([
@@ -33,4 +33,8 @@ test('whatever bytes are shown as can be typed, and never moves a cursor', () =>
       expect(typedBytes(shown)).toEqual(Buffer.from(list))
     }),
   )
+})
+
+test('shows lines as lines, and a backslash before an n as what it is', () => {
+  expect(showLines(Buffer.from('a\r\nb\n\\n\\\n\x1bc\rd'))).toBe('a\nb\n\\\\n\\\\\n\\x1bc\\rd')
 })

@@ -19,6 +19,11 @@ export function showBytes(bytes: Buffer): string {
   return shown + showText(bytes.toString('utf8', from))
 }
 
+/** The same for a terminal on which text appears as it comes: line ends are line ends. */
+export function showLines(bytes: Buffer): string {
+  return showBytes(bytes).replaceAll(/(?<!\\)((?:\\\\)*)(?:\\r)?\\n/g, '$1\n')
+}
+
 /** A value as JSON, safe for a terminal; bytes and texts as {@link showBytes} writes them. */
 export function showValue(value: unknown): string {
   if (Buffer.isBuffer(value)) return showBytes(value)

@@ -1,11 +1,15 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
 import { withoutShortForm } from '../config/parts.ts'
+import type { Config } from '../library/config.ts'
+import { planOf } from '../library/create-server.ts'
 import { createRegistry } from '../registry/builtins.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
 import { analyse } from './analyse.ts'
 import type { Recording } from './recording.ts'
-import type { WrittenPart } from './trial.ts'
+import { tryFraming, type WrittenPart } from './trial.ts'
+import { verdictInYaml } from './written.ts'
 
 const registry = createRegistry()
 
@@ -159,6 +163,14 @@ describe('fourteen streams', () => {
     expect(found.frames).toHaveLength(messages.length)
     expect(found.confidence).not.toBe('unsure')
     expect(found.reasons.length).toBeGreaterThan(1)
+    for (const kind of ['listen', 'connect'] as const) {
+      const where = kind === 'listen' ? ['port: 9100'] : ['host: 10.0.0.7', 'port: 9100']
+      const config = parse(verdictInYaml(found, kind, where).join('\n')) as Config
+      expect(() => planOf(config, {})).not.toThrow()
+      expect(tryFraming(config[kind]!['device']!.framing as WrittenPart, [paused(messages)], registry).frames).toEqual(
+        found.frames,
+      )
+    }
   })
 
   it.each(streams)(

@@ -61,6 +61,18 @@ describe('sluice connect in a pipe', () => {
     expect(await command.finished).toEqual({ code: 0, stdout: 'bye\n', stderr: '' })
   })
 
+  it('ends when the reader has seen enough', async () => {
+    await using server = await serve((socket) => {
+      const more = () => {
+        while (socket.write('line\n'.repeat(1000)));
+      }
+      socket.on('drain', more)
+      more()
+    })
+    const line = `"${process.execPath}" "${sluice}" connect ${server.port} < /dev/null | head -n 1`
+    expect(await run('sh', ['-c', line])).toEqual({ code: 0, stdout: 'line\n', stderr: '' })
+  })
+
   it('goes through a Unix socket', async () => {
     const socket = join(folder.path, 'echo.sock')
     await using _ = await start({ listen: { echo: { socket, dataflow: [{ reply: 'OK ${msg}' }] } } })
@@ -236,6 +248,18 @@ describe.skipIf(!hasClient('python3'))('sluice connect at a terminal', () => {
     // Up, twice: the line before /quit.
     await again.send('\x1b[A\x1b[A\r').hear('ENOENT')
     expect(await again.send('\x03').finished).toMatchObject({ code: 0 })
+  })
+
+  it('shows what comes as escapes too when only its input is a pipe', async () => {
+    await using server = await serve((socket) => socket.resume().end('\x1b[2Jevil\r\nnext'))
+    await using terminal = new Command('python3', [
+      '-c',
+      spawn,
+      'sh',
+      '-c',
+      `"${process.execPath}" "${sluice}" connect ${server.port} < /dev/null`,
+    ])
+    expect((await terminal.finished).stdout).toBe('\\x1b[2Jevil\r\nnext')
   })
 
   it('says that the other side has closed, and can end its own side first', async () => {
