@@ -48,7 +48,7 @@ const partFolders: Readonly<Record<string, readonly string[]>> = {
   sinks: ['registry/builtins.ts'],
   subscriptions: ['registry/builtins.ts'],
   guards: ['config', 'library'],
-  transports: ['config', 'library'],
+  transports: ['config', 'library', 'cluster'],
 }
 
 const limits = { fileLines: 500, engineFiles: 11, engineCodeLines: 1500, bytePathCodeLines: 700 }
@@ -94,8 +94,9 @@ const packages: readonly PackageRule[] = [
     name: /^node:(?:fs|http|https|child_process)(?:\/|$)|^yaml$/,
     notIn: ['engine', 'framings', 'formats', 'steps', 'contracts', 'util'],
     // A script is the user's own file, run in a thread; making a folder is what storage and sinks have in common; what
-    // describes a format is a file, which is read once, when the format is made.
-    except: /^steps\/script|^util\/folder\.|^formats\/(?:kaitai-worker|schema-imports)\./,
+    // describes a format is a file, which is read once, when the format is made; a schema or a table of a step is one too;
+    // `reply: { file }` answers with one.
+    except: /^steps\/(?:script|text-file\.|reply-file\.)|^util\/folder\.|^formats\/(?:kaitai-worker|schema-imports)\./,
   },
   {
     name: /^node:(?:net|tls|dgram|worker_threads|cluster|sqlite)$/,

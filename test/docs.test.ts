@@ -38,6 +38,7 @@ describe('every configuration of the docs is true', () => {
       writeFileSync(join(folder, 'certs', name), pem)
     }
     writeFileSync(join(folder, 'convert.ts'), 'export default (msg: unknown) => msg')
+    writeFileSync(join(folder, 'articles.csv'), 'ean,name,price\n')
   })
   afterAll(() => rmSync(folder, { recursive: true }))
 

@@ -129,18 +129,28 @@ const conversations: Record<string, () => Promise<void>> = {
     const send = (id: number) =>
       lab.send(`\x0bMSH|^~\\&|LAB|A|EHR|B|20260101||ORU^R01|${id}|P|2.5\rPID|1||4444^^^A\r\x1c\r`)
     send(4711)
-    await lab.hear('MSA|AA|4711\x1c\r')
-    expect(lab.text.startsWith('\x0bMSH|^~\\&|SLUICE||||')).toBe(true)
+    await lab.hear('MSA|AA|4711\r\x1c\r')
+    expect(lab.text.startsWith('\x0bMSH|^~\\&|EHR|B|LAB|A|')).toBe(true)
     send(4711)
-    await lab.until(({ text }) => text.split('MSA|AA|4711\x1c\r').length === 3)
+    await lab.until(({ text }) => text.split('MSA|AA|4711\r\x1c\r').length === 3)
     expect(rows(running, 'hl7.db', 'SELECT control_id, type FROM messages')).toEqual([
       { control_id: '4711', type: 'ORU^R01' },
     ])
     refuseInserts(running, 'hl7.db', 'messages')
     send(4712)
-    await lab.hear('MSA|AE|4712\x1c\r')
+    await lab.hear('MSA|AE|4712|')
     lab.send('\x0bhello\x1c\r')
-    await lab.hear('MSA|AR|\x1c\r')
+    await lab.hear('MSA|AR||')
+  },
+
+  async 'library-client'() {
+    expect(existsSync(join(root, 'dist')), 'dist/ is missing: npm run build makes it').toBe(true)
+    using folder = temporaryFolder()
+    const program = join(root, 'examples/library-client/client.ts')
+    const { stdout, stderr, code } = await run(process.execPath, [program], { cwd: folder.path })
+    expect({ stderr, code }).toEqual({ stderr: '', code: 0 })
+    const readme = readFileSync(join(root, 'examples/library-client/README.md'), 'utf8')
+    expect(readme).toContain(`\n\`\`\`\n${stdout}\`\`\`\n`)
   },
 
   async 'polled-scale'() {

@@ -72,7 +72,7 @@ describe('the check of the layers', () => {
       'a transport by name',
       'engine/bad.ts',
       `import { part } from '../transports/tcp.ts'`,
-      'only config, library, index.ts',
+      'only config, library, cluster, index.ts',
     ],
     ['the public file', 'cli/bad.ts', `import { line } from '../index.ts'`, 'for users of the library'],
     ['ranks above 4 from the public file', 'index.ts', `export { suite } from './testing/suite.ts'`, 'has rank 5'],

@@ -72,8 +72,8 @@ async function open(target: Target, flags: Flags): Promise<OpenConnection | unde
   const files = Object.entries({ ca, cert, key, servername }).filter(([, value]) => value !== undefined)
   const options = {
     ...target,
-    framing: flags.framing,
-    format: flags.format,
+    ...(flags.framing !== undefined && { framing: flags.framing }),
+    ...(flags.format !== undefined && { format: flags.format }),
     timeout: `${timeout}ms`,
     ...(encrypts && { tls: { ...Object.fromEntries(files), insecure } }),
   }

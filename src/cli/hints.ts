@@ -7,7 +7,7 @@ import { type Address, formatAddress } from '../contracts/client.ts'
  * @param server started, so that the real ports are known
  * @param admin where health and metrics are served, if they are
  */
-export function hintsFor(plan: Plan, server: PlannedServer, admin: Address | undefined): string[] {
+export function hintsFor(plan: Plan, server: Pick<PlannedServer, 'address'>, admin: Address | undefined): string[] {
   const lines: string[] = []
   for (const endpoint of plan.endpoints) {
     if (endpoint.kind !== 'listen') continue

@@ -2,14 +2,15 @@ import type { Plan } from '../config/plan.ts'
 import { readOpenFilesLimit } from '../observe/open-files.ts'
 
 /** Why clients may be turned away in silence: the limits on connections allow more than the process has files for. */
-export function openFilesWarning({ endpoints }: Pick<Plan, 'endpoints'>): string | undefined {
+export function openFilesWarning({ endpoints, workers }: Pick<Plan, 'endpoints' | 'workers'>): string | undefined {
   const files = readOpenFilesLimit()
   const connections = endpoints.reduce(
     (sum, endpoint) => sum + (endpoint.kind === 'subscribe' ? 1 : endpoint.limits.maxConnections),
     0,
   )
-  if (files === 0 || connections <= files * SHARE) return undefined
-  return `${connections} connections are allowed in all, but this process may open only ${files} files; what comes above that is closed without a word`
+  if (files === 0 || connections <= files * workers * SHARE) return undefined
+  const who = workers === 1 ? 'this process' : `each of ${workers} workers`
+  return `${connections} connections are allowed in all, but ${who} may open only ${files} files; what comes above that is closed without a word`
 }
 
 export const OPEN_FILES_HINT =

@@ -3,16 +3,17 @@ import { CONTROL_SOCKET, type Reloaded } from '../admin/control-protocol.ts'
 import { type ControlHandlers, openControl } from '../admin/control-server.ts'
 import { startAdmin } from '../admin/server.ts'
 import { ConfigError } from '../config/config-error.ts'
+import { slotsIn } from '../config/data-folder.ts'
 import { readInherited } from '../config/inherited.ts'
 import type { Plan } from '../config/plan.ts'
-import type { PlannedServer, Replan } from '../config/planned-server.ts'
+import type { Replan, RunnableServer } from '../config/planned-server.ts'
 import { formatProblems } from '../config/problems.ts'
 import { readPlan } from '../config/read-plan.ts'
 import { createServerFromPlan, DEFAULT_DRAIN_MS } from '../config/server.ts'
 import { type Address, formatAddress } from '../contracts/client.ts'
 import { toSluiceError } from '../contracts/errors.ts'
-import { attachLog, type Log } from '../observe/log.ts'
-import { createMetrics } from '../observe/metrics.ts'
+import { attachLog, type Log, type LogOptions } from '../observe/log.ts'
+import { createMetrics, type Metrics } from '../observe/metrics.ts'
 import { EXIT } from './exit.ts'
 import { hintsFor } from './hints.ts'
 import { OPEN_FILES_HINT, openFilesWarning } from './open-files.ts'
@@ -32,20 +33,31 @@ export interface RunFileOptions {
 
 /** Runs the server of a configuration until a signal stops it. This is all that `sluice run` loads only when it runs. */
 export async function runFile(file: string, options: RunFileOptions): Promise<void> {
-  const { plan, report, dataDir } = await readPlan(file, process.env, { color: hasColors(process.stderr) })
+  const { plan, text, report, dataDir } = await readPlan(file, process.env, { color: hasColors(process.stderr) })
   if (report !== '') printError(report)
   if (plan === undefined) process.exitCode = EXIT.failed
-  else await runPlan(plan, file, dataDir, options)
+  else await runPlan(plan, { file, text, dataDir }, options)
 }
 
-async function runPlan(plan: Plan, file: string, dataDir: string, options: RunFileOptions): Promise<void> {
+/** Where a plan comes from, and where its server keeps what it must not lose. */
+interface Origin {
+  readonly file: string
+  readonly text: string | undefined
+  readonly dataDir: string
+}
+
+async function runPlan(plan: Plan, origin: Origin, options: RunFileOptions): Promise<void> {
+  const { file, dataDir } = origin
   const { hints, deadline = DEFAULT_DRAIN_MS, watch } = options
   const inherited = readInherited(process.env, process.pid)
-  const server = createServerFromPlan(plan, { inherited }, planAgain(file))
-  const log = attachLog(server.events, {
-    level: plan.log.level,
-    format: plan.log.format ?? (process.stderr.isTTY ? 'text' : 'json'),
+  const style = {
+    format: plan.log.format ?? (process.stderr.isTTY ? ('text' as const) : ('json' as const)),
     color: hasColors(process.stderr),
+  }
+  const { server, metricsOf } = await createRunnable(plan, origin, inherited, style)
+  const log = attachLog(server.events, {
+    ...style,
+    level: plan.log.level,
     dialled: (endpoint) => server.endpoints.some(({ name, kind }) => name === endpoint && kind === 'connect'),
   })
   const warning = openFilesWarning(plan)
@@ -68,13 +80,14 @@ async function runPlan(plan: Plan, file: string, dataDir: string, options: RunFi
   const signals = obeySignals(server, deadline, reloadAlone)
   const opened: { close(): void | Promise<void> }[] = []
   try {
-    const admin = await openAdmin(plan, server)
+    const admin = await openAdmin(plan, server, metricsOf)
     if (admin !== undefined) {
       opened.push(admin)
       const address = formatAddress(admin.address)
       log.tell('admin.opened', `admin: http://${address} (/metrics, /health/live, /health/ready)`, { address })
     }
     if (watch) opened.push({ close: watchFile(file, reloadAlone, (error) => tellOf(error, log)) })
+    if (plan.workers === 1) await takeOver(plan, dataDir, log)
     await server.start()
     for (const { fd, name } of inherited.left)
       log.warn('socket.unused', 'no endpoint uses a socket that was handed over', { fd, name })
@@ -99,8 +112,46 @@ async function runPlan(plan: Plan, file: string, dataDir: string, options: RunFi
   await log.close()
 }
 
+/** Told of the warnings of a configuration. */
+type Tell = (warnings: string) => void
+
+interface Runnable {
+  readonly server: RunnableServer<Tell>
+  /** The metrics of the whole server. @param own those of this process */
+  metricsOf(own: Metrics): Metrics
+}
+
+/** One process, or a supervisor with its workers, whose code is loaded only then. */
+async function createRunnable(
+  plan: Plan,
+  { file, text }: Origin,
+  inherited: ReturnType<typeof readInherited>,
+  log: Pick<LogOptions, 'format' | 'color'>,
+): Promise<Runnable> {
+  if (plan.workers === 1) {
+    return { server: createServerFromPlan(plan, { inherited }, planAgain(file)), metricsOf: (own) => own }
+  }
+  const { Supervisor } = await import('../cluster/supervisor.ts')
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+  const workerFile = new URL(`./worker-process.${extension}`, import.meta.url)
+  const server = new Supervisor({ plan, text, file, inherited, env: process.env, log, workerFile })
+  return { server, metricsOf: (own) => server.metrics(own) }
+}
+
+/** Workers that there were before may have left something. */
+async function takeOver(plan: Plan, dataDir: string, log: Log): Promise<void> {
+  if (slotsIn(dataDir).length === 0) return
+  const { adoptLeftovers } = await import('../cluster/adopt.ts')
+  adoptLeftovers(plan, new Map(), (adopted) => {
+    const { messages, step, from } = adopted
+    log.tell('buffer.adopted', `${messages} messages that waited for ${step} in ${from} have been taken over`, {
+      ...adopted,
+    })
+  })
+}
+
 /** Reads the file again for a reload, which is given whom to tell the warnings. */
-function planAgain(file: string): Replan<(warnings: string) => void> {
+function planAgain(file: string): Replan<Tell> {
   return async (tell, counters) => {
     const { plan, problems } = await readPlan(file, process.env, { counters })
     if (plan === undefined) throw new ConfigError(problems)
@@ -109,14 +160,14 @@ function planAgain(file: string): Replan<(warnings: string) => void> {
   }
 }
 
-function retryOf(server: Pick<PlannedServer, 'retryDeadLetters'>): ControlHandlers['retryDeadLetters'] {
+function retryOf(server: Pick<RunnableServer<Tell>, 'retryDeadLetters'>): ControlHandlers['retryDeadLetters'] {
   return ({ ids }) => {
     if (!Array.isArray(ids) || !ids.every(Number.isSafeInteger)) throw new Error('ids is a list of numbers')
     return server.retryDeadLetters(ids)
   }
 }
 
-function statusOf({ endpoints }: PlannedServer): string {
+function statusOf({ endpoints }: RunnableServer<Tell>): string {
   return `running: ${endpoints.map(({ name }) => name).join(', ')}`
 }
 
@@ -132,9 +183,13 @@ interface OpenAdmin {
 }
 
 /** Opens `admin:` before the endpoints, so that readiness can be asked from the first moment. */
-async function openAdmin({ admin }: Plan, server: PlannedServer): Promise<OpenAdmin | undefined> {
+async function openAdmin(
+  { admin }: Plan,
+  server: RunnableServer<Tell>,
+  metricsOf: Runnable['metricsOf'],
+): Promise<OpenAdmin | undefined> {
   if (admin === undefined) return undefined
-  const metrics = createMetrics(server, server.events)
+  const metrics = metricsOf(createMetrics(server, server.events))
   try {
     const { address, close } = await startAdmin({ ...admin, metrics, health: () => server.state })
     return { address, close: () => close().then(metrics.close) }

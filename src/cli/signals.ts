@@ -7,7 +7,7 @@ import { EXIT } from './exit.ts'
  * @returns `stopped`, and what takes the signals back
  */
 export function obeySignals(
-  server: PlannedServer,
+  server: Pick<PlannedServer, 'stop'>,
   deadline: number,
   reload: () => void,
 ): { readonly stopped: Promise<void>; cancel(): void } {

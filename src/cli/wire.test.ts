@@ -10,7 +10,8 @@ afterAll(() => server.close())
 
 async function open(options: Omit<WireOptions, 'eol'>): Promise<OpenConnection> {
   const { port } = server.address() as { port: number }
-  return openConnection({ host: '127.0.0.1', port, ...options } as OpenOptions)
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+  return openConnection({ host: '127.0.0.1', port, ...given } as OpenOptions)
 }
 
 /** What is made of reads, and of a line that is typed. */

@@ -1,5 +1,5 @@
 import type { Client, PayloadKind } from '../contracts/client.ts'
-import type { Clients, SendResult, SendTarget } from '../contracts/clients.ts'
+import type { CloseCause, ConnectedClients, SendResult, SendTarget } from '../contracts/clients.ts'
 import { type Codec, encodeContent } from '../contracts/codec.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
@@ -11,7 +11,7 @@ export interface Reachable {
   /** @returns false when the connection is ending or too much waits for it already */
   send(bytes: Buffer): boolean
   wait(wait: Wait<Message>): Promise<Message>
-  finish(reason: 'closed_by_step' | 'closed_by_api'): void
+  finish(reason: CloseCause): void
 }
 
 interface Entry {
@@ -22,8 +22,8 @@ interface Entry {
   readonly codec: Codec
 }
 
-/** Who is connected now, and the way to them: for steps, the library and the dashboard. */
-export class Directory implements Clients {
+/** Who is connected to this process now, and the way to them: for steps, the library and the dashboard. */
+export class Directory implements ConnectedClients {
   readonly #entries = new Map<string, Entry>()
 
   get size(): number {
@@ -75,7 +75,7 @@ export class Directory implements Clients {
     return answer
   }
 
-  close(id: string, reason: 'closed_by_step' | 'closed_by_api' = 'closed_by_api'): boolean {
+  close(id: string, reason: CloseCause = 'closed_by_api'): boolean {
     const entry = this.#entries.get(id)
     entry?.connection.finish(reason)
     return entry !== undefined

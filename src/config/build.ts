@@ -26,7 +26,7 @@ import { withKeys } from './keys.ts'
 import { oneByOne } from './one-by-one.ts'
 import type { EndpointPlan, Plan, SocketPlan, StepPlan, SubscribePlan } from './plan.ts'
 import { formatPath } from './problems.ts'
-import { nestedIn } from './step-words.ts'
+import { isTrueFor, nestedIn } from './step-words.ts'
 
 /** What parts share beyond their endpoint; made once for a server. */
 export interface World extends Omit<PartContext, 'id' | 'endpoint' | 'codec' | 'resolvePath' | 'dataPath' | 'log'> {
@@ -94,6 +94,8 @@ class Builder {
   readonly #plan: Plan
   readonly #world: World
   readonly #closers: (() => void | Promise<void>)[] = []
+  /** What steps still hold is sent on before anything is closed, in the order of the dataflows. */
+  readonly #flushers: (() => Promise<void>)[] = []
   #closing: Promise<void> | undefined = undefined
 
   constructor(plan: Plan, world: World) {
@@ -108,7 +110,7 @@ class Builder {
 
   async #closeAll(): Promise<void> {
     const errors: unknown[] = []
-    for (const close of this.#closers.splice(0).reverse()) {
+    for (const close of [...this.#flushers.splice(0), ...this.#closers.splice(0).reverse()]) {
       try {
         await close()
       } catch (thrown) {
@@ -175,8 +177,10 @@ class Builder {
       if (steps === undefined) return undefined
       const bound = await this.#dataflow(steps, scope)
       const whole = key === undefined ? bound : withKeys(bound, key, keyStep, counters)
-      if (steps.some(hasStep((definition) => definition.waits))) return { run: whole.run.bind(whole), oneMessage: true }
-      return steps.some(hasStep((definition) => definition.oneByOne)) ? oneByOne(whole) : whole
+      const waits = hasStep(({ waits }, options) => isTrueFor(waits, options))
+      // What fails in it comes to the onError of the endpoint in the same run.
+      if ([...steps, ...(plan.onError ?? [])].some(waits)) return { ...oneByOne(whole), oneMessage: true }
+      return steps.some(hasStep((definition) => definition.oneByOne === true)) ? oneByOne(whole) : whole
     }
     return { scope, dataflow }
   }
@@ -205,12 +209,15 @@ class Builder {
     if (definition.kind === 'sink') {
       return { ...around, sink: await this.#sink(plan, definition, scope, around.onError) }
     }
-    const options = await bindDataflows(plan.options, ({ steps }, path) => {
+    const options = await bindDataflows(plan.options, async ({ steps }, path) => {
       const then = definition.afterInner?.(plan.options, path)
-      return this.#dataflow(steps, scope, then === 'end' ? undefined : { place, then, word: plan.name })
+      const bound = await this.#dataflow(steps, scope, then === 'end' ? undefined : { place, then, word: plan.name })
+      // A step may make several messages of the one that the dataflow around it has taken.
+      return steps.some(hasStep((inner) => inner.oneByOne === true)) ? oneByOne(bound) : bound
     })
     const step = await placed(plan, plan.name, () => definition.create(options, this.#context(plan, scope)))
     this.#closers.push(() => step.close?.())
+    if (step.flush !== undefined) this.#flushers.push(() => step.flush!())
     return { ...around, step }
   }
 
@@ -329,9 +336,9 @@ interface Scope {
 }
 
 /** Whether a step, or one in a dataflow that it holds, is of a kind. */
-function hasStep(is: (definition: StepDefinition) => boolean | undefined): (plan: StepPlan) => boolean {
+function hasStep(is: (definition: StepDefinition, options: unknown) => boolean): (plan: StepPlan) => boolean {
   const has = ({ definition, options, otherwise, onError }: StepPlan): boolean => {
-    if (definition.kind === 'step' && is(definition)) return true
+    if (definition.kind === 'step' && is(definition, options)) return true
     return [otherwise, onError, ...nestedIn(options).map(({ steps }) => steps)].some((steps) => steps?.some(has))
   }
   return has

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { requireDataFolder } from './data-folder.ts'
+import { folderOfSlot, requireDataFolder, slotsIn } from './data-folder.ts'
 
 let folder: string
 beforeEach(() => {
@@ -14,6 +14,16 @@ test('a folder that is there, or that can be made, is accepted and nothing is le
   requireDataFolder(folder)
   requireDataFolder(join(folder, 'a/b/c'))
   expect(readdirSync(folder)).toEqual([])
+})
+
+test('the workers behind the first have folders of their own, which are found again', () => {
+  expect([1, 2].map((slot) => folderOfSlot('/data', slot))).toEqual(['/data', '/data/worker-2'])
+  for (const name of ['worker-10', 'worker-2', 'worker-1', 'worker-x', 'worker-', 'worker-2.5', 'other']) {
+    mkdirSync(join(folder, name))
+  }
+  writeFileSync(join(folder, 'worker-3'), 'no folder')
+  expect(slotsIn(folder)).toEqual([2, 10])
+  expect(slotsIn(join(folder, 'nothing'))).toEqual([])
 })
 
 test('a file in the way is found', () => {

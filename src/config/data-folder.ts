@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, mkdtempSync, rmdirSync, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdtempSync, readdirSync, rmdirSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { SluiceError } from '../contracts/errors.ts'
 import { DEAD_LETTERS_FILE } from '../delivery/dead-letters.ts'
@@ -27,6 +27,24 @@ export class DataFolder {
     this.#unlock = undefined
   }
 }
+
+/**
+ * The folder of what only one of several workers may write.
+ * @param slot from 1 on; the first has the data folder itself, as a single process has
+ */
+export function folderOfSlot(dir: string, slot: number): string {
+  return slot === 1 ? dir : join(dir, `${SLOT_FOLDER}${slot}`)
+}
+
+/** The slots that have a folder in a data folder, whether there are so many workers now or not; the first is not told. */
+export function slotsIn(dir: string): readonly number[] {
+  if (!existsSync(dir)) return []
+  const names = readdirSync(dir, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+  const slots = names.map(({ name }) => (name.startsWith(SLOT_FOLDER) ? Number(name.slice(SLOT_FOLDER.length)) : 0))
+  return slots.filter((slot) => Number.isSafeInteger(slot) && slot > 1).sort((a, b) => a - b)
+}
+
+const SLOT_FOLDER = 'worker-'
 
 /**
  * Finds out at the start whether dead letters could be kept: the first one that fails must not be the one that is lost.

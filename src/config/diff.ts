@@ -5,8 +5,8 @@ import { SluiceError } from '../contracts/errors.ts'
 import type { ReloadReport } from '../contracts/events.ts'
 import { isSameAddress, type ListenOptions } from '../contracts/transport.ts'
 import { overlap } from './addresses.ts'
-import type { EndpointPlan, Plan, StepPlan } from './planned.ts'
-import { nestedIn } from './step-words.ts'
+import type { EndpointPlan, Plan } from './planned.ts'
+import { stepsOf } from './step-words.ts'
 
 /** Says what another configuration would change. */
 export function diffPlans(before: Plan, next: Plan): ReloadReport {
@@ -60,10 +60,12 @@ export function requireBuffersKept(buffers: readonly BufferCounters[], next: Pla
 }
 
 /** The ids of the steps with a disk buffer. */
-export function diskBuffersOf(plan: Plan): ReadonlySet<string> {
-  const steps = stepsOf(plan).filter(
-    ({ definition, options }) => definition.kind === 'sink' && (options as DeliveryOptions).buffer?.kind === 'disk',
-  )
+export function diskBuffersOf({ endpoints }: Pick<Plan, 'endpoints'>): ReadonlySet<string> {
+  const steps = endpoints
+    .flatMap(stepsOf)
+    .filter(
+      ({ definition, options }) => definition.kind === 'sink' && (options as DeliveryOptions).buffer?.kind === 'disk',
+    )
   return new Set(steps.map(({ id }) => id))
 }
 
@@ -77,29 +79,12 @@ export function afterReload(before: Plan, next: Plan): Plan {
     )
     return { ...endpoint, addresses }
   })
-  return { ...next, endpoints, admin: before.admin, log: before.log, data: before.data }
+  const { admin, log, data, workers, balance } = before
+  return { ...next, endpoints, admin, log, data, workers, balance }
 }
 
 /** Settings of the whole program, which are used when it starts. */
-const SETTINGS = ['admin', 'log', 'data'] as const
-
-/** All steps, also those that stand inside others. */
-function stepsOf({ endpoints }: Plan): StepPlan[] {
-  const within = (step: StepPlan): StepPlan[] => [
-    step,
-    ...[...(step.otherwise ?? []), ...(step.onError ?? [])].flatMap(within),
-    ...nestedIn(step.options).flatMap(({ steps }) => steps.flatMap(within)),
-  ]
-  return endpoints.flatMap((endpoint) => dataflowsOf(endpoint).flatMap(within))
-}
-
-/** The steps of all dataflows of an endpoint, one after the other. */
-function dataflowsOf(endpoint: EndpointPlan): readonly StepPlan[] {
-  const { dataflow = [], onError = [] } = endpoint
-  if (endpoint.kind === 'subscribe') return [...dataflow, ...onError]
-  const { onConnect = [], onDisconnect = [] } = endpoint
-  return [...dataflow, ...onConnect, ...onDisconnect, ...onError]
-}
+const SETTINGS = ['admin', 'log', 'data', 'workers', 'balance'] as const
 
 /** Options of listening sockets are given to them when they are bound. */
 function boundOtherwise(before: Plan, next: Plan): string[] {

@@ -7,6 +7,8 @@ export interface LoadedConfig {
   readonly value: unknown
   /** The name of the file as it was given; '' for a value that came from no file. */
   readonly file: string
+  /** What stands in it; undefined for a module, and for a value that came from no file. */
+  readonly text?: string
   /** Absolute. Relative paths in the configuration start here. */
   readonly baseDir: string
   /** What is wrong with the file as such. */

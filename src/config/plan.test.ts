@@ -31,6 +31,17 @@ const told = (text: string, env?: Record<string, string>) =>
     ({ code, path, position }) => `${code} ${formatPath(path)} ${position?.line}:${position?.column}`,
   )
 
+test('what spans connections has to be told that each worker remembers for itself', () => {
+  const config = (workers: number, options: string) =>
+    `workers: ${workers}\nlisten:\n  a: { port: 1, key: msg, dataflow: d }\n  b: { port: 2, key: msg, dataflow: d }\ndataflows:\n  d: [ { dedupe: ${options}, id: once } ]`
+  expect(told(config(2, '{ window: 1h }'))).toEqual(['SCOPE_MISSING dataflows.d[0].dedupe 6:10'])
+  expect(told(config(2, '{ scope: worker }'))).toEqual([])
+  expect(told(config(1, '{ window: 1h }'))).toEqual([])
+  // One that dials has all its connections in one worker.
+  const dialling = 'workers: 2\nconnect: { a: { host: h, port: 1, key: msg, dataflow: [ { dedupe: , id: once } ] } }'
+  expect(told(dialling)).toEqual([])
+})
+
 describe('a configuration without mistakes', () => {
   test('four lines are enough, and every default is there', () => {
     const { plan, problems } = planText('listen:\n  echo:\n    port: 9100\n    dataflow: [ reply: "${msg}" ]\n')
@@ -246,7 +257,7 @@ test.each([
   ['', 'FILE_EMPTY  1:1'],
   ['- a', 'FILE_EMPTY  1:1'],
   ['version: 2\nlisten: {}', 'NO_ENDPOINT  1:1|VALUE_INVALID version 1:10'],
-  ['workers: 4\nconnect: {}', 'NO_ENDPOINT  1:1|VALUE_INVALID workers 1:10'],
+  ['workers: 0\nconnect: {}', 'NO_ENDPOINT  1:1|VALUE_INVALID workers 1:10'],
   ['listen: { 1a: { port: 1, dataflow: [] } }', 'VALUE_INVALID listen.1a 1:11'],
   [
     'listen: { a: { port: 1, dataflow: [] } }\nconnect: { a: { host: h, port: 1, dataflow: [] } }',

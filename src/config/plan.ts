@@ -11,6 +11,7 @@ import { type CountersByName, Planner } from './planner.ts'
 import type { Problem } from './problems.ts'
 import { Report } from './report.ts'
 import { type ConfigOutput, configSchema } from './schema.ts'
+import { checkScopes } from './scopes.ts'
 import { isMapping } from './shape.ts'
 import { planSubscribe } from './subscribe.ts'
 import { validate } from './validate.ts'
@@ -88,17 +89,21 @@ function planValue(
     ),
   ]
   planner.finish()
+  const planned = endpoints.filter((endpoint): endpoint is EndpointPlan => endpoint !== undefined)
   const lineFraming = planner.framing('line', [])?.part
   const admin = adminOf(config)
   checkAddresses(config.listen ?? {}, admin, loaded.baseDir, report)
+  checkScopes(config.workers, planned, report)
   // Whoever has reported a mistake has given nothing; then there is no plan.
   if (lineFraming === undefined || report.failed) return undefined
   return {
-    endpoints: endpoints.filter((endpoint): endpoint is EndpointPlan => endpoint !== undefined),
+    endpoints: planned,
     lineFraming,
     data: config.data,
     admin,
     log: config.log,
+    workers: config.workers,
+    balance: config.balance,
     baseDir: loaded.baseDir,
     secrets: report.secrets,
     async ready() {

@@ -1,5 +1,5 @@
 import type { Address } from '../contracts/client.ts'
-import type { Clients } from '../contracts/clients.ts'
+import type { Clients, ConnectedClients } from '../contracts/clients.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { DeadLetters } from '../contracts/context.ts'
 import type { Observed } from '../contracts/counters.ts'
@@ -20,7 +20,7 @@ import type { RetryReport } from './retry-dead-letters.ts'
 export interface PlannedServer<Source = never> extends AsyncDisposable, Observed {
   readonly state: ServerState
   /** Who is connected; send to them or close them. */
-  readonly clients: Clients
+  readonly clients: ConnectedClients
   /** Everything that happens, typed. */
   readonly events: Pick<Events, 'on'>
   /**
@@ -61,11 +61,21 @@ export interface PlannedServer<Source = never> extends AsyncDisposable, Observed
   handle(socket: NetSocket, endpoint: string): Promise<void>
 }
 
+/** A server as a program runs it, whether it is one process or several. */
+export type RunnableServer<Source> = Observed &
+  Pick<PlannedServer<Source>, 'state' | 'events' | 'address' | 'start' | 'stop' | 'reload' | 'retryDeadLetters'>
+
 /** What the surroundings of a server bring: sockets that the program was started with, or a test's own world. */
 export interface Wiring {
   readonly inherited?: InheritedSockets
   readonly transport?: Transport
   readonly clock?: Clock
+  /** Folder of what only this server may write, absolute. Default: the data folder, in which the dead letters always are. */
+  readonly ownFolder?: string
+  /** What parts see as those who are connected, where others are connected elsewhere. */
+  readonly clients?: (here: ConnectedClients) => Clients
+  /** Stands before the number in each client's id. */
+  readonly clientPrefix?: string
   readonly deadLetters?: DeadLetters
   /** Stands in for a sink. Undefined means: the real one. */
   readonly replaceSink?: (plan: StepPlan) => Sink | undefined

@@ -21,6 +21,9 @@ export interface Plan {
   /** Where health and metrics are served; undefined when they are not. */
   readonly admin: { readonly host: string; readonly port: number } | undefined
   readonly log: ConfigOutput['log']
+  /** Processes that share the connections. */
+  readonly workers: number
+  readonly balance: ConfigOutput['balance']
   /** Absolute. Relative paths in options of parts start here. */
   readonly baseDir: string
   /** Values of options that are secret: never to be shown. */

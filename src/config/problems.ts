@@ -50,6 +50,8 @@ export const mistakes = {
   ID_MISSING: 'A step keeps messages on disk and has no id to find them by.',
   ID_TAKEN: 'Two steps have the same id.',
   STEP_MISPLACED: 'A step stands where it cannot do its work.',
+  SCOPE_MISSING: 'A step remembers something for several connections, and there are several workers.',
+  WORKERS_UNSUPPORTED: 'A program that embeds the server has no workers.',
   NO_CONNECTION: 'A step answers where there is nobody to answer.',
   NO_ENDPOINT: 'The configuration has neither listen nor connect nor subscribe.',
 } as const satisfies Record<string, string>

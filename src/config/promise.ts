@@ -63,10 +63,18 @@ function shownKey({ source, isFunction }: Expression): string {
   return isFunction === true ? 'what your function gives' : source
 }
 
-function describeServer({ admin, data, baseDir }: Plan): string[] {
+function describeServer({ admin, data, baseDir, workers }: Plan): string[] {
   return [
+    ...(workers === 1 ? [] : workersLines(workers)),
     `dead letters are kept in ${resolve(baseDir, data.dir)}`,
     ...(admin === undefined ? [] : [`health and metrics are served on ${showAddress(admin)}`]),
+  ]
+}
+
+function workersLines(workers: number): string[] {
+  return [
+    `${workers} workers share the connections: when one dies, its connections are lost and the others go on`,
+    'a client that connects again may come to another worker: the order of its messages holds within a connection only',
   ]
 }
 

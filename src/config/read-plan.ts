@@ -16,21 +16,28 @@ export interface ReadPlan {
   readonly problems: readonly Problem[]
   /** All mistakes and warnings, for people to read; '' when there are none. */
   readonly report: string
+  /** What stands in the file; undefined for a module. */
+  readonly text: string | undefined
   /** The data folder, absolute: as well as it can be told when there is a mistake. */
   readonly dataDir: string
 }
 
+export interface ReadOptions {
+  readonly color?: boolean
+  readonly registry?: Registry
+  readonly counters?: CountersByName
+  /** What stood in the file when somebody else has read it. */
+  readonly text?: string | undefined
+}
+
 /** Loads, checks and plans a configuration file: what every command that takes one begins with. */
-export async function readPlan(
-  file: string,
-  env: NodeJS.ProcessEnv,
-  options: { readonly color?: boolean; readonly registry?: Registry; readonly counters?: CountersByName } = {},
-): Promise<ReadPlan> {
-  const loaded = await loadConfig(file)
+export async function readPlan(file: string, env: NodeJS.ProcessEnv, options: ReadOptions = {}): Promise<ReadPlan> {
+  const loaded = await loadConfig(file, options.text)
   const planned = planConfig(loaded, options.registry ?? createRegistry(), env, options.counters)
   const { plan, problems } = await whenReady(planned)
   const report = formatProblems(problems, { color: options.color ?? false })
-  return { plan, problems, report, dataDir: resolve(loaded.baseDir, plan?.data.dir ?? writtenDataDir(loaded)) }
+  const dataDir = resolve(loaded.baseDir, plan?.data.dir ?? writtenDataDir(loaded))
+  return { plan, problems, report, text: loaded.text, dataDir }
 }
 
 async function whenReady(planned: Planned): Promise<Planned> {

@@ -259,7 +259,19 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe('What is logged.'),
-  workers: z.literal(1).optional().describe('Processes that share the work. Only 1 for now.'),
+  workers: z
+    .int()
+    .min(1)
+    .max(64)
+    .prefault(1)
+    .describe('Processes that share the connections: as many as there are cores to spare for them. Default: 1.'),
+  balance: z
+    .enum(['fewest', 'reusePort'])
+    .prefault('fewest')
+    .describe(
+      'Which of several workers gets a connection: the one with the fewest of its endpoint, or with reusePort the one ' +
+        'that the kernel chooses; connections that it has not accepted are then lost when it dies.',
+    ),
 })
 
 /** What may stand beside the key that names a step; `siblingKeys` of the registry lists the same keys. */

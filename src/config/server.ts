@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Directory } from '../clients/directory.ts'
 import type { Address } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { BufferCounters, DeadLetterCounters, EndpointCounters, ObservedEndpoint } from '../contracts/counters.ts'
-import { SluiceError, toSluiceError } from '../contracts/errors.ts'
-import { createEvents, type EventMap, type Events, type ReloadReport } from '../contracts/events.ts'
+import { SluiceError } from '../contracts/errors.ts'
+import { createEvents, type Events, type ReloadReport } from '../contracts/events.ts'
 import { DeadLetterStore } from '../delivery/dead-letters.ts'
 import { Engine, type ServerState } from '../engine/server.ts'
 import { Sources } from '../source/sources.ts'
@@ -15,13 +16,12 @@ import { createTcp } from '../transports/tcp.ts'
 import { endedOrLate } from '../util/late.ts'
 import { findOrphans } from './buffers.ts'
 import { type Built, build, type World } from './build.ts'
-import { ConfigError } from './config-error.ts'
 import { DataFolder, requireDataFolder } from './data-folder.ts'
 import { afterReload, diffPlans, diskBuffersOf, requireBuffersKept, requireFreeAddresses } from './diff.ts'
 import { importPackage } from './packages.ts'
 import type { Plan } from './plan.ts'
 import type { PlannedServer, Replan, Wiring } from './planned-server.ts'
-import { summarizeProblem } from './problems.ts'
+import { failureOf } from './reload-failure.ts'
 import { type RetryReport, retryDeadLetters } from './retry-dead-letters.ts'
 import { createShare } from './share.ts'
 
@@ -73,12 +73,13 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
     this.#replan = replan
     // A listener's own mistake must not stop the server, and must not pass in silence either.
     this.events = createEvents(warn)
-    this.#data = new DataFolder(resolve(plan.baseDir, plan.data.dir))
+    const folder = resolve(plan.baseDir, plan.data.dir)
+    this.#data = new DataFolder(wiring.ownFolder ?? folder)
     this.#clock = wiring.clock ?? createClock()
     if (wiring.deadLetters !== undefined) return
     const { now } = this.#clock
     const options = { ...plan.data.deadLetters, events: this.events, now, signal: this.#late.signal }
-    this.#deadLetters = new DeadLetterStore(this.#storage, this.#data.path, options)
+    this.#deadLetters = new DeadLetterStore(this.#storage, folder, options)
   }
 
   get state(): ServerState {
@@ -120,7 +121,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
       }
       this.#world = {
         events,
-        clients,
+        clients: this.#wiring.clients?.(clients) ?? clients,
         clock,
         deadLetters,
         data: this.#data,
@@ -136,7 +137,8 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
       await this.#tellOfOrphans()
       this.#built.activate()
       this.#late.signal.throwIfAborted()
-      const surroundings = { events, clock, boot: clock.uuid(), deadLetters }
+      const { clientPrefix = '' } = this.#wiring
+      const surroundings = { events, clock, boot: clock.uuid(), deadLetters, clientPrefix }
       this.#engine = new Engine(surroundings, clients)
       this.#sources = new Sources({ ...surroundings, late: this.#late.signal })
       await this.#engine.start(this.#built.endpoints)
@@ -286,17 +288,17 @@ function warn(error: unknown): void {
   process.emitWarning(error instanceof Error ? error : String(error))
 }
 
-/** What is told of a reload that was not done. */
-function failureOf(thrown: unknown): EventMap['server.reloadFailed'] {
-  if (thrown instanceof ConfigError) {
-    const errors = thrown.problems.filter(({ severity }) => severity === 'error')
-    return { reason: 'the configuration is wrong', mistakes: errors.map(summarizeProblem) }
-  }
-  const { message, hint } = toSluiceError(thrown, 'internal')
-  return { reason: message, hint, mistakes: [] }
-}
-
 function createClock(): Clock {
   let sequence = 0
-  return { now: Date.now, uuid: randomUUID, next: () => ++sequence }
+  return {
+    now: Date.now,
+    elapsed: () => performance.now(),
+    sleep: (milliseconds, signal) =>
+      sleep(milliseconds, true, signal && { signal }).catch((thrown: unknown) => {
+        if (signal?.aborted) return false
+        throw thrown
+      }),
+    uuid: randomUUID,
+    next: () => ++sequence,
+  }
 }

@@ -8,10 +8,15 @@ import { readYaml } from './yaml-source.ts'
 /**
  * Reads a configuration file: YAML (or JSON), or the default export of a TypeScript or JavaScript module. Never throws:
  * what is wrong is in `problems`.
+ * @param text what stood in the file when somebody else has read it; a module is always loaded anew
  */
-export async function loadConfig(file: string): Promise<LoadedConfig> {
+export async function loadConfig(file: string, text?: string): Promise<LoadedConfig> {
   const baseDir = dirname(resolve(file))
   if (MODULES.has(extname(file))) return loadModule(file, baseDir)
+  return text === undefined ? readText(file, baseDir) : readYaml(text, file, baseDir)
+}
+
+async function readText(file: string, baseDir: string): Promise<LoadedConfig> {
   let content: Buffer
   try {
     content = await readFile(file)

@@ -43,6 +43,7 @@ export function readYaml(text: string, file: string, baseDir: string): LoadedCon
   return {
     value: findings.some(({ structural }) => structural) ? undefined : value,
     file,
+    text,
     baseDir,
     problems: findings.map((found) => toProblem(found, place)),
     locate: (path) => start(valueNode(find(document, path))),

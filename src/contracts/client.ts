@@ -18,7 +18,7 @@ export type ClientState = 'open' | 'closing' | 'closed'
  * engine writes to it, except `tags`, which the step `set` writes.
  */
 export interface Client {
-  /** Unique in this process: endpoint name, then a number. */
+  /** Unique as long as the server runs: endpoint name, then a number; with several workers that of the worker before it. */
   readonly id: string
   /** The name of the entry under `listen:` or `connect:`. */
   readonly endpoint: string
@@ -45,7 +45,7 @@ export interface Client {
 
 /** The fields of a client that an expression may read, with what each means. The reference page is made from this. */
 export const clientFields = {
-  id: 'unique in this process, such as "scales-17"',
+  id: 'unique as long as the server runs, such as "scales-17"; with several workers "scales-2.17"',
   endpoint: 'name of the endpoint',
   ip: 'address of the other side',
   port: 'port of the other side',

@@ -16,18 +16,22 @@ export interface SendResult {
   readonly skipped: number
 }
 
-/** The one directory of connected clients: steps, the library and the dashboard read it. */
+/**
+ * All connected clients, as parts see them. With several workers `send` and `close` reach the clients of each, which takes
+ * a moment; `size`, `get`, `list` and `request` know those of this worker.
+ */
 export interface Clients {
   readonly size: number
   get(id: string): Client | undefined
-  /** All clients that are connected now, oldest first; of one endpoint if its name is given. */
+  /** The clients that are connected now, oldest first; of one endpoint if its name is given. */
   list(endpoint?: string): Client[]
   /**
-   * Queues a payload at each addressed client and returns at once.
+   * Queues a payload at each addressed client. It never waits for a client to read.
    * @param except id of a client to leave out
+   * @returns a promise where clients of another worker are addressed; it rejects with what is thrown otherwise
    * @throws SluiceError for a single client: `client_unknown`, or `client_slow` when too much waits for it already
    */
-  send(target: SendTarget, kind: PayloadKind, content: unknown, except?: string): SendResult
+  send(target: SendTarget, kind: PayloadKind, content: unknown, except?: string): SendResult | Promise<SendResult>
   /**
    * Sends a payload to one client and waits for its answer. Requests without `matches` take the next message that the
    * client sends; nothing tells their answers apart, so each begins when the one before has ended.
@@ -38,5 +42,14 @@ export interface Clients {
    * Half-closes a client after what is queued for it has been sent.
    * @returns false when no such client is connected
    */
-  close(id: string, reason?: 'closed_by_step' | 'closed_by_api'): boolean
+  close(id: string, reason?: CloseCause): boolean | Promise<boolean>
+}
+
+/** Who ends a connection from our side. */
+export type CloseCause = 'closed_by_step' | 'closed_by_api'
+
+/** The clients that are connected to this process: whatever is asked is answered at once. */
+export interface ConnectedClients extends Clients {
+  send(target: SendTarget, kind: PayloadKind, content: unknown, except?: string): SendResult
+  close(id: string, reason?: CloseCause): boolean
 }

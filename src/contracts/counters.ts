@@ -92,4 +92,6 @@ export interface Observed {
   readonly buffers: readonly BufferCounters[]
   /** Undefined where another store stands in, in a test. */
   readonly deadLetters: DeadLetterCounters | undefined
+  /** Workers that take connections now; undefined where there is one process and no more. */
+  readonly workers?: number
 }

@@ -5,7 +5,7 @@ import { type BatchingDefaults, type DeliveryInput, type DeliveryOptions, withDe
 import { SluiceError } from './errors.ts'
 import type { Format, FormatContext } from './format.ts'
 import type { Framing } from './framing.ts'
-import type { z } from './schema.ts'
+import { z } from './schema.ts'
 import type { Confirmation, Sink } from './sink.ts'
 import type { Step } from './step.ts'
 import type { Guarantee, Subscription } from './subscription.ts'
@@ -133,17 +133,18 @@ export interface StepDefinition<
   readonly kind: 'step'
   readonly examples: readonly StepExample[]
   /** May end messages on purpose; such a step takes `else:`, a dataflow for what it drops. */
-  readonly drops?: boolean
+  readonly drops?: boolean | ((options: z.output<Options>) => boolean)
   /**
    * Writes what later steps read for the same connection. A dataflow with such a step takes one message through all its
    * steps before the next begins; others take whole batches from step to step.
    */
   readonly oneByOne?: boolean
   /**
-   * May wait for what else its client sends. A connection gives a dataflow with such a step one message in a run, so that
-   * those behind can be waited for.
+   * May hold a message back, for a time or for what else its client sends, or answers with much. A connection gives a
+   * dataflow with such a step one message in a run, so that those before are answered, those behind can be waited for, and
+   * answers leave as they come.
    */
-  readonly waits?: boolean
+  readonly waits?: boolean | ((options: z.output<Options>) => boolean)
   /** Needs the connection that the message came from. */
   readonly answers?: boolean
   /** Ends that connection. */
@@ -165,8 +166,18 @@ export interface StepDefinition<
    * endpoint itself and not inside another step.
    */
   readonly coversRest?: boolean
+  /**
+   * Keeps messages, which are then settled, and makes others of them later. Those come from no connection, so no step
+   * behind it can answer.
+   */
+  readonly holds?: boolean
   /** Its `runAround` holds back the answers of the steps behind it until those have finished. */
   readonly holdsAnswers?: boolean
+  /**
+   * Remembers something for several connections. With several workers each would remember its own part, so the user has to
+   * agree: such a step has {@link scopeOption} among its options.
+   */
+  readonly spansConnections?: boolean
   /** Tells messages apart by the endpoint's `key:`, which must then be there. */
   readonly needsKey?: boolean
   /** Whether, with these options, code of the user runs on the server's own thread, where nothing protects the server. */
@@ -306,6 +317,14 @@ export function defineSubscription<
 ): SubscriptionDefinition<Name, Options, Short> {
   return { kind: 'subscription', ...definition }
 }
+
+/** The option with which a user says that each worker may remember for itself; see `spansConnections`. */
+export const scopeOption = {
+  scope: z
+    .literal('worker')
+    .optional()
+    .describe('With several `workers`, needed: each of them remembers for its own connections only.'),
+} as const
 
 /** The options of a sink, with those of delivery. */
 type Delivered<Options extends z.ZodType> = z.ZodType<

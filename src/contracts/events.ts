@@ -96,6 +96,17 @@ export interface EventMap {
   }
   /** Messages of an earlier run wait on disk for a step that the configuration does not have. */
   'buffer.orphaned': { readonly step: string; readonly messages: number }
+  /** Messages that waited for a worker that is not there any more have been given to one that is. */
+  'buffer.adopted': { readonly step: string; readonly messages: number; readonly from: string; readonly to: string }
+  'worker.started': { readonly worker: number; readonly pid: number }
+  'worker.exited': {
+    readonly worker: number
+    readonly pid: number
+    /** One clause: "killed by SIGKILL". */
+    readonly reason: string
+    /** Milliseconds until it is started again. */
+    readonly restartIn: number
+  }
   /** A `log` step, or a part that has something to say. */
   'part.logged': {
     readonly level: LogLevel
@@ -154,17 +165,24 @@ export const eventDescriptions = {
   'buffer.damaged': 'An entry of a buffer could not be read and was put aside; those behind it are delivered.',
   'buffer.suspected': 'The process has died while a buffer delivered: what waits first in it is delivered one by one.',
   'buffer.orphaned': 'Messages wait on disk for a step that the configuration does not have; nothing delivers them.',
+  'buffer.adopted':
+    'Messages that waited in the folder of one worker have been moved to that of another, because `workers` has changed.',
+  'worker.started': 'With several workers: one has been started and takes connections.',
+  'worker.exited':
+    'With several workers: one has ended without being asked to. Its connections are lost, and it is started again.',
   'part.logged': 'A `log` step wrote a line, or a part has something to say.',
 } as const satisfies Record<EventName, string>
 
-export interface Events {
-  on<Name extends EventName>(name: Name, listener: (event: EventMap[Name]) => void): () => void
-  emit<Name extends EventName>(name: Name, event: EventMap[Name]): void
+/** A bus of typed events. @typeParam All what each event carries, by name; that of a server unless said otherwise */
+export interface Events<All = EventMap> {
+  /** @returns what ends the subscription */
+  on<Name extends keyof All>(name: Name, listener: (event: All[Name]) => void): () => void
+  emit<Name extends keyof All>(name: Name, event: All[Name]): void
 }
 
 /** An event bus whose listeners cannot harm the emitter: what one throws is given to `onListenerError`. */
-export function createEvents(onListenerError: (error: unknown) => void): Events {
-  const listeners = new Map<EventName, Set<(event: never) => void>>()
+export function createEvents<All = EventMap>(onListenerError: (error: unknown) => void): Events<All> {
+  const listeners = new Map<keyof All, Set<(event: never) => void>>()
   return {
     on(name, listener) {
       const set = listeners.get(name) ?? new Set()

@@ -60,6 +60,8 @@ export interface ListenOptions {
   readonly ipv6Only?: boolean
   /** Length of the queue of connections that the kernel has accepted and we have not. */
   readonly backlog?: number
+  /** Several processes listen on the port, and the kernel spreads the connections over them (SO_REUSEPORT, socket(7)). */
+  readonly reusePort?: boolean
   readonly socket?: SocketOptions
 }
 

@@ -40,7 +40,7 @@ export async function prepare(database: Database, file: string): Promise<void> {
     const text = `the buffers in ${file} were written by a newer version of Sluice (layout ${version})`
     throw new SluiceError('storage_failed', text, { hint: 'Use that version, or let it deliver what is in them.' })
   }
-  if (version < BUFFERS_VERSION) await database.exec(CREATE)
+  if (version < BUFFERS_VERSION) await database.exec(CREATE_BUFFERS)
 }
 
 /** Takes the step, the time, how many messages and bytes, the checksum, and the bytes of an entry. */
@@ -62,7 +62,8 @@ export const PUT_ASIDE = `
   INSERT OR REPLACE INTO damaged (id, step, time, detail, data)
   SELECT id, step, time, ?, data FROM entries WHERE id = ?`
 
-const CREATE = `
+/** Makes the tables of a file that has none, and takes over an older one. */
+export const CREATE_BUFFERS = `
   CREATE TABLE IF NOT EXISTS entries (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     step TEXT NOT NULL,

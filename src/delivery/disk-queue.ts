@@ -163,7 +163,8 @@ export class DiskQueue implements Queue {
     }
     this.#taken = this.#taken.filter(({ id }) => id > upTo)
     this.#settled = upTo
-    if (this.#undeleted >= MOST_UNDELETED) this.#deleteSoon()
+    // Where the next delivery may kill the process, the mark before it takes the deletion along.
+    if (this.#undeleted >= MOST_UNDELETED || this.suspects !== undefined) this.#deleteSoon()
     else this.#timer ??= setTimeout(() => this.#deleteSoon(), DELETE_WITHIN)
   }
 

@@ -139,8 +139,9 @@ export class Endpoint {
 
   #admit(socket: Socket): Connection {
     const { name, counters } = this.spec
+    const { clientPrefix, clock } = this.surroundings
     // The counters outlive the endpoint, so that one which comes back with a reload uses no number twice.
-    const client = createClient(`${name}-${counters.opened + 1}`, name, socket, this.surroundings.clock.now())
+    const client = createClient(`${name}-${clientPrefix}${counters.opened + 1}`, name, socket, clock.now())
     const connection = new Connection(socket, client, this.#host)
     this.#open++
     this.#connections.add(connection)

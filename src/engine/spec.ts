@@ -63,6 +63,8 @@ export interface Surroundings {
   readonly clock: Clock
   /** Tells this run of the server from every other one: a part of each message's key. */
   readonly boot: string
+  /** Stands before the number in the id of a client, so that other processes give other ids. */
+  readonly clientPrefix: string
   readonly deadLetters: DeadLetters
 }
 

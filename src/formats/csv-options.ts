@@ -1,4 +1,8 @@
+import type Papa from 'papaparse'
 import type { ReadText } from './numbers.ts'
+
+/** What the package `papaparse` exports. */
+export type CsvLibrary = typeof Papa
 
 /** The options of `csv`, read. */
 export interface CsvOptions {

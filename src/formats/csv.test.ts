@@ -30,7 +30,7 @@ describe('a row', () => {
     },
   )
 
-  it('is what papaparse makes of it, where that has nothing to object', () => {
+  it('gives papaparse nothing to object to when it is taken', () => {
     const unit = fc.constantFrom('a', '"', ',', '\n', ' ', '1')
     fc.assert(
       fc.property(fc.string({ unit, minLength: 1, maxLength: 12 }), (text) => {
@@ -41,7 +41,7 @@ describe('a row', () => {
           return
         }
         const { data, errors } = Papa.parse<string[]>(text, { delimiter: ',', newline: '\n' })
-        // It takes a last line end for the beginning of a row.
+        // papaparse takes a last line end for the beginning of a row.
         const theirs = text.endsWith('\n') ? data.slice(0, -1) : data
         expect([ours, errors]).toEqual([theirs, []])
       }),
@@ -92,6 +92,11 @@ describe('a row', () => {
 
   it.each([
     ['a,"b', 'a quote that is not closed at byte 2'],
+    ['"a""b', 'a quote that is not closed at byte 0'],
+    ['"a" ,b', 'something between a closing quote and the end of its field at byte 3'],
+    ['"a",b"c"', 'a quote inside a field that does not begin with one at byte 5'],
+    ['"a"\rb', 'something between a closing quote and the end of its field at byte 3'],
+    ['\ufeffä"b', 'a quote inside a field that does not begin with one at byte 5'],
     ['"a"b', 'something between a closing quote and the end of its field at byte 3'],
     ['ä"b', 'a quote inside a field that does not begin with one at byte 2'],
     ['a\rb', 'a CR that ends no line at byte 1'],
@@ -99,6 +104,27 @@ describe('a row', () => {
     ['a\nb', 'a second row in the frame, and rows is one at byte 2'],
   ])('that is %j is refused with the place', (text, message) => {
     expect(() => parse(text)).toThrow(message)
+  })
+
+  it('is counted as it was written, up to the mistake', () => {
+    const options: Options = { columns: ['a', 'b'], numbers: ['b'], rows: 'many' }
+    const before = '\ufeffé,1\r\n"x\r\n""y""",2\n\n"""",3\r\n'
+    expect(parse(before, options)).toEqual([
+      { a: 'é', b: 1 },
+      { a: 'x\r\n"y"', b: 2 },
+      { a: '"', b: 3 },
+    ])
+    const at = Buffer.byteLength(before)
+    expect(() => parse(`${before}"1,""",x`, options)).toThrow(`"x" is not a number at byte ${at + 7}, in b`)
+    expect(() => parse(`${before}"1"`, options)).toThrow(`b is missing at byte ${at + 3}`)
+    expect(() => parse(`${before}"1",2,3`, options)).toThrow(`nothing has a name behind b at byte ${at + 6}`)
+  })
+
+  it('may stand behind a byte order mark, which is no part of it', () => {
+    expect(parse('\ufeff"a",b')).toEqual(['a', 'b'])
+    expect(parse('\ufeffid\n1\n', { header: true })).toEqual([{ id: '1' }])
+    for (const row of [['\ufeffa', 'b'], ['\ufeff\ufeff']]) expect(parse(print(row).toString())).toEqual(row)
+    expect(() => print(['\ufeff'], { quote: '' })).toThrow('needs quotes, and there are none')
   })
 
   it('has quotes only where there are some', () => {
@@ -173,7 +199,9 @@ it('options that contradict each other are refused', () => {
   expect(problems({ columns: ['a'], header: true })).toEqual([
     'the names are in columns or in a header row, not in both',
   ])
-  expect(problems({ delimiter: '"' })).toEqual(['the quote and the delimiter are the same character'])
+  expect(problems({ delimiter: "'", quote: "'" })).toEqual(['the quote and the delimiter are the same character'])
+  expect(problems({ delimiter: '"', quote: "'" })?.[0]).toMatch('expected one character other than "')
+  expect(problems({ delimiter: '\ufeff' })?.[0]).toMatch('expected one character other than "')
   expect(problems({ delimiter: '' })?.[0]).toMatch('expected one character')
   expect(problems({ delimiter: '\\q' })?.[0]).toMatch('expected one character')
   expect(problems({ columns: ['a', 'a'] })).toEqual(['two columns have the name a'])

@@ -1,7 +1,10 @@
+import { createRequire } from 'node:module'
 import { defineFormat } from '../contracts/define.ts'
 import type { Format } from '../contracts/format.ts'
 import { z } from '../contracts/schema.ts'
 import { parseText } from '../util/escapes.ts'
+import { BYTE_ORDER_MARK } from '../util/utf8.ts'
+import type { CsvLibrary } from './csv-options.ts'
 import { CsvReader } from './csv-reader.ts'
 import { CsvWriter } from './csv-writer.ts'
 import { createReadText, numbersOption } from './numbers.ts'
@@ -23,10 +26,12 @@ forgotten delimiter would put every value under the wrong name.
 
 Fields are texts unless \`numbers\` says otherwise, so an article number keeps its zeros. Quotes are those of RFC
 4180: a field in quotes may hold delimiters and line ends, and a quote in it is doubled. A quote inside a field that
-does not begin with one is refused. Rows end at LF or CRLF. The frame is UTF-8.
+does not begin with one is refused. Rows end at LF or CRLF. The frame is UTF-8; a byte order mark in front of it is
+left out.
 
 Written are the fields that \`columns\` names, in that order; other keys are left out and missing ones are empty.
-Fields get quotes where they need them. Values inside are written as in a text with \`\${…}\`.`,
+Fields get quotes where they need them, and where they begin or end with a blank. Values inside are written as in a
+text with \`\${…}\`.`,
   options: z
     .strictObject({
       columns: z
@@ -45,8 +50,8 @@ Fields get quotes where they need them. Values inside are written as in a text w
       delimiter: z
         .string()
         .default(',')
-        .refine(isSign, 'expected one character, such as ";" or "\\t"')
-        .describe('Stands between two fields: one character. Default a comma.'),
+        .refine(isDelimiter, 'expected one character other than ", such as ";" or "\\t"')
+        .describe('Stands between two fields: one character, and no `"`. Default a comma.'),
       quote: z
         .string()
         .default('"')
@@ -101,13 +106,19 @@ Fields get quotes where they need them. Values inside are written as in a text w
   create({ columns, header, rows, delimiter, quote, numbers }): Format {
     const readText = createReadText(numbers)
     const options = { columns, header, rows, delimiter: parseText(delimiter), quote: parseText(quote), readText }
-    const writer = new CsvWriter(options)
+    const library: CsvLibrary = createRequire(import.meta.url)('papaparse')
+    const writer = new CsvWriter(library, options)
     return {
-      parse: (bytes, start, end) => new CsvReader(options, bytes, start, end).read(),
+      parse: (bytes, start, end) => new CsvReader(library, options, bytes, start, end).read(),
       print: (value) => writer.print(value),
     }
   },
 })
+
+/** papaparse takes a comma in place of these two, and does not say so. */
+function isDelimiter(written: string): boolean {
+  return isSign(written) && !['"', BYTE_ORDER_MARK].includes(parseText(written))
+}
 
 /** One character that may stand between or around fields, written as such or with an escape: `\t`. */
 function isSign(written: string): boolean {

@@ -1,55 +1,58 @@
 import { contentText } from '../contracts/codec.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { findForbidden, isXmlName, TEXT } from './xml-characters.ts'
+import type { XmlOptions, XmlTools } from './xml-tools.ts'
 
-export interface XmlWriterOptions {
-  /** Stands in front of names of attributes. */
-  readonly attributes: string
-  readonly declaration: boolean
-  readonly maxDepth: number
-}
+/** Makes texts of values and checks names; fast-xml-parser writes them. */
+export class XmlWriter {
+  readonly #tools: XmlTools
+  readonly #options: XmlOptions
 
-/** Writes an object with one key as a document. @throws SluiceError `format_not_printable` */
-export function printXml(value: unknown, options: XmlWriterOptions): string {
-  const roots = isObject(value) ? Object.entries(value).filter(([, inner]) => inner !== undefined) : []
-  const [name, root] = roots[0] ?? ['', undefined]
-  const [only, ...more] = Array.isArray(root) ? root : [root]
-  if (roots.length !== 1 || only === undefined || more.length > 0) {
-    throw notPrintable('a document has one outermost element, so its value is an object with one key')
+  constructor(tools: XmlTools, options: XmlOptions) {
+    this.#tools = tools
+    this.#options = options
   }
-  const text = element(name, only, [name], options)
-  return options.declaration ? `<?xml version="1.0" encoding="UTF-8"?>${text}` : text
-}
 
-function element(name: string, value: unknown, path: readonly string[], options: XmlWriterOptions): string {
-  const field = path.join('.')
-  if (!isXmlName(name)) throw notPrintable(`${JSON.stringify(name)} is no name of an element, in ${field}`)
-  if (path.length > options.maxDepth)
-    throw notPrintable(`nested deeper than maxDepth, ${options.maxDepth}, in ${field}`)
-  if (Array.isArray(value)) throw notPrintable(`a list in a list, in ${field}`)
-  if (!isObject(value)) return tag(name, '', escapeText(textOf(value, field)))
-  let attributes = ''
-  let text = ''
-  let content = ''
-  for (const [key, inner] of Object.entries(value)) {
-    if (inner === undefined) continue
-    const way = [...path, key]
-    if (key === TEXT) {
-      text = escapeText(scalar(inner, way))
-    } else if (key.startsWith(options.attributes)) {
-      const attribute = key.slice(options.attributes.length)
-      if (!isXmlName(attribute))
-        throw notPrintable(`${JSON.stringify(attribute)} is no name of an attribute, in ${field}`)
-      attributes += ` ${attribute}="${escapeAttribute(scalar(inner, way))}"`
-    } else {
-      for (const one of Array.isArray(inner) ? inner : [inner]) content += element(key, one, way, options)
+  /** Writes an object with one key as a document. @throws SluiceError `format_not_printable` */
+  print(value: unknown): string {
+    const roots = isObject(value) ? Object.entries(value).filter(([, inner]) => inner !== undefined) : []
+    const [name, root] = roots[0] ?? ['', undefined]
+    const [only, ...more] = Array.isArray(root) ? root : [root]
+    if (roots.length !== 1 || only === undefined || more.length > 0) {
+      throw notPrintable('a document has one outermost element, so its value is an object with one key')
     }
+    const text = this.#tools.build({ [name]: this.#element(name, only, [name]) })
+    return this.#options.declaration ? `<?xml version="1.0" encoding="UTF-8"?>${text}` : text
   }
-  return tag(name, attributes, text + content)
-}
 
-function tag(name: string, attributes: string, content: string): string {
-  return content === '' ? `<${name}${attributes}/>` : `<${name}${attributes}>${content}</${name}>`
+  /** An element as the builder wants it: a text, or an object of texts and elements. */
+  #element(name: string, value: unknown, path: readonly string[]): unknown {
+    const { attributes, maxDepth } = this.#options
+    const field = path.join('.')
+    if (!isXmlName(name) || name === '__proto__')
+      throw notPrintable(`${JSON.stringify(name)} is no name of an element, in ${field}`)
+    if (path.length > maxDepth) throw notPrintable(`nested deeper than maxDepth, ${maxDepth}, in ${field}`)
+    if (Array.isArray(value)) throw notPrintable(`a list in a list, in ${field}`)
+    if (!isObject(value)) return textOf(value, field)
+    const element: Record<string, unknown> = {}
+    for (const [key, inner] of Object.entries(value)) {
+      if (inner === undefined) continue
+      const way = [...path, key]
+      if (key === TEXT) {
+        element[key] = scalar(inner, way)
+      } else if (key.startsWith(attributes)) {
+        const attribute = key.slice(attributes.length)
+        if (!isXmlName(attribute))
+          throw notPrintable(`${JSON.stringify(attribute)} is no name of an attribute, in ${field}`)
+        element[key] = scalar(inner, way)
+      } else {
+        element[key] = Array.isArray(inner)
+          ? inner.map((one) => this.#element(key, one, way))
+          : this.#element(key, inner, way)
+      }
+    }
+    return element
+  }
 }
 
 function scalar(value: unknown, path: readonly string[]): string {
@@ -68,20 +71,6 @@ function textOf(value: unknown, field: string): string {
     throw notPrintable(`a character that XML forbids, in ${field}`)
   return text
 }
-
-function escapeText(text: string): string {
-  return text.replaceAll(/[&<>\r]/g, escapeOne)
-}
-
-function escapeAttribute(text: string): string {
-  return text.replaceAll(/[&<"\t\n\r]/g, escapeOne)
-}
-
-function escapeOne(character: string): string {
-  return ESCAPES[character] ?? `&#${character.charCodeAt(0)};`
-}
-
-const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false

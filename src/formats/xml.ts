@@ -4,7 +4,8 @@ import { z } from '../contracts/schema.ts'
 import { createReadText, numbersOption } from './numbers.ts'
 import { isXmlName } from './xml-characters.ts'
 import { XmlReader } from './xml-reader.ts'
-import { printXml } from './xml-writer.ts'
+import { createXmlTools } from './xml-tools.ts'
+import { XmlWriter } from './xml-writer.ts'
 
 /** XML 1.0 (w3.org/TR/xml, fifth edition) without document types. */
 export const xml = defineFormat({
@@ -17,14 +18,16 @@ under \`#text\`. Elements with the same name are a list.
 **One element is no list, two are.** A device that sends one item today and two tomorrow changes the type of
 \`msg.order.item\`; name such elements in \`arrays\`, and they are always lists.
 
-Texts are kept as they are, blanks too; nothing becomes a number unless \`numbers\` says so. Blanks between elements,
-comments and processing instructions are left out, and the order of elements with different names is not kept.
-Prefixes of namespaces are part of the name: \`msg["soap:Envelope"]\`.
+Texts are kept as they are, blanks too, and in attributes also tabs and line ends (each line end is LF). Nothing
+becomes a number unless \`numbers\` says so. Blanks between elements, comments and processing instructions are left
+out, and the order of elements with different names is not kept. Prefixes of namespaces are part of the name:
+\`msg["soap:Envelope"]\`.
 
 A document type (\`<!DOCTYPE …>\`) is refused, and with it everything that makes XML dangerous: entities of one's own,
 which grow without bound, and files or addresses that are read. The five entities of XML and numbers such as
 \`&#176;\` are read. Only UTF-8 is read, and a document that claims to be in something else is refused. Refused too
-are the name \`__proto__\` and all that is not well-formed.
+are the name \`__proto__\`, names with characters above U+FFFF, processing instructions with an open quote, and all
+that is not well-formed.
 
 Written are attributes, text and elements in the order of the object; null is an empty element, keys without a value
 are left out, bytes are base64.`,
@@ -108,10 +111,12 @@ are left out, bytes are base64.`,
     `${'<a>'.repeat(65)}${'</a>'.repeat(65)}`,
   ],
   create({ arrays, attributes, numbers, declaration, maxDepth }): Format {
-    const options = { arrays: new Set(arrays), attributes, readText: createReadText(numbers), maxDepth }
+    const options = { arrays: new Set(arrays), attributes, readText: createReadText(numbers), declaration, maxDepth }
+    const tools = createXmlTools(options)
+    const writer = new XmlWriter(tools, options)
     return {
-      parse: (bytes, start, end) => new XmlReader(options, bytes, start, end).read(),
-      print: (value) => printXml(value, { attributes, declaration, maxDepth }),
+      parse: (bytes, start, end) => new XmlReader(tools, options, bytes, start, end).read(),
+      print: (value) => writer.print(value),
     }
   },
 })

@@ -1,24 +1,15 @@
-import type { FormatRef, FramingRef } from './builders.ts'
-import type { ConnectEntry } from './config.ts'
-import { createDialled, type Dialled } from './dialled.ts'
-import { type OpenOptions, openConnection } from './open-connection.ts'
+import { z } from '../contracts/schema.ts'
+import { abortSignal, type ClientOptions, checkOptions } from './client-options.ts'
+import { createSettings } from './client-settings.ts'
+import { type Connection, ManagedConnection } from './connection.ts'
 
-export interface ConnectOptions<In, Out = In> {
-  readonly host?: string
-  readonly port?: number
-  /** Path of a Unix socket, instead of host and port. */
-  readonly socket?: string
-  /** Default: lines. */
-  readonly framing?: FramingRef | string | { readonly in: FramingRef; readonly out: FramingRef }
-  /** Default: text. */
-  readonly format?: FormatRef<In> | { readonly in: FormatRef<In>; readonly out: FormatRef<Out> }
-  /** Encrypt; `{}` is enough for a certificate of a usual authority. */
-  readonly tls?: ConnectEntry['tls']
-  /** Time in which the other side must take the connection. Default `10s`. */
-  readonly timeout?: string
-  /** Longest frame that is accepted. Default `1MiB`. */
-  readonly maxFrameLength?: string
-  /** Gives the attempt to connect up. */
+export interface ConnectOptions<In, Out = In> extends ClientOptions<In, Out> {
+  /**
+   * Connect again whenever the connection is lost, with the waits of `retry.backoff`, and without limit unless
+   * `retry.attempts` is given. What is sent meanwhile waits; requests that were under way fail. Default false.
+   */
+  readonly reconnect?: boolean
+  /** Gives connecting up, and closes the connection at once, when it is aborted. */
   readonly signal?: AbortSignal
 }
 
@@ -26,11 +17,13 @@ export interface ConnectOptions<In, Out = In> {
  * Connects to a server: the client's side, with the framings and formats of the server's.
  * @returns a connection to send on, to ask, and to read with `for await`
  * @throws ConfigError for wrong options; SluiceError `connection_refused`, `connection_timeout`, `host_unknown`,
- * `tls_failed`: one plain sentence
+ * `tls_failed`: one plain sentence; what `onConnect` throws; the reason of the signal
  */
-export async function connect<In = string, Out = In>(options: ConnectOptions<In, Out>): Promise<Dialled<In, Out>> {
-  const { maxFrameLength, signal, ...entry } = options
-  const limits = maxFrameLength === undefined ? {} : { limits: { maxFrameLength } }
-  const opened = await openConnection({ ...entry, ...limits } as OpenOptions, signal)
-  return createDialled<In, Out>(opened.socket, opened.incoming, opened.outgoing, opened.maxFrameLength)
+export async function connect<In = string, Out = In>(options: ConnectOptions<In, Out>): Promise<Connection<In, Out>> {
+  const { reconnect, ...checked } = checkOptions(options, {
+    reconnect: z.boolean().prefault(false),
+    signal: abortSignal().optional(),
+  })
+  const settings = createSettings<In, Out>(options, checked)
+  return ManagedConnection.open(settings, { reconnect, signal: options.signal })
 }

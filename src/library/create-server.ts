@@ -42,5 +42,8 @@ export function planOf(config: Config, { registry, env, baseDir }: ServerOptions
   const loaded = configOfValue(config, baseDir ?? '.')
   const { plan, problems } = planConfig(loaded, registry ?? createRegistry(), env ?? process.env, counters)
   if (plan === undefined) throw new ConfigError(problems)
-  return plan
+  if (plan.workers === 1) return plan
+  const message = 'a program that embeds the server has no workers'
+  const hint = 'start several of your own processes, or run the configuration with sluice run'
+  throw new ConfigError([{ code: 'WORKERS_UNSUPPORTED', severity: 'error', path: ['workers'], message, hint }])
 }

@@ -203,6 +203,14 @@ export const logRecords: {
       { step, messages, hint: `Give a sink with buffer: disk the id ${step}.` },
       `buffer.orphaned ${step}`,
     ),
+  'buffer.adopted': ({ step, messages, from, to }) =>
+    info(`${messages} messages that waited for ${step} in ${from} have been taken over`, { step, messages, from, to }),
+  'worker.started': ({ worker, pid }) => info(`worker ${worker} takes connections`, { worker, pid }),
+  'worker.exited': ({ worker, pid, reason, restartIn }) => ({
+    level: 'error',
+    text: `worker ${worker} has ended (${reason}) and is started again${restartIn === 0 ? '' : ` in ${formatDuration(restartIn)}`}`,
+    fields: { worker, pid, reason },
+  }),
   // The user asked for each of these lines.
   'part.logged': ({ level, step, text, client }) => ({
     level,

@@ -149,6 +149,27 @@ describe('json', () => {
   })
 })
 
+it('says in each line which worker writes, and leaves to others what they tell', () => {
+  const { events, lines } = attach({ worker: 2, except: ['server.started'] })
+  events.emit('server.started', {})
+  events.emit('buffer.emptied', { step: 'store' })
+  expect(lines()).toMatchObject([{ event: 'buffer.emptied', worker: 2 }])
+})
+
+it('tells of workers that come and go', () => {
+  const { events, lines } = attach()
+  events.emit('worker.started', { worker: 2, pid: 7 })
+  events.emit('worker.exited', { worker: 2, pid: 7, reason: 'killed by SIGKILL', restartIn: 0 })
+  events.emit('worker.exited', { worker: 2, pid: 8, reason: 'exit code 1', restartIn: 1500 })
+  events.emit('buffer.adopted', { step: 'store', messages: 3, from: '/d/worker-2', to: '/d' })
+  expect(lines().map(({ level, text }) => [level, text])).toEqual([
+    ['info', 'worker 2 takes connections'],
+    ['error', 'worker 2 has ended (killed by SIGKILL) and is started again'],
+    ['error', 'worker 2 has ended (exit code 1) and is started again in 1500ms'],
+    ['info', '3 messages that waited for store in /d/worker-2 have been taken over'],
+  ])
+})
+
 describe('text', () => {
   it('is one compact line', () => {
     const { events, output } = attach({ format: 'text' })

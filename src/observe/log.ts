@@ -15,6 +15,10 @@ export interface LogOptions {
   readonly redact?: readonly string[]
   /** Whether an endpoint stands under `connect:` and so opens its connections itself. */
   readonly dialled?: (endpoint: string) => boolean
+  /** Number of the worker that writes; it stands in every line. */
+  readonly worker?: number
+  /** Events that somebody else tells. */
+  readonly except?: readonly EventName[]
   /**
    * Where lines go; default: standard error, so that standard output stays free for data. There, lines are written in the
    * background: a reader that stands still loses what exceeds 1 MiB instead of holding the server. For the last copies of
@@ -42,11 +46,13 @@ export interface Log {
  * the others are counted.
  */
 export function attachLog(events: Pick<Events, 'on'>, options: LogOptions): Log {
+  const { worker, except = [] } = options
   const background = options.stream === undefined ? new BackgroundWriter(STANDARD_ERROR) : undefined
   const logger = createLogger(options, options.stream ?? background!)
   const write = ({ level, text, fields, lastCopy = false }: LogRecord, event: string) => {
     if ((background?.waiting ?? 0) > (lastCopy ? MAX_LAST_COPIES : MAX_WAITING)) return
-    logger[level]({ event, ...shorten(fields, lastCopy ? Number.POSITIVE_INFINITY : MAX_FIELD) }, safe(text))
+    const shown = shorten(fields, lastCopy ? Number.POSITIVE_INFINITY : MAX_FIELD)
+    logger[level]({ event, ...shown, ...(worker !== undefined && { worker }) }, safe(text))
   }
   const repeats = new Repeats(LINES_PER_SECOND, 1000, (kind, suppressed) => {
     const [event = '', ...about] = kind.split(' ')
@@ -69,7 +75,8 @@ export function attachLog(events: Pick<Events, 'on'>, options: LogOptions): Log 
         if (record.kind === undefined || repeats.admit(record.kind)) write(record, name)
       }
     })
-  const unsubscribe = (Object.keys(logRecords) as EventName[]).map(subscribe)
+  const told = (Object.keys(logRecords) as EventName[]).filter((name) => !except.includes(name))
+  const unsubscribe = told.map(subscribe)
 
   const flush = async () => {
     repeats.flush()

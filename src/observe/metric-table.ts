@@ -28,9 +28,9 @@ export const metricTable = {
     ['endpoint', 'reason'],
     'Messages that could not even be kept as dead letters.',
   ),
-  sluice_dead_letter_store_messages: gauge([], 'Dead letters that are kept.'),
-  sluice_dead_letter_store_bytes: gauge([], 'Bytes of the dead letters that are kept.'),
-  sluice_dead_letter_store_oldest_seconds: gauge([], 'Age of the oldest dead letter that is kept.'),
+  sluice_dead_letter_store_messages: gauge([], 'Dead letters that are kept.', 'max'),
+  sluice_dead_letter_store_bytes: gauge([], 'Bytes of the dead letters that are kept.', 'max'),
+  sluice_dead_letter_store_oldest_seconds: gauge([], 'Age of the oldest dead letter that is kept.', 'max'),
   sluice_dead_letter_store_expired_total: counter([], 'Dead letters removed because of their age.'),
   sluice_missing_values_total: counter(['endpoint'], 'Tests in conditions that were false because a key was missing.'),
   sluice_missing_keys_total: counter(
@@ -59,7 +59,11 @@ export const metricTable = {
     'Messages that wait in the buffer of a sink. A shared dataflow has one, under all its endpoints (`a,b`).',
   ),
   sluice_buffer_bytes: gauge(['step', 'endpoint'], 'Bytes that wait in the buffer of a sink.'),
-  sluice_buffer_oldest_seconds: gauge(['step', 'endpoint'], 'Age of the oldest message in the buffer of a sink.'),
+  sluice_buffer_oldest_seconds: gauge(
+    ['step', 'endpoint'],
+    'Age of the oldest message in the buffer of a sink.',
+    'max',
+  ),
   sluice_buffer_stored_total: counter(['step', 'endpoint'], 'Messages that the buffer of a sink has taken.'),
   sluice_buffer_delivered_total: counter(['step', 'endpoint'], 'Messages delivered from the buffer of a sink.'),
   sluice_buffer_failed_total: counter(['step', 'endpoint'], 'Messages in the buffer of a sink that were given up.'),
@@ -67,12 +71,19 @@ export const metricTable = {
   sluice_event_loop_delay_seconds: gauge(
     ['quantile'],
     'How long the event loop was busy with one thing, since the last scrape; quantile 1 is the longest.',
+    'max',
   ),
-  process_open_fds: gauge([], 'Open files, connections included; 0 where this is not known.'),
-  process_max_fds: gauge([], 'How many files may be open; connections above it are closed in silence.'),
+  sluice_workers: gauge([], 'Workers that take connections now. Only with several workers.'),
+  sluice_worker_restarts_total: counter(['worker'], 'How often a worker has ended and was started again.'),
+  process_open_fds: gauge(
+    [],
+    'Open files, connections included; 0 where this is not known. Of several processes, the highest.',
+    'max',
+  ),
+  process_max_fds: gauge([], 'How many files may be open; connections above it are closed in silence.', 'min'),
   process_cpu_seconds_total: counter([], 'CPU time used, in user and system mode.'),
   process_resident_memory_bytes: gauge([], 'Memory in use.'),
-  process_start_time_seconds: gauge([], 'When the process was started; seconds since 1970.'),
+  process_start_time_seconds: gauge([], 'When the process was started; seconds since 1970.', 'min'),
 } as const satisfies Record<string, MetricDescription>
 
 export type MetricName = keyof typeof metricTable
@@ -82,12 +93,16 @@ export interface MetricDescription {
   readonly labels: readonly string[]
   /** One sentence. */
   readonly help: string
+  /** What several workers have of it together. */
+  readonly together: Together
 }
+
+type Together = 'sum' | 'max' | 'min'
 
 function counter<const Labels extends readonly string[]>(labels: Labels, help: string) {
-  return { type: 'counter', labels, help } as const
+  return { type: 'counter', labels, help, together: 'sum' } as const
 }
 
-function gauge<const Labels extends readonly string[]>(labels: Labels, help: string) {
-  return { type: 'gauge', labels, help } as const
+function gauge<const Labels extends readonly string[]>(labels: Labels, help: string, together: Together = 'sum') {
+  return { type: 'gauge', labels, help, together } as const
 }

@@ -1,5 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { Counter, Gauge, Registry } from 'prom-client'
+import { Counter, Gauge, type MetricObjectWithValues, type MetricValue, Registry } from 'prom-client'
 import type {
   BufferCounters,
   DeadLetterCounters,
@@ -16,9 +16,13 @@ export interface Metrics {
   readonly contentType: string
   /** Everything, in Prometheus' text format. Counters are read at this moment. */
   text(): Promise<string>
+  /** The same as a value that can be sent to another process, which adds it to others: `addMetrics`. */
+  values(): Promise<MetricValues>
   /** Stops measuring. */
   close(): void
 }
+
+export type MetricValues = readonly MetricObjectWithValues<MetricValue<string>>[]
 
 /**
  * Metrics of a server. They cost nothing between two scrapes: the engine counts in plain numbers, which are read when
@@ -39,11 +43,13 @@ export function createMetrics(source: Observed, events: Pick<Events, 'on'>): Met
   ][]) {
     addFromCounters(registry, name, () => (source.deadLetters === undefined ? [] : [[{}, value(source.deadLetters)]]))
   }
+  addFromCounters(registry, 'sluice_workers', () => (source.workers === undefined ? [] : [[{}, source.workers]]))
   const unsubscribe = addFromEvents(registry, events)
   const stopDelay = addProcess(registry)
   return {
     contentType: registry.contentType,
     text: () => registry.metrics(),
+    values: () => registry.getMetricsAsJSON(),
     close: () => {
       for (const stop of unsubscribe) stop()
       stopDelay()
@@ -109,8 +115,8 @@ function samplesOf({ name: endpoint }: ObservedEndpoint, value: ReturnType<Value
 }
 
 function addFromCounters(registry: Registry, name: MetricName, samples: () => readonly Sample[]): void {
-  const { type, labels, help } = metricTable[name]
-  const shared = { name, help, labelNames: [...labels], registers: [registry] }
+  const { type, labels, help, together } = metricTable[name]
+  const shared = { name, help, labelNames: [...labels], aggregator: together, registers: [registry] }
   if (type === 'gauge') {
     new Gauge({
       ...shared,
@@ -140,7 +146,9 @@ function addFromEvents(registry: Registry, events: Pick<Events, 'on'>): (() => v
   const polls = counter('sluice_polls_timed_out_total')
   const retries = counter('sluice_sink_retries_total')
   const lost = counter('sluice_dead_letters_lost_total')
+  const restarts = counter('sluice_worker_restarts_total')
   return [
+    events.on('worker.exited', ({ worker }) => restarts.inc({ worker })),
     events.on('dial.failed', ({ endpoint, error }) => dials.inc({ endpoint, reason: error.code })),
     events.on('subscription.failed', ({ endpoint, error }) => subscriptions.inc({ endpoint, reason: error.code })),
     events.on('poll.timedOut', ({ client }) => polls.inc({ endpoint: client.endpoint })),
@@ -154,10 +162,11 @@ const RESOLUTION_MS = 20
 /** @returns a function that stops measuring the event loop */
 function addProcess(registry: Registry): () => void {
   const gauge = (name: MetricName, value: () => number) => {
-    const { help } = metricTable[name]
+    const { help, together } = metricTable[name]
     new Gauge({
       name,
       help,
+      aggregator: together,
       registers: [registry],
       collect() {
         this.set(value())
@@ -186,6 +195,7 @@ function addProcess(registry: Registry): () => void {
     name,
     help: metricTable[name].help,
     labelNames: [...metricTable[name].labels],
+    aggregator: metricTable[name].together,
     registers: [registry],
     collect() {
       for (const quantile of [0.5, 0.99, 1]) {

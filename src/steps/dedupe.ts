@@ -1,5 +1,5 @@
 import type { PartContext } from '../contracts/context.ts'
-import { defineStep } from '../contracts/define.ts'
+import { defineStep, scopeOption } from '../contracts/define.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { type KeptAnswer, keysFileOf } from '../contracts/key-file.ts'
 import { Batch, type Dataflow, type Failures, type Message, type Source } from '../contracts/message.ts'
@@ -34,6 +34,7 @@ export const dedupe = defineStep({
       .max(10_000_000)
       .default(1_000_000)
       .describe('Most keys that are known; beyond it the oldest are forgotten. Default: 1000000.'),
+    ...scopeOption,
   }),
   alsoCalled: ['unique', 'distinct', 'deduplicate'],
   examples: [
@@ -51,6 +52,7 @@ export const dedupe = defineStep({
   persists: true,
   coversRest: true,
   holdsAnswers: true,
+  spansConnections: true,
   needsKey: true,
   promise: ({ window, maxKeys }) =>
     `lets each key through once: a message with a key that has finished within ${formatDuration(window)} (of the last ` +

@@ -1,7 +1,7 @@
 import { defineStep } from '../contracts/define.ts'
 import { z } from '../contracts/schema.ts'
 import { intoOption, withResult } from './into.ts'
-import { codecOptions, waitOf, waitOptions } from './wait-options.ts'
+import { codecOptions, requireSingleFrames, waitOf, waitOptions } from './wait-options.ts'
 
 /** Waits for what the client sends next. */
 export const expect = defineStep({
@@ -25,6 +25,7 @@ A connection gives a dataflow with this step one message at a time.`,
   answers: true,
   promise: ({ timeout }) => `waits up to ${timeout / 1000} s for another message of the client`,
   create(options, { codec }) {
+    requireSingleFrames(options.framing)
     return {
       async run(message) {
         const arrived = await message.source.wait(waitOf(message, options, codec))

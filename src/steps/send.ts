@@ -56,8 +56,10 @@ export const send = defineStep({
     const { exceptSender } = options
     return {
       run(message) {
-        clients.send(targetOf(message), kind, content(message), exceptSender ? message.client.id : undefined)
-        return message
+        const except = exceptSender ? message.client.id : undefined
+        const sent = clients.send(targetOf(message), kind, content(message), except)
+        // Clients of another worker are reached through the supervisor.
+        return sent instanceof Promise ? sent.then(() => message) : message
       },
     }
   },

@@ -1,4 +1,5 @@
 import type { Codec } from '../contracts/codec.ts'
+import { SluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
 import type { Framing } from '../contracts/framing.ts'
 import type { Message } from '../contracts/message.ts'
@@ -30,6 +31,18 @@ interface WaitChoice {
   readonly timeout: number
   readonly framing?: Framing | undefined
   readonly format?: Format | undefined
+}
+
+/**
+ * Refuses a framing that cannot read a single frame from where a step begins.
+ * @throws SluiceError `frame_invalid`
+ */
+export function requireSingleFrames(framing: Framing | undefined): void {
+  const decoder = framing?.createDecoder(1)
+  if (decoder?.silence === undefined && decoder?.inPieces !== true) return
+  throw new SluiceError('frame_invalid', 'a framing whose frames end by silence or by the close cannot be waited for', {
+    hint: 'Name a framing that shows where a frame ends.',
+  })
 }
 
 /**

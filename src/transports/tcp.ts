@@ -73,9 +73,10 @@ function bind(options: ListenOptions, onSocket: (socket: Socket) => void, given?
   return promise
 }
 
-function target({ host, port = 0, path, ipv6Only = false, backlog = BACKLOG }: ListenOptions) {
+function target({ host, port = 0, path, ipv6Only = false, reusePort = false, backlog = BACKLOG }: ListenOptions) {
   if (path !== undefined) return { path, backlog }
-  return host === undefined && !ipv6Only ? { port, backlog } : { host: host ?? '::', port, ipv6Only, backlog }
+  const address = host === undefined && !ipv6Only ? { port } : { host: host ?? '::', port, ipv6Only }
+  return { ...address, reusePort, backlog }
 }
 
 /** Node's default, 511; the kernel cuts it to `net.core.somaxconn`. */

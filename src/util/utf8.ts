@@ -18,3 +18,6 @@ export function findInvalidUtf8(bytes: Buffer, start: number, end: number): numb
 
 /** What a decoder writes for bytes that it cannot read. It may also have been sent as such. */
 export const REPLACEMENT = '\ufffd'
+
+/** May stand in front of a text to say that it is Unicode (Unicode 16, section 23.8). It is no part of the text. */
+export const BYTE_ORDER_MARK = '\ufeff'

@@ -154,7 +154,7 @@ describe('sluice data', () => {
       const status = await runSluice(['data', 'status', '--data', data])
       expect(status).toMatchObject({ code: 0, stderr: '' })
       expect(status.stdout).toMatch(
-        /^buffers\.db {2}layout 1, \d+ bytes on disk\n {2}central: 3 messages, the oldest from /,
+        /^buffers\.db {2}layout 2, \d+ bytes on disk\n {2}central: 3 messages, the oldest from /,
       )
       expect(status.stdout).toMatch(
         /dead-letters\.db {2}layout 2, .*\n {2}lines post: 2 messages, the oldest from .*\n$/,

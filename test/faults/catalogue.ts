@@ -13,9 +13,10 @@ import { kill } from './scenarios/kill.ts'
 import { poison } from './scenarios/poison.ts'
 import { powerLoss } from './scenarios/power-loss.ts'
 import { readOnly } from './scenarios/read-only.ts'
-import { reload } from './scenarios/reload.ts'
+import { reload, reloadWorkers } from './scenarios/reload.ts'
 import { secondProcess } from './scenarios/second-process.ts'
 import { sinkDown } from './scenarios/sink-down.ts'
+import { bufferingWorkerKilled, workerKilled } from './scenarios/worker-killed.ts'
 import { DELIVERY } from './setup.ts'
 
 /** How much of a scenario is run. */
@@ -161,6 +162,36 @@ export const ownScenarios: readonly OwnScenario[] = [
     obstacle: none,
     short: { rounds: 5, acknowledged: 500 },
     long: { rounds: 100, acknowledged: 50_000 },
+  },
+  {
+    name: 'reload-workers',
+    setup: 'sqlite',
+    window: 0,
+    proves: 'the same with two workers',
+    run: reloadWorkers,
+    obstacle: none,
+    short: { rounds: 2, acknowledged: 200 },
+    long: { rounds: 100, acknowledged: 50_000 },
+  },
+  {
+    name: 'worker-killed',
+    setup: 'sqlite',
+    window: 0,
+    proves: 'kill -9 of one worker of two, again and again under load, refuses nobody and loses nothing',
+    run: workerKilled,
+    obstacle: none,
+    short: { rounds: 3, acknowledged: 600 },
+    long: { rounds: 40, acknowledged: 1_000_000 },
+  },
+  {
+    name: 'worker-killed-buffer',
+    setup: 'buffer',
+    window: DELIVERY,
+    proves: 'the same where a disk buffer has acknowledged: what waits for a dead worker is delivered by the next one',
+    run: bufferingWorkerKilled,
+    obstacle: none,
+    short: { rounds: 2, acknowledged: 400 },
+    long: { rounds: 20, acknowledged: 500_000 },
   },
   {
     name: 'destination-killed',

@@ -66,6 +66,22 @@ export class ServerProcess implements AsyncDisposable {
     return (JSON.parse(find()!) as { text: string }).text
   }
 
+  /** The process of a worker that has begun in its place as the given one, from 1 on. Waits until it takes connections. */
+  async worker(worker: number, life: number): Promise<number> {
+    const lives = () =>
+      this.log
+        .split('\n')
+        .filter((line) => line.includes('"worker.started"') && line.endsWith('}'))
+        .map((line) => JSON.parse(line) as { worker: number; pid: number })
+        .filter((line) => line.worker === worker)
+    await within(
+      MAX_WAIT,
+      'a worker is started',
+      this.#running.until(() => lives().length >= life),
+    )
+    return lives()[life - 1]!.pid
+  }
+
   /** Starts it and waits until it listens. Rejects when it ends instead, with what it wrote. */
   async start(): Promise<void> {
     this.spawn()

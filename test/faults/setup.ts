@@ -28,6 +28,17 @@ export interface Setup {
   places(store: string): Place[]
 }
 
+/** The configuration of a setup. */
+export type Configured = Pick<Setup, 'config'>
+
+/** The same with so many workers. */
+export function withWorkers<Some extends Configured>(workers: number, setup: Some): Some {
+  return {
+    ...setup,
+    config: (at: { readonly port: number; readonly store: string }) => `workers: ${workers}\n${setup.config(at)}`,
+  }
+}
+
 /** Messages that a buffer delivers at once, at most. */
 export const DELIVERY = 1024
 
@@ -102,9 +113,9 @@ export function deadLetters(store: string): Place {
   return { ...rowsOf('dead letters', join(store, 'data', 'dead-letters.db'), 'dead_letters', 'raw'), ordered: false }
 }
 
-/** The messages of a disk buffer, entry by entry. */
-export function bufferOf(store: string): Place {
-  const file = join(store, 'data', BUFFERS_FILE)
+/** The messages of a disk buffer, entry by entry. @param folder the data folder in the store */
+export function bufferOf(store: string, folder = 'data'): Place {
+  const file = join(store, folder, BUFFERS_FILE)
   const utf8 = text.create({ encoding: 'utf-8' })
   function* lines(): Generator<string> {
     for (const data of query(file, 'SELECT data AS line FROM entries ORDER BY id')) {

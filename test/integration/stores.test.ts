@@ -49,7 +49,7 @@ describe('the files of a data folder', () => {
     await using _ = running
     const status = statusOfStores(data)
     expect(status.map(({ name, kind, layout, isNewer }) => [name, kind, layout, isNewer])).toEqual([
-      ['buffers.db', 'buffers', 1, false],
+      ['buffers.db', 'buffers', 2, false],
       ['dead-letters.db', 'deadLetters', 2, false],
       ['dedupe-once.db', 'keys', 1, false],
     ])

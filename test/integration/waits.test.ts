@@ -159,6 +159,13 @@ describe('expect', () => {
     expect(running.all('connection.closed')).toEqual([])
   })
 
+  it('refuses a framing that needs silence to end a frame', async () => {
+    const onConnect = [{ expect: { framing: { gap: { silence: '50ms' } } } }]
+    await expect(start({ listen: { quiet: { port: 0, onConnect, dataflow: [] } } })).rejects.toThrow(
+      /onConnect\[0\] \(expect\): a framing whose frames end by silence/,
+    )
+  })
+
   it('refuses a frame that is too long for its own framing', async () => {
     await using running = await start({
       listen: { long: { ...tracker, limits: { maxFrameLength: 16 }, onConnect: [{ expect: { framing: 'line' } }] } },

@@ -3,7 +3,7 @@ import { LedgerClient } from '../ledger-client.ts'
 import { Newcomers } from '../newcomers.ts'
 import { Findings, type OwnOptions, type ScenarioResult } from '../scenario.ts'
 import { ServerProcess } from '../server-process.ts'
-import { configOf, REPLY, type Setup, sqliteSetup } from '../setup.ts'
+import { type Configured, configOf, REPLY, sqliteSetup, withWorkers } from '../setup.ts'
 
 /** Connections that stay, their messages in a second, and connections that come and go in a second. */
 const LONG = { connections: 1000, pace: 2000, newcomers: 500 }
@@ -13,10 +13,21 @@ const SHORT = { connections: 50, pace: 500, newcomers: 50 }
 const INVALID = 5
 
 /** `sluice reload` again and again under load. Nobody is refused, nobody is dropped, and a mistake changes nothing. */
-export async function reload({ rounds, acknowledged, measured }: OwnOptions): Promise<ScenarioResult> {
+export function reload(options: OwnOptions): Promise<ScenarioResult> {
+  return run(1, options)
+}
+
+/** The same with two workers: a reload reaches both. */
+export function reloadWorkers(options: OwnOptions): Promise<ScenarioResult> {
+  return run(2, options)
+}
+
+async function run(workers: number, { rounds, acknowledged, measured }: OwnOptions): Promise<ScenarioResult> {
   const findings = new Findings()
   const { connections, pace, newcomers: perSecond } = measured ? LONG : SHORT
-  await using server = await ServerProcess.create(sqliteSetup)
+  const [first, second, wrong] = [sqliteSetup, FILTERED, WRONG].map((setup) => withWorkers(workers, setup))
+  const variants = [first!, second!]
+  await using server = await ServerProcess.create(first!)
   await server.start()
   await using client = await LedgerClient.start({ port: server.port, connections, outstanding: 4 })
   client.pace(pace)
@@ -24,14 +35,14 @@ export async function reload({ rounds, acknowledged, measured }: OwnOptions): Pr
   const mean = Math.ceil(acknowledged / rounds)
   for (let round = 1; round <= rounds; round++) {
     await client.answered(Math.min(acknowledged, round * mean))
-    const next = VARIANTS[round % VARIANTS.length]!
+    const next = variants[round % variants.length]!
     if (round % INVALID === 0) {
-      server.configure(WRONG)
+      server.configure(wrong!)
       const { code } = await server.reload()
       if (code !== 1) findings.add(round, `a wrong configuration was taken with ${code}`)
       findings.noteMore('wrong configurations refused', 1)
       // What was in force before still is: to say it once more changes nothing.
-      server.configure(VARIANTS[(round - 1) % VARIANTS.length]!)
+      server.configure(variants[(round - 1) % variants.length]!)
       const { stdout } = await server.reload()
       if (!/^unchanged +ledger$/m.test(stdout)) findings.add(round, `a wrong configuration has changed: ${stdout}`)
     }
@@ -56,19 +67,16 @@ export async function reload({ rounds, acknowledged, measured }: OwnOptions): Pr
   return findings.result(client, findings.compare(rounds, client, sqliteSetup, server))
 }
 
-/** The first is what the server is started with. */
-const VARIANTS: readonly Pick<Setup, 'config'>[] = [
-  sqliteSetup,
-  {
-    config: ({ port, store }) =>
-      configOf(port, store, [
-        `filter: "msg != ''"`,
-        `sqlite: { file: ${join(store, 'rows.db')}, table: rows, columns: { line: msg } }`,
-        REPLY,
-      ]),
-  },
-]
+/** What is in force after every second reload. */
+const FILTERED: Configured = {
+  config: ({ port, store }) =>
+    configOf(port, store, [
+      `filter: "msg != ''"`,
+      `sqlite: { file: ${join(store, 'rows.db')}, table: rows, columns: { line: msg } }`,
+      REPLY,
+    ]),
+}
 
-const WRONG: Pick<Setup, 'config'> = {
+const WRONG: Configured = {
   config: ({ port, store }) => configOf(port, store, ['filter: "msg.nothing ==="', REPLY]),
 }

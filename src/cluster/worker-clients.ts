@@ -1,0 +1,52 @@
+import type { Client, PayloadKind } from '../contracts/client.ts'
+import type { Clients, CloseCause, ConnectedClients, SendResult, SendTarget } from '../contracts/clients.ts'
+import type { Message } from '../contracts/message.ts'
+import type { Channel } from './channel.ts'
+import type { SupervisorApi } from './protocol.ts'
+
+/** The clients of all workers, as the parts of one worker see them: those of the others are reached through the supervisor. */
+export class WorkerClients implements Clients {
+  readonly #here: ConnectedClients
+  readonly #channel: Channel<SupervisorApi>
+
+  constructor(here: ConnectedClients, channel: Channel<SupervisorApi>) {
+    this.#here = here
+    this.#channel = channel
+  }
+
+  get size(): number {
+    return this.#here.size
+  }
+
+  get(id: string): Client | undefined {
+    return this.#here.get(id)
+  }
+
+  list(endpoint?: string): Client[] {
+    return this.#here.list(endpoint)
+  }
+
+  send(target: SendTarget, kind: PayloadKind, content: unknown, except?: string): SendResult | Promise<SendResult> {
+    const toOthers = () => this.#channel.ask('send', target, kind, content, except)
+    if ('client' in target) {
+      return this.#here.get(target.client) === undefined ? toOthers() : this.#here.send(target, kind, content, except)
+    }
+    const mine = this.#here.send(target, kind, content, except)
+    return toOthers().then((others) => addResults([mine, others]))
+  }
+
+  /** The answer is told apart here, so the client must be here too. */
+  request(...asked: Parameters<Clients['request']>): Promise<Message> {
+    return this.#here.request(...asked)
+  }
+
+  close(id: string, reason?: CloseCause): boolean | Promise<boolean> {
+    return this.#here.close(id, reason) || this.#channel.ask('close', id, reason)
+  }
+}
+
+/** What several workers have sent together. */
+export function addResults(results: readonly SendResult[]): SendResult {
+  const sum = (key: keyof SendResult) => results.reduce((total, result) => total + result[key], 0)
+  return { sent: sum('sent'), skipped: sum('skipped') }
+}
