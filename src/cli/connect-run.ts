@@ -118,7 +118,7 @@ async function talkByHand(
 function fail(thrown: unknown): void {
   if (thrown instanceof ConfigError) {
     for (const { message, hint } of thrown.problems)
-      printError(`error: ${message}${hint === undefined ? '' : `: ${hint}`}`)
+      printError(`error: ${message.replaceAll('connect.client.', '')}${hint === undefined ? '' : `: ${hint}`}`)
     process.exitCode = EXIT.usage
     return
   }

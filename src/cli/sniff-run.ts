@@ -159,7 +159,7 @@ function addressOf({ ip, port }: Client): string {
 const QUIET_MS = 1500
 
 /** What is kept of a connection, in bytes; more would say nothing new. */
-const MAX_BYTES = 256 * 1024
+const MAX_BYTES = 64 * 1024
 
 /** So many connections are looked at together. */
-const MAX_CONNECTIONS = 20
+const MAX_CONNECTIONS = 8

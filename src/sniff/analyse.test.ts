@@ -244,6 +244,14 @@ describe('more devices', () => {
     expect(found.frames).toHaveLength(messages.length)
   })
 
+  it('the same line again and again, whose length some letter in it has by chance', () => {
+    const lines = bytes('{"a":1,"b":"xyz"}\n'.repeat(200))
+    expect(analyse([cut(lines, 1000), cut([lines[0]!.subarray(0, 1234)], 99)], { registry })).toMatchObject({
+      framing: 'line',
+      format: 'json',
+    })
+  })
+
   it('a connection for each message', () => {
     const recordings = ['weight 12', 'weight 13.5'].map((text) => ({ ...paused(bytes(text)), ended: true }))
     expect(analyse(recordings, { registry })).toMatchObject({ framing: 'until-close', confidence: 'likely' })
@@ -274,6 +282,8 @@ describe('what it says nothing wrong about', () => {
     ['one text without an end', [paused(bytes('Hello from the client!'))]],
     ['random bytes', [cut(hex('9f3ac41b77e05d28c3914e6fa25b08d7'), 5)]],
     ['the same byte', [cut(hex('41414141414141'), 2)]],
+    ['a byte of 1 that repeats', [cut([Buffer.alloc(500, 1)], 7)]],
+    ['a ~ that repeats', [cut([Buffer.alloc(500, 0x7e)], 7)]],
     ['zeros', [paused([Buffer.alloc(64)])]],
     ['fields and no end', [cut(bytes('S1|12.5|kg'), 3)]],
   ])('%s', (_, recordings) => {

@@ -8,6 +8,8 @@ import { burstsOf, bytesOf, type Recording } from './recording.ts'
  * bits: sixteen of them are one chance in 65,536.
  */
 export function findCounted(sample: Sample): Candidate[] {
+  // Letters are lengths from 32 on, and text that repeats itself fits some layout.
+  if (charsetOf(sample.bytes, '\r\n') !== undefined) return []
   const inputs = sample.recordings.map(inputOf)
   return layouts()
     .map((layout) => ({ layout, bits: evidence(layout, inputs) }))
@@ -87,8 +89,7 @@ function evidence(layout: Layout, inputs: readonly Input[]): number {
       at += size
       // A field that repeats proves nothing new, and data is full of zeros and small numbers.
       const meets = at === input.length || pauses.has(at)
-      if (lengths.has(value)) bits += at === input.length ? 4 : 0
-      else bits += meets ? 8 * bytes : Math.min(10, Math.max(0, 8 * bytes - Math.log2(left + 1)))
+      if (!lengths.has(value)) bits += meets ? 8 * bytes : Math.min(10, Math.max(0, 8 * bytes - Math.log2(left + 1)))
       lengths.add(value)
       frames++
     }

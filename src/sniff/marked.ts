@@ -75,9 +75,14 @@ const KNOWN: readonly Known[] = [
   {
     framing: 'json-stream',
     begins: (bytes) => /^\s*[[{]/.test(bytes.toString('latin1', 0, 64)),
-    // JSON on a line each is what `line` is for.
-    judge: (frames, bytes) =>
-      frames.every(isJson) && !linesOf(bytes).every(isJson) ? [90, 'JSON values follow each other'] : undefined,
+    // JSON on a line each is what `line` is for; the last line may be cut.
+    judge: (frames, bytes) => {
+      const lines = linesOf(bytes)
+      const isInLines = lines.filter(isJson).length * 2 >= lines.length
+      return frames.every(isJson) && !(isInLines && bytes.includes(LF))
+        ? [90, 'JSON values follow each other']
+        : undefined
+    },
   },
   {
     framing: 'slip',
@@ -155,6 +160,7 @@ function isText(byte: number): boolean {
 
 const STX = 2
 const ETX = 3
+const LF = 10
 const CR = 13
 
 function tryPair({ start, end, points }: Pair, sample: Sample): Candidate | undefined {

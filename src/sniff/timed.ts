@@ -9,7 +9,8 @@ export function findTimed(sample: Sample): Candidate[] {
 function tryFixed({ bursts, bytes }: Sample): Candidate | undefined {
   const length = bursts.reduce((least, { length }) => Math.min(least, length), Number.POSITIVE_INFINITY)
   // Several messages may arrive together, never a part of one.
-  if (bursts.length < 3 || length < 2 || bursts.some((burst) => burst.length % length !== 0)) return undefined
+  if (bursts.length < 3 || length < 2 || length > LONGEST || bursts.some((burst) => burst.length % length !== 0))
+    return undefined
   const alone = bursts.filter((burst) => burst.length === length).length
   if (alone < 3 || alone * 2 < bursts.length) return undefined
   const frames = Array.from({ length: bytes.length / length }, (_, i) => bytes.subarray(i * length, (i + 1) * length))
@@ -48,3 +49,6 @@ function tryUntilClose({ recordings, bursts }: Sample): Candidate | undefined {
     reasons: ['one XML document, and then the device closes'],
   }
 }
+
+/** Longer reads of one length, in bytes, are rather the segments of TCP. */
+const LONGEST = 1000
