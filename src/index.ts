@@ -104,6 +104,7 @@ export {
   type ConnectEntry,
   defineConfig,
   type ListenEntry,
+  type ScheduleEntry,
   type StepEntry,
   type StepFunction,
   type Steps,

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
@@ -151,6 +151,27 @@ const conversations: Record<string, () => Promise<void>> = {
     expect({ stderr, code }).toEqual({ stderr: '', code: 0 })
     const readme = readFileSync(join(root, 'examples/library-client/README.md'), 'utf8')
     expect(readme).toContain(`\n\`\`\`\n${stdout}\`\`\`\n`)
+  },
+
+  async 'many-scales'() {
+    using folder = temporaryFolder()
+    await using first = await startScale(['ST,+  12.50 kg\r\n'])
+    await using second = await startScale(['US,+   7.00 kg\r\n', 'ST,+   7.25 kg\r\n'])
+    await using running = await startExample('many-scales', (config) => {
+      const entry = config.connect!['scales']!
+      const table = readFileSync(join(root, 'examples/many-scales', String(entry.hosts)), 'utf8')
+      const file = join(folder.path, 'scales.csv')
+      const lines = table.replace(',4001,', `,${first.port},`).replace(',4002,', `,${second.port},`).split('\n')
+      writeFileSync(file, lines.slice(0, 3).join('\n'))
+      entry.hosts = file
+      entry.poll = { every: '20ms', send: 'R', timeout: '10s' }
+    })
+    await Promise.all([first.asked(2), second.asked(3)])
+    await running.server.stop()
+    expect(rows(running, 'weights.db', 'SELECT scale, line, weight FROM weights ORDER BY scale')).toEqual([
+      { scale: 'scale-1', line: 'packing', weight: 12.5 },
+      { scale: 'scale-2', line: 'packing', weight: 7.25 },
+    ])
   },
 
   async 'polled-scale'() {

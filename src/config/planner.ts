@@ -311,10 +311,11 @@ export class Planner {
 
   #takeId(id: string | undefined, path: ConfigPath): string | undefined {
     if (id === undefined) return undefined
-    const first = this.#ids.get(id) ?? path
+    const origin = this.#report.originOf(path)
+    const first = this.#ids.get(id) ?? origin
     this.#ids.set(id, first)
-    // A shared dataflow is planned once for each use; that is the same step.
-    if (formatPath(first) !== formatPath(path)) {
+    // A shared dataflow, and one of defaults, is planned once for each use; that is the same step.
+    if (formatPath(first) !== formatPath(origin)) {
       const message = `the id ${id} is taken by the step at ${formatPath(first)}`
       this.#report.add({ code: 'ID_TAKEN', path: [...path, 'id'], message, hint: 'give each step an id of its own' })
     }

@@ -39,7 +39,7 @@ export function stepsOf(endpoint: EndpointPlan): StepPlan[] {
 /** The steps of all dataflows of an endpoint, one after the other. */
 function dataflowsOf(endpoint: EndpointPlan): readonly StepPlan[] {
   const { dataflow = [], onError = [] } = endpoint
-  if (endpoint.kind === 'subscribe') return [...dataflow, ...onError]
+  if (endpoint.kind === 'subscribe' || endpoint.kind === 'schedule') return [...dataflow, ...onError]
   const { onConnect = [], onDisconnect = [] } = endpoint
   return [...dataflow, ...onConnect, ...onDisconnect, ...onError]
 }

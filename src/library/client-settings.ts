@@ -47,8 +47,9 @@ export function createSettings<In, Out>(
   const plan = planOf({ connect: { client: entryOf(options, checked) } }, registry === undefined ? {} : { registry })
   const endpoint = plan.endpoints[0]!
   if (endpoint.kind !== 'connect') throw new TypeError('a client makes outgoing connections only')
-  const { dial, tls } = endpoint
-  const layer = tls === undefined ? undefined : createClientTls(tls)
+  const { dial, servername } = endpoint.devices[0]!
+  const { tls } = endpoint
+  const layer = tls && createClientTls({ ...tls, ...(servername !== undefined && { servername }) })
   return {
     target: dial.path ?? formatAddress({ ip: dial.host ?? '', port: dial.port ?? 0 }),
     incoming: { framing: endpoint.framingIn, format: endpoint.formatIn },
