@@ -33,6 +33,10 @@ export class Waits {
   #unread: Buffer = NOTHING
   /** Bytes that are held; undefined while none are to be. */
   #held: Buffer | undefined = undefined
+  /** The input has ended while bytes were held. */
+  ended = false
+  /** Messages that were waited for and have come. */
+  #given = 0
   readonly #source: Source
   readonly #format: Format
   readonly #maxLength: number
@@ -50,6 +54,11 @@ export class Waits {
     return this.#held?.length ?? 0
   }
 
+  /** The other side has sent what was waited for, or what is held. */
+  get heard(): boolean {
+    return this.#given > 0 || this.size > 0
+  }
+
   /** From now on bytes are held until somebody waits, so that a wait can read them with a framing of its own. */
   hold(): void {
     this.#held = NOTHING
@@ -61,6 +70,12 @@ export class Waits {
     this.#counters.queuedBytes -= held.length
     if (this.#held !== undefined) this.#held = ended ? undefined : NOTHING
     return held
+  }
+
+  /** The input has ended. Where bytes are held they may still be waited for. @returns false when none are to be */
+  endHeld(): boolean {
+    this.ended = this.#held !== undefined
+    return this.ended
   }
 
   /** @returns resolves to the message; rejects with SluiceError `wait_failed`, or with the reason of its signal */
@@ -127,8 +142,10 @@ export class Waits {
     return left
   }
 
-  /** Nothing more can arrive for any of them. */
-  fail(error: SluiceError): void {
+  /** Nothing more can arrive for any of them. @param ended not because of what has arrived already */
+  fail(ended: boolean): void {
+    const full = 'too much else arrived, more than limits.maxQueued'
+    const error = new SluiceError('wait_failed', ended ? 'the connection has ended, or reads no more' : full)
     for (const open of [...this.#framed, ...this.#own]) open.settle(error)
   }
 
@@ -155,6 +172,7 @@ export class Waits {
   }
 
   #give(open: Open, message: Message): void {
+    this.#given++
     this.#source.client.messagesIn++
     this.#counters.messagesIn++
     open.settle(message)

@@ -27,8 +27,8 @@ A connection gives a dataflow with this step one message at a time.`,
   create(options, { codec }) {
     requireSingleFrames(options.framing)
     return {
-      async run(message) {
-        const arrived = await message.source.wait(waitOf(message, options, codec))
+      async run(message, over) {
+        const arrived = await message.source.wait(waitOf(message, options, codec, over))
         return withResult(message, options.into, arrived.msg)
       },
     }

@@ -44,8 +44,8 @@ export const request = defineStep({
     const { kind, content } = payloadOf(options)
     const idOf = createTarget(options.to, clients)
     return {
-      async run(message) {
-        const wait = waitOf(message, options, codec)
+      async run(message, over) {
+        const wait = waitOf(message, options, codec, over)
         const answer = await clients.request(idOf(message), kind, content(message), wait)
         return withResult(message, options.into, answer.msg)
       },
