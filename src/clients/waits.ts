@@ -107,14 +107,14 @@ export class Waits {
     this.#unread = NOTHING
     for (let open = this.#own[0]; open !== undefined && bytes.length > 0; open = this.#own[0]) {
       try {
-        const next = readFrame(open.decoder!, bytes, this.#maxLength)
-        if (next === undefined) {
+        const { frames, end } = readFrame(open.decoder!, bytes, this.#maxLength)
+        bytes = bytes.subarray(end)
+        if (frames === undefined) {
           this.#unread = bytes
           return NOTHING
         }
-        bytes = bytes.subarray(next.end)
-        next.frames.time = time
-        this.#takeOwn(open, next.frames)
+        frames.time = time
+        this.#takeOwn(open, frames)
       } catch (thrown) {
         open.settle(toSluiceError(thrown, 'frame_invalid'))
       }
@@ -198,14 +198,21 @@ function isMatch(open: Open, message: Message): boolean {
   }
 }
 
-/** The first frame in some bytes, and the index behind it; undefined when it has not ended. */
-function readFrame(decoder: Decoder, bytes: Buffer, maxLength: number): { frames: Frames; end: number } | undefined {
+/**
+ * The first frame in some bytes, and the index behind it; without one, the index behind what is not needed any more. A
+ * frame may be skipped on purpose (`whenTooLong`).
+ */
+function readFrame(decoder: Decoder, bytes: Buffer, limit: number): { frames: Frames | undefined; end: number } {
+  const maxLength = Math.min(limit, decoder.maxLength ?? limit)
   const found = new Found()
-  for (let from = 0; from < bytes.length; ) {
+  let from = 0
+  while (from < bytes.length) {
     const next = decoder.next(bytes, from, bytes.length, found)
     if (next === NEED_MORE) break
-    if (found.error !== undefined) throw found.error
-    if (!found.skipped) {
+    const { error, skipped } = found
+    // The rest of a frame that was cut would go to the framing of the endpoint, so such a one is refused, too.
+    if (error !== undefined && error.code !== 'frame_skipped') throw error
+    if (!skipped && error === undefined) {
       const payload = found.payload ?? bytes.subarray(found.start, found.end)
       if (payload.length > maxLength) throw tooLong(maxLength)
       const frames = new Frames(payload)
@@ -213,10 +220,12 @@ function readFrame(decoder: Decoder, bytes: Buffer, maxLength: number): { frames
       return { frames, end: next }
     }
     found.skipped = false
+    found.error = undefined
+    found.payload = undefined
     from = next
   }
-  if (bytes.length > maxLength + (decoder.envelope ?? DEFAULT_ENVELOPE)) throw tooLong(maxLength)
-  return undefined
+  if (bytes.length - from > maxLength + (decoder.envelope ?? DEFAULT_ENVELOPE)) throw tooLong(maxLength)
+  return { frames: undefined, end: from }
 }
 
 function notArrived(timeout: number, trouble: SluiceError | undefined): SluiceError {

@@ -30,6 +30,35 @@ describe('expect', () => {
     },
   )
 
+  const between = { 'start-end': { start: '<', end: '>', between: '\\r\\n' } }
+  it.each([
+    ['json-stream', '\r\n{"a":{}}', '{"a":{}}'],
+    [between, '\r\n\r\n<ab>', 'ab'],
+    [{ line: { maxLength: 4, whenTooLong: 'skip' } }, `${'x'.repeat(90)}\nab\n`, 'ab'],
+  ] as const)('reads a login in %j behind what means nothing, however it arrives', async (framing, bytes, login) => {
+    await using running = await start({
+      listen: {
+        any: {
+          port: 0,
+          onConnect: [{ expect: { framing, format: 'text', timeout: '5s' } }, { reply: 'login ${msg}' }],
+          dataflow: [{ reply: '${msg}' }],
+        },
+      },
+    })
+    for (let at = 1; at <= bytes.length; at++) {
+      await using peer = await Peer.connect(running.port())
+      peer.send(bytes.slice(0, at))
+      await eventually(() => running.server.clients.list().some(({ bytesIn }) => bytesIn === at))
+      expect(
+        await peer
+          .send(`${bytes.slice(at)}rest\n`)
+          .finish()
+          .end(),
+      ).toBe(`login ${login}\nrest\n`)
+      await eventually(() => running.server.clients.list().length === 0)
+    }
+  })
+
   it('takes two logins one after the other, whatever comes with them in one read', async () => {
     const login = { framing: { fixed: { length: 2 } }, format: 'text' } as const
     await using running = await start({
@@ -264,6 +293,14 @@ describe('expect', () => {
     await expect(start({ listen: { quiet: { port: 0, onConnect, dataflow: [] } } })).rejects.toThrow(
       /onConnect\[0\] \(expect\): a framing whose frames end by silence/,
     )
+  })
+
+  it('refuses a frame that is longer than its own framing allows', async () => {
+    const onConnect = [{ expect: { framing: { line: { maxLength: 8 } } } }]
+    await using running = await start({ listen: { long: { port: 0, onConnect, dataflow: [] } } })
+    await using peer = await Peer.connect(running.port())
+    peer.send('x'.repeat(9)).send('\n')
+    expect((await running.event('connection.closed')).detail).toContain('longer than 8 bytes')
   })
 
   it('refuses a frame that is too long for its own framing', async () => {
