@@ -14,7 +14,7 @@ export const request = defineStep({
   summary: 'Sends something to a connected client, waits for its answer, and goes on with that.',
   details: `Whom it asks: the client of the message itself, one by its id, or the one that an endpoint has, such as a PLC under \`connect:\`. The content is written in the format and framing of that endpoint, and the answer is read in them.
 
-\`match\` says which message is the answer, so that many can be asked at once. Without it the next message of that client is, and questions are asked one after the other. When no answer comes in time, the message fails with \`wait_failed\`. A question may have been heard all the same: nothing asks twice by itself. With several \`workers\` it reaches the clients of its own worker only.`,
+\`match\` says which message is the answer, so that many can be asked at once. Without it the next message of that client is, and questions are asked one after the other; where the endpoint has a \`poll\`, the answer to that could be taken, so give a \`match\`. When no answer comes in time, the message fails with \`wait_failed\`. A question may have been heard all the same: nothing asks twice by itself. With several \`workers\` it reaches the clients of its own worker only.`,
   options: z
     .strictObject({
       to: z
