@@ -121,7 +121,7 @@ function messageStage(step: Step, id: string): Stage {
         fail(message, thrown)
       }
     }
-    return progress.changed ? Batch.of(progress.passed) : batch
+    return progress.changed || failures.signal?.aborted ? Batch.of(progress.passed) : batch
   }
 
   return (batch, failures) => take(batch, 0, { passed: [], changed: false }, failures)
