@@ -204,15 +204,15 @@ describe('expect', () => {
     await peer.until(({ text }) => text.split('too much else arrived').length > 3)
   })
 
-  it('ends with the time of its step, and takes nothing that arrives later', async () => {
+  it.each([
+    { expect: { timeout: '1h' }, timeout: '20ms' },
+    { fork: { branches: { one: [{ expect: { timeout: '1h' } }] } }, timeout: '20ms' },
+  ])('ends with the time of the step %j, and takes nothing that arrives later', async (step) => {
     await using running = await start({
       listen: {
         slow: {
           port: 0,
-          dataflow: [
-            { filter: 'msg == "ask"', else: [{ reply: 'got ${msg}' }] },
-            { expect: { timeout: '1h' }, timeout: '20ms' },
-          ],
+          dataflow: [{ filter: 'msg == "ask"', else: [{ reply: 'got ${msg}' }] }, step],
           onError: [{ reply: '${error.code}' }],
         },
       },
