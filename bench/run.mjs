@@ -1,5 +1,5 @@
 // Compares Sluice with small servers written by hand on node:net, on this machine, and prints one table.
-// Usage: npm run bench -- [--quick] [--only lines,json] [--pairs 5] [--sluice FILE] [--disk DIR] [--profile]. See README.md.
+// Usage: npm run bench -- [--quick] [--only lines,client] [--pairs 5] [--sluice FILE] [--disk DIR] [--profile]. See README.md.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, rmSync } from 'node:fs'
 import { availableParallelism, cpus } from 'node:os'
@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { createBenchmarks } from './benchmarks.mjs'
+import { createClientBenchmarks } from './client.mjs'
 import { createDiskBenchmarks } from './durable.mjs'
 import { makeData } from './make-data.mjs'
 import { hasProgram, machineSeconds, ownCpuSeconds, startServer } from './processes.mjs'
@@ -40,11 +41,12 @@ async function main() {
   requireMachine()
   const compared = createBenchmarks(options)
   const onDisk = createDiskBenchmarks(options)
+  const clients = createClientBenchmarks(options)
   const inProcess = [
     { name: 'struct', others: 0 },
     { name: 'struct beside 4 others', others: 4 },
   ]
-  const chosen = choose([...compared, ...inProcess, ...onDisk])
+  const chosen = choose([...compared, ...inProcess, ...onDisk, ...clients])
   const pairs = Number(options.pairs ?? (options.quick ? 3 : 5))
   if (!(pairs > 0)) throw new Error('--pairs takes a number')
   mkdirSync(WORK, { recursive: true })
@@ -58,6 +60,11 @@ async function main() {
   if (structs.length > 0) printTable(structs.map(runStruct))
   for (const benchmark of onDisk.filter((one) => chosen.includes(one)))
     printDisk(benchmark.name, await benchmark.run(tools))
+  for (const benchmark of clients.filter((one) => chosen.includes(one))) {
+    const rows = await benchmark.run()
+    process.stdout.write(`\n${benchmark.name}\n`)
+    printTable(rows)
+  }
 }
 
 /** Ours, baseline, ours, baseline …: what else the machine does then hits both alike. */

@@ -93,8 +93,9 @@ const packages: readonly PackageRule[] = [
     name: /^node:(?:fs|http|https|child_process)(?:\/|$)|^yaml$/,
     notIn: ['engine', 'framings', 'formats', 'steps', 'contracts', 'util'],
     // A script is the user's own file, run in a thread; making a folder is what storage and sinks have in common; what
-    // describes a format is a file, which is read once, when the format is made.
-    except: /^steps\/script|^util\/folder\.|^formats\/(?:kaitai-worker|schema-imports)\./,
+    // describes a format is a file, which is read once, when the format is made; a schema or a table of a step is one too;
+    // `reply: { file }` answers with one.
+    except: /^steps\/(?:script|text-file\.|reply-file\.)|^util\/folder\.|^formats\/(?:kaitai-worker|schema-imports)\./,
   },
   {
     name: /^node:(?:net|tls|dgram|worker_threads|cluster|sqlite)$/,

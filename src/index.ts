@@ -63,6 +63,8 @@ export {
   expr,
   formatOption,
   framingOption,
+  type PathTemplate,
+  pathTemplate,
   secret,
   size,
   type Template,
@@ -95,19 +97,22 @@ export {
   sink,
   type ValueOf,
 } from './library/builders.ts'
+export type { ConnectionEventMap } from './library/client-events.ts'
+export type { ClientOptions, IdOf } from './library/client-options.ts'
 export {
   type Config,
   type ConnectEntry,
   defineConfig,
   type ListenEntry,
+  type ScheduleEntry,
   type StepEntry,
   type StepFunction,
   type Steps,
   type SubscribeEntry,
 } from './library/config.ts'
 export { type ConnectOptions, connect } from './library/connect.ts'
+export type { Connection } from './library/connection.ts'
 export { createServer, type Server, type ServerOptions } from './library/create-server.ts'
-export type { Dialled } from './library/dialled.ts'
 export { type DialOptions, dial, type ListenOptions, listen } from './library/endpoint.ts'
 export {
   type Content,
@@ -118,6 +123,8 @@ export {
   type SendTo,
   type StepOptions,
 } from './library/flow.ts'
+export type { Duration, Link, RequestId, RequestOptions, WaitOptions } from './library/link.ts'
+export { createPool, type Pool, type PoolOptions } from './library/pool.ts'
 export { createRegistry } from './registry/builtins.ts'
 export { Registry } from './registry/registry.ts'
 export { ByteWriter } from './util/byte-writer.ts'

@@ -37,7 +37,10 @@ describe('every configuration of the docs is true', () => {
     ] as const) {
       writeFileSync(join(folder, 'certs', name), pem)
     }
+    const [table] = blocks.filter(({ language }) => language === 'csv')
+    writeFileSync(join(folder, 'scales.csv'), table!.text)
     writeFileSync(join(folder, 'convert.ts'), 'export default (msg: unknown) => msg')
+    writeFileSync(join(folder, 'articles.csv'), 'ean,name,price\n')
   })
   afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -56,7 +59,7 @@ describe('every configuration of the docs is true', () => {
       return expect((await readCases(file)).report).toBe('')
     }
     expect(text, 'begin steps with # steps, and what is meant to be wrong with # wrong').toMatch(
-      /^(listen|connect|subscribe):$/m,
+      /^(listen|connect|subscribe|schedule):$/m,
     )
     expect(await reportOf(text)).toBe('')
   })

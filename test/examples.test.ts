@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
@@ -129,18 +129,49 @@ const conversations: Record<string, () => Promise<void>> = {
     const send = (id: number) =>
       lab.send(`\x0bMSH|^~\\&|LAB|A|EHR|B|20260101||ORU^R01|${id}|P|2.5\rPID|1||4444^^^A\r\x1c\r`)
     send(4711)
-    await lab.hear('MSA|AA|4711\x1c\r')
-    expect(lab.text.startsWith('\x0bMSH|^~\\&|SLUICE||||')).toBe(true)
+    await lab.hear('MSA|AA|4711\r\x1c\r')
+    expect(lab.text.startsWith('\x0bMSH|^~\\&|EHR|B|LAB|A|')).toBe(true)
     send(4711)
-    await lab.until(({ text }) => text.split('MSA|AA|4711\x1c\r').length === 3)
+    await lab.until(({ text }) => text.split('MSA|AA|4711\r\x1c\r').length === 3)
     expect(rows(running, 'hl7.db', 'SELECT control_id, type FROM messages')).toEqual([
       { control_id: '4711', type: 'ORU^R01' },
     ])
     refuseInserts(running, 'hl7.db', 'messages')
     send(4712)
-    await lab.hear('MSA|AE|4712\x1c\r')
+    await lab.hear('MSA|AE|4712|')
     lab.send('\x0bhello\x1c\r')
-    await lab.hear('MSA|AR|\x1c\r')
+    await lab.hear('MSA|AR||')
+  },
+
+  async 'library-client'() {
+    expect(existsSync(join(root, 'dist')), 'dist/ is missing: npm run build makes it').toBe(true)
+    using folder = temporaryFolder()
+    const program = join(root, 'examples/library-client/client.ts')
+    const { stdout, stderr, code } = await run(process.execPath, [program], { cwd: folder.path })
+    expect({ stderr, code }).toEqual({ stderr: '', code: 0 })
+    const readme = readFileSync(join(root, 'examples/library-client/README.md'), 'utf8')
+    expect(readme).toContain(`\n\`\`\`\n${stdout}\`\`\`\n`)
+  },
+
+  async 'many-scales'() {
+    using folder = temporaryFolder()
+    await using first = await startScale(['ST,+  12.50 kg\r\n'])
+    await using second = await startScale(['US,+   7.00 kg\r\n', 'ST,+   7.25 kg\r\n'])
+    await using running = await startExample('many-scales', (config) => {
+      const entry = config.connect!['scales']!
+      const table = readFileSync(join(root, 'examples/many-scales', String(entry.hosts)), 'utf8')
+      const file = join(folder.path, 'scales.csv')
+      const lines = table.replace(',4001,', `,${first.port},`).replace(',4002,', `,${second.port},`).split('\n')
+      writeFileSync(file, lines.slice(0, 3).join('\n'))
+      entry.hosts = file
+      entry.poll = { every: '20ms', send: 'R', timeout: '10s' }
+    })
+    await Promise.all([first.asked(2), second.asked(3)])
+    await running.server.stop()
+    expect(rows(running, 'weights.db', 'SELECT scale, line, weight FROM weights ORDER BY scale')).toEqual([
+      { scale: 'scale-1', line: 'packing', weight: 12.5 },
+      { scale: 'scale-2', line: 'packing', weight: 7.25 },
+    ])
   },
 
   async 'polled-scale'() {

@@ -5,7 +5,7 @@ import { readOpenFilesLimit } from '../observe/open-files.ts'
 export function openFilesWarning({ endpoints, workers }: Pick<Plan, 'endpoints' | 'workers'>): string | undefined {
   const files = readOpenFilesLimit()
   const connections = endpoints.reduce(
-    (sum, endpoint) => sum + (endpoint.kind === 'subscribe' ? 1 : endpoint.limits.maxConnections),
+    (sum, endpoint) => sum + ('limits' in endpoint ? endpoint.limits.maxConnections : 1),
     0,
   )
   if (files === 0 || connections <= files * workers * SHARE) return undefined

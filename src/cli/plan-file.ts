@@ -4,7 +4,8 @@ import { EXIT } from './exit.ts'
 import { hasColors, printError } from './terminal.ts'
 
 /** What commands say of their argument that names a configuration. */
-export const FILE_HELP = 'configuration file (default: sluice.yaml, else sluice.config.ts, .mts, .js or .mjs)'
+export const FILE_HELP =
+  'configuration file, or a folder of them (default: sluice.yaml, else sluice.config.ts, .mts, .js or .mjs)'
 
 /**
  * The configuration file that a command takes: the one that is named, else the first that is there. Where there are

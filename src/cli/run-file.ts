@@ -20,23 +20,25 @@ import { OPEN_FILES_HINT, openFilesWarning } from './open-files.ts'
 import { createServiceManager } from './service-manager.ts'
 import { obeySignals } from './signals.ts'
 import { hasColors, print, printError } from './terminal.ts'
-import { watchFile } from './watch.ts'
+import { createWatch, type Watch } from './watch.ts'
 
 export interface RunFileOptions {
   /** Print how to talk to each endpoint. */
   readonly hints: boolean
   /** Milliseconds that a stop may take; undefined for the default. */
   readonly deadline: number | undefined
-  /** Reload when the file changes. */
+  /** Reload when a file of it changes. */
   readonly watch: boolean
 }
 
 /** Runs the server of a configuration until a signal stops it. This is all that `sluice run` loads only when it runs. */
 export async function runFile(file: string, options: RunFileOptions): Promise<void> {
-  const { plan, text, report, dataDir } = await readPlan(file, process.env, { color: hasColors(process.stderr) })
+  const { plan, text, report, dataDir, watched } = await readPlan(file, process.env, {
+    color: hasColors(process.stderr),
+  })
   if (report !== '') printError(report)
   if (plan === undefined) process.exitCode = EXIT.failed
-  else await runPlan(plan, { file, text, dataDir }, options)
+  else await runPlan(plan, { file, text, dataDir, watched }, options)
 }
 
 /** Where a plan comes from, and where its server keeps what it must not lose. */
@@ -44,17 +46,21 @@ interface Origin {
   readonly file: string
   readonly text: string | undefined
   readonly dataDir: string
+  /** What it was read from. */
+  readonly watched: readonly string[]
 }
 
 async function runPlan(plan: Plan, origin: Origin, options: RunFileOptions): Promise<void> {
   const { file, dataDir } = origin
   const { hints, deadline = DEFAULT_DRAIN_MS, watch } = options
   const inherited = readInherited(process.env, process.pid)
+  let watching: Watch | undefined
+  const follow = (paths: readonly string[]) => watching?.follow(paths)
   const style = {
     format: plan.log.format ?? (process.stderr.isTTY ? ('text' as const) : ('json' as const)),
     color: hasColors(process.stderr),
   }
-  const { server, metricsOf } = await createRunnable(plan, origin, inherited, style)
+  const { server, metricsOf } = await createRunnable(plan, origin, inherited, style, follow)
   const log = attachLog(server.events, {
     ...style,
     level: plan.log.level,
@@ -86,7 +92,11 @@ async function runPlan(plan: Plan, origin: Origin, options: RunFileOptions): Pro
       const address = formatAddress(admin.address)
       log.tell('admin.opened', `admin: http://${address} (/metrics, /health/live, /health/ready)`, { address })
     }
-    if (watch) opened.push({ close: watchFile(file, reloadAlone, (error) => tellOf(error, log)) })
+    if (watch) {
+      watching = createWatch(reloadAlone, (error) => tellOf(error, log))
+      opened.push(watching)
+      watching.follow(origin.watched)
+    }
     if (plan.workers === 1) await takeOver(plan, dataDir, log)
     await server.start()
     for (const { fd, name } of inherited.left)
@@ -127,14 +137,15 @@ async function createRunnable(
   { file, text }: Origin,
   inherited: ReturnType<typeof readInherited>,
   log: Pick<LogOptions, 'format' | 'color'>,
+  follow: (paths: readonly string[]) => void,
 ): Promise<Runnable> {
   if (plan.workers === 1) {
-    return { server: createServerFromPlan(plan, { inherited }, planAgain(file)), metricsOf: (own) => own }
+    return { server: createServerFromPlan(plan, { inherited }, planAgain(file, follow)), metricsOf: (own) => own }
   }
   const { Supervisor } = await import('../cluster/supervisor.ts')
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   const workerFile = new URL(`./worker-process.${extension}`, import.meta.url)
-  const server = new Supervisor({ plan, text, file, inherited, env: process.env, log, workerFile })
+  const server = new Supervisor({ plan, text, file, inherited, env: process.env, log, workerFile, follow })
   return { server, metricsOf: (own) => server.metrics(own) }
 }
 
@@ -150,11 +161,15 @@ async function takeOver(plan: Plan, dataDir: string, log: Log): Promise<void> {
   })
 }
 
-/** Reads the file again for a reload, which is given whom to tell the warnings. */
-function planAgain(file: string): Replan<Tell> {
+/**
+ * Reads the file again for a reload, which is given whom to tell the warnings.
+ * @param follow told which files the configuration has now
+ */
+function planAgain(file: string, follow: (paths: readonly string[]) => void): Replan<Tell> {
   return async (tell, counters) => {
-    const { plan, problems } = await readPlan(file, process.env, { counters })
+    const { plan, problems, watched } = await readPlan(file, process.env, { counters })
     if (plan === undefined) throw new ConfigError(problems)
+    follow(watched)
     tell(formatProblems(problems))
     return plan
   }

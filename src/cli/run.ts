@@ -13,7 +13,7 @@ export function runCommand(): Command {
     .description('start the server that a configuration describes')
     .argument('[file]', FILE_HELP)
     .option('--hints', 'print how to talk to each endpoint with nc, telnet, PuTTY and Packet Sender')
-    .option('--watch', 'reload when the file changes')
+    .option('--watch', 'reload when a file of the configuration changes')
     .option('--drain-timeout <time>', 'how long a stop may take, such as 30s (default: 15s)')
     .addHelpText('after', SIGNALS)
     .action(async (file: string | undefined, options: RunOptions, command: Command) => {

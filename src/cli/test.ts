@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { Command } from 'commander'
 import type { DataflowCase } from '../testing/case-schema.ts'
 import { EXIT } from './exit.ts'
@@ -11,7 +11,7 @@ export function testCommand(): Command {
     .description('run dataflow tests: bytes in, and what must come of them')
     .argument(
       '[file]',
-      'configuration, or a file of cases (default: sluice.yaml, else sluice.config.ts, .mts, .js or .mjs)',
+      'configuration, a folder of them, or a file of cases (default: sluice.yaml, else sluice.config.ts, .mts, .js or .mjs)',
     )
     .addHelpText(
       'after',
@@ -22,25 +22,46 @@ export function testCommand(): Command {
 
 async function runFile(named: string | undefined): Promise<void> {
   const file = chooseFile(named)
+  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true) return runFolder(file)
   const namesCases = /\.test\.ya?ml$/.test(file)
   const caseFile = namesCases ? file : file.replace(/\.(ya?ml|[cm]?[jt]s)$/, '.test.yaml')
   if (!existsSync(caseFile)) return fail(`${caseFile} does not exist; the cases of ${file} belong there`)
+  await runCases([caseFile], namesCases ? caseFile.replace(/\.test\./, '.') : file)
+}
+
+/** All files of cases in a folder, each against the configuration that the folder is. */
+async function runFolder(folder: string): Promise<void> {
+  const names = readdirSync(folder)
+    .filter((name) => /\.test\.ya?ml$/.test(name))
+    .sort()
+  if (names.length === 0) return fail(`${folder} has no file that ends in .test.yaml; the cases belong there`)
+  await runCases(
+    names.map((name) => join(folder, name)),
+    folder,
+  )
+}
+
+/** @param tested the configuration of cases that name no other */
+async function runCases(caseFiles: readonly string[], tested: string): Promise<void> {
   const [{ readCases }, { runCase }] = await Promise.all([
     import('../testing/read-cases.ts'),
     import('../testing/run-case.ts'),
   ])
-  const { tests, config, report } = await readCases(caseFile)
-  if (tests === undefined) return fail(report)
-  const tested = namesCases ? caseFile.replace(/\.test\./, '.') : file
-  const plan = await planFile(config ? resolve(dirname(caseFile), config) : tested)
-  if (plan === undefined) return
+  let passed = 0
   let failed = 0
-  for (const test of tests) {
-    const problem = await runCase(plan, test).then(() => undefined, messageOf)
-    if (problem !== undefined) failed++
-    printResult(test, problem)
+  for (const caseFile of caseFiles) {
+    const { tests, config, report } = await readCases(caseFile)
+    if (tests === undefined) return fail(report)
+    const plan = await planFile(config ? resolve(dirname(caseFile), config) : tested)
+    if (plan === undefined) return
+    for (const test of tests) {
+      const problem = await runCase(plan, test).then(() => undefined, messageOf)
+      if (problem === undefined) passed++
+      else failed++
+      printResult(test, problem)
+    }
   }
-  print(`${tests.length - failed} passed, ${failed} failed`)
+  print(`${passed} passed, ${failed} failed`)
   if (failed > 0) process.exitCode = EXIT.failed
 }
 

@@ -1,8 +1,18 @@
 import type { Client } from '../contracts/client.ts'
 import type { Socket } from '../contracts/transport.ts'
 
-/** What is known of the other side of a socket that has just been opened. @param now milliseconds since 1970 */
-export function createClient(id: string, endpoint: string, { remote, local, tls }: Socket, now: number): Client {
+/**
+ * What is known of the other side of a socket that has just been opened.
+ * @param now milliseconds since 1970
+ * @param tags that it has from the beginning
+ */
+export function createClient(
+  id: string,
+  endpoint: string,
+  { remote, local, tls }: Socket,
+  now: number,
+  tags: Client['tags'] = NO_TAGS,
+): Client {
   return {
     id,
     endpoint,
@@ -18,7 +28,7 @@ export function createClient(id: string, endpoint: string, { remote, local, tls 
     messagesIn: 0,
     messagesOut: 0,
     state: 'open',
-    tags: NO_TAGS,
+    tags,
   }
 }
 

@@ -34,8 +34,9 @@ export class Directory implements ConnectedClients {
     this.#entries.set(client.id, { client, connection, codec, answered: Promise.resolve() })
   }
 
+  /** Another client may have the id by now: a device that was called again before its last connection had ended. */
   remove(client: Client): void {
-    this.#entries.delete(client.id)
+    if (this.#entries.get(client.id)?.client === client) this.#entries.delete(client.id)
   }
 
   get(id: string): Client | undefined {

@@ -41,6 +41,8 @@ export interface SupervisorOptions {
   readonly log: Pick<LogOptions, 'format' | 'color'>
   /** The module that a worker runs. */
   readonly workerFile: URL
+  /** Told at a reload which files and folders the configuration is read from now. */
+  readonly follow?: (paths: readonly string[]) => void
 }
 
 /** What is in force: the configuration file, and who dials what. */
@@ -176,8 +178,9 @@ export class Supervisor implements RunnableServer<(warnings: string) => void> {
         throw new SluiceError('internal', `a server is reloaded while it is running, and this one is ${this.state}`)
       }
       const { file, env } = this.#options
-      const { plan: next, problems, text } = await readPlan(file, env, { counters: this.#counters })
+      const { plan: next, problems, text, watched } = await readPlan(file, env, { counters: this.#counters })
       if (next === undefined) throw new ConfigError(problems)
+      this.#options.follow?.(watched)
       tell(formatProblems(problems))
       const report = diffPlans(this.#plan, next)
       requireFreeAddresses(this.#plan, next)

@@ -4,12 +4,14 @@ import type { PartContext } from '../contracts/context.ts'
 import type { BufferCounters, EndpointCounters } from '../contracts/counters.ts'
 import type { SinkDefinition, StepDefinition } from '../contracts/define.ts'
 import type { BufferOptions, DeliveryOptions } from '../contracts/delivery.ts'
+import type { Device } from '../contracts/device.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
 import type { Framing } from '../contracts/framing.ts'
 import type { Dataflow } from '../contracts/message.ts'
 import type { Expression } from '../contracts/schema.ts'
 import type { Batching, Sink } from '../contracts/sink.ts'
+import type { TlsLayer } from '../contracts/transport.ts'
 import { countDeadLetters, createHooks } from '../delivery/burial.ts'
 import { withMerging } from '../delivery/merging.ts'
 import { type RetryOptions, withRetry } from '../delivery/retry.ts'
@@ -17,6 +19,7 @@ import type { Delivery } from '../delivery/sink-buffer.ts'
 import type { StageSpec } from '../engine/dataflow.ts'
 import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
 import type { SourceSpec } from '../source/spec.ts'
+import { createTimer } from '../source/timer.ts'
 import { createClientTls, createServerTls } from '../transports/tls.ts'
 import { bindDataflows } from './bind-dataflows.ts'
 import { createBuffered, createSettle } from './buffers.ts'
@@ -24,9 +27,9 @@ import type { DataFolder } from './data-folder.ts'
 import { type Behind, EntryPoints, Level, type Place } from './entry-points.ts'
 import { withKeys } from './keys.ts'
 import { oneByOne } from './one-by-one.ts'
-import type { EndpointPlan, Plan, SocketPlan, StepPlan, SubscribePlan } from './plan.ts'
+import type { EndpointPlan, Plan, SocketPlan, SourcePlan, StepPlan } from './plan.ts'
 import { formatPath } from './problems.ts'
-import { nestedIn } from './step-words.ts'
+import { isTrueFor, nestedIn } from './step-words.ts'
 
 /** What parts share beyond their endpoint; made once for a server. */
 export interface World extends Omit<PartContext, 'id' | 'endpoint' | 'codec' | 'resolvePath' | 'dataPath' | 'log'> {
@@ -65,7 +68,7 @@ export async function build(plan: Plan, world: World): Promise<Built> {
     const endpoints: (ListenSpec | ConnectSpec)[] = []
     const sources: SourceSpec[] = []
     for (const endpoint of plan.endpoints) {
-      if (endpoint.kind === 'subscribe') sources.push(await builder.source(endpoint))
+      if (endpoint.kind === 'subscribe' || endpoint.kind === 'schedule') sources.push(await builder.source(endpoint))
       else endpoints.push(await builder.endpoint(endpoint))
     }
     const { buffers, entryPoints } = builder
@@ -94,6 +97,8 @@ class Builder {
   readonly #plan: Plan
   readonly #world: World
   readonly #closers: (() => void | Promise<void>)[] = []
+  /** What steps still hold is sent on before anything is closed, in the order of the dataflows. */
+  readonly #flushers: (() => Promise<void>)[] = []
   #closing: Promise<void> | undefined = undefined
 
   constructor(plan: Plan, world: World) {
@@ -108,7 +113,7 @@ class Builder {
 
   async #closeAll(): Promise<void> {
     const errors: unknown[] = []
-    for (const close of this.#closers.splice(0).reverse()) {
+    for (const close of [...this.#flushers.splice(0), ...this.#closers.splice(0).reverse()]) {
       try {
         await close()
       } catch (thrown) {
@@ -145,21 +150,36 @@ class Builder {
       const tls = plan.tls && (await placed(plan, 'tls', () => createServerTls(plan.tls!)))
       return { ...spec, kind: 'listen', tls, addresses: plan.addresses }
     }
-    const tls = plan.tls && (await placed(plan, 'tls', () => createClientTls(plan.tls!)))
-    const { dial, reconnect, poll } = plan
-    return { ...spec, kind: 'connect', tls, dial, reconnect, poll }
+    const { reconnect, poll } = plan
+    const layers = new Map<string | undefined, TlsLayer>()
+    const devices: Device[] = []
+    for (const { servername, ...device } of plan.devices) {
+      const options = plan.tls && { ...plan.tls, ...(servername !== undefined && { servername }) }
+      // Devices that are known by their address alone share one.
+      const tls = options && (layers.get(servername) ?? (await placed(plan, 'tls', () => createClientTls(options))))
+      if (tls !== undefined) layers.set(servername, tls)
+      devices.push({ ...device, tls })
+    }
+    return { ...spec, kind: 'connect', tls: devices[0]?.tls, devices, reconnect, poll }
   }
 
-  async source(plan: SubscribePlan): Promise<SourceSpec> {
+  async source(plan: SourcePlan): Promise<SourceSpec> {
     const { scope, dataflow } = this.#begin(plan)
     const { codec, counters, entryPoints } = scope
     scope.onError = await dataflow(plan.onError)
     entryPoints.dataflow = await dataflow(plan.dataflow, plan.key)
-    const { name, kind, formatIn: format, maxQueued, identity, definition, options } = plan
+    const flows = { dataflow: entryPoints.dataflow, onError: scope.onError }
+    const spec = { name: plan.name, format: plan.formatIn, codec, ...flows, counters }
+    if (plan.kind === 'schedule') {
+      const { name: endpoint, timing } = plan
+      const { events, clock } = this.#world
+      const subscription = createTimer(timing, clock, () => events.emit('schedule.skipped', { endpoint }))
+      return { ...spec, kind: 'schedule', maxQueued: 0, subscription, identity: timing }
+    }
+    const { maxQueued, identity, definition, options } = plan
     const context = this.#context({ id: formatPath(plan.path) }, scope)
     const subscription = await placed(plan, definition.name, () => definition.create(options, context))
-    const flows = { dataflow: entryPoints.dataflow, onError: scope.onError }
-    return { kind, name, format, codec, ...flows, maxQueued, counters, subscription, identity }
+    return { ...spec, kind: 'subscribe', maxQueued, subscription, identity }
   }
 
   /** What the dataflows of an endpoint need, and what binds them. */
@@ -175,8 +195,10 @@ class Builder {
       if (steps === undefined) return undefined
       const bound = await this.#dataflow(steps, scope)
       const whole = key === undefined ? bound : withKeys(bound, key, keyStep, counters)
-      if (steps.some(hasStep((definition) => definition.waits))) return { run: whole.run.bind(whole), oneMessage: true }
-      return steps.some(hasStep((definition) => definition.oneByOne)) ? oneByOne(whole) : whole
+      const waits = hasStep(({ waits }, options) => isTrueFor(waits, options))
+      // What fails in it comes to the onError of the endpoint in the same run.
+      if ([...steps, ...(plan.onError ?? [])].some(waits)) return { ...oneByOne(whole), oneMessage: true }
+      return steps.some(hasStep((definition) => definition.oneByOne === true)) ? oneByOne(whole) : whole
     }
     return { scope, dataflow }
   }
@@ -205,12 +227,15 @@ class Builder {
     if (definition.kind === 'sink') {
       return { ...around, sink: await this.#sink(plan, definition, scope, around.onError) }
     }
-    const options = await bindDataflows(plan.options, ({ steps }, path) => {
+    const options = await bindDataflows(plan.options, async ({ steps }, path) => {
       const then = definition.afterInner?.(plan.options, path)
-      return this.#dataflow(steps, scope, then === 'end' ? undefined : { place, then, word: plan.name })
+      const bound = await this.#dataflow(steps, scope, then === 'end' ? undefined : { place, then, word: plan.name })
+      // A step may make several messages of the one that the dataflow around it has taken.
+      return steps.some(hasStep((inner) => inner.oneByOne === true)) ? oneByOne(bound) : bound
     })
     const step = await placed(plan, plan.name, () => definition.create(options, this.#context(plan, scope)))
     this.#closers.push(() => step.close?.())
+    if (step.flush !== undefined) this.#flushers.push(() => step.flush!())
     return { ...around, step }
   }
 
@@ -329,9 +354,9 @@ interface Scope {
 }
 
 /** Whether a step, or one in a dataflow that it holds, is of a kind. */
-function hasStep(is: (definition: StepDefinition) => boolean | undefined): (plan: StepPlan) => boolean {
+function hasStep(is: (definition: StepDefinition, options: unknown) => boolean): (plan: StepPlan) => boolean {
   const has = ({ definition, options, otherwise, onError }: StepPlan): boolean => {
-    if (definition.kind === 'step' && is(definition)) return true
+    if (definition.kind === 'step' && is(definition, options)) return true
     return [otherwise, onError, ...nestedIn(options).map(({ steps }) => steps)].some((steps) => steps?.some(has))
   }
   return has

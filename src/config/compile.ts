@@ -1,6 +1,7 @@
 import type { EndpointCounters } from '../contracts/counters.ts'
 import type { Expression, Unresolved, UserFunction } from '../contracts/schema.ts'
 import { compileCondition, compileExpression, fromFunction } from '../expression/compile.ts'
+import { compilePathTemplate } from '../expression/path-template.ts'
 import { compileBytesTemplate, compileTemplate } from '../expression/template.ts'
 import type { Environment } from './environment.ts'
 
@@ -21,6 +22,7 @@ export function compile(
   }
   if (kind === 'condition') return compileCondition(source, { env, onMissing })
   if (kind === 'template') return compileTemplate(source, { env, escapes, showBytes, onMissing })
+  if (kind === 'pathTemplate') return compilePathTemplate(source, { env, onMissing })
   if (kind === 'bytesTemplate') return compileBytesTemplate(source, { env, onMissing })
   return compileExpression(source, { env, onMissing })
 }

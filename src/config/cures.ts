@@ -10,6 +10,7 @@ import { alternatives, childOf, entriesOf, isMapping, keysOf, markerOf, schemaAt
 const SYNONYMS: readonly (readonly string[])[] = [
   ['file', 'path', 'filename'],
   ['dir', 'folder', 'directory', 'path'],
+  ['socket', 'path', 'unix'],
   ['host', 'address', 'hostname', 'ip', 'bind'],
   ['dataflow', 'then', 'do', 'steps', 'flow', 'pipeline'],
   ['if', 'when', 'where', 'condition'],

@@ -5,7 +5,7 @@ import { SluiceError } from '../contracts/errors.ts'
 import type { ReloadReport } from '../contracts/events.ts'
 import { isSameAddress, type ListenOptions } from '../contracts/transport.ts'
 import { overlap } from './addresses.ts'
-import type { EndpointPlan, Plan } from './planned.ts'
+import type { DevicePlan, EndpointPlan, Plan } from './planned.ts'
 import { stepsOf } from './step-words.ts'
 
 /** Says what another configuration would change. */
@@ -14,13 +14,37 @@ export function diffPlans(before: Plan, next: Plan): ReloadReport {
   const names = new Set(next.endpoints.map(({ name }) => name))
   const [kept, added] = split(next.endpoints, ({ name }) => old.has(name))
   const [unchanged, changed] = split(kept, (plan) => isDeepStrictEqual(plan.written, old.get(plan.name)!.written))
+  const devices = diffDevices(kept, old)
   return {
-    added: namesOf(added),
-    removed: namesOf(before.endpoints.filter(({ name }) => !names.has(name))),
-    changed: namesOf(changed),
+    added: [...namesOf(added), ...devices.added],
+    removed: [...namesOf(before.endpoints.filter(({ name }) => !names.has(name))), ...devices.removed],
+    changed: [...namesOf(changed), ...devices.changed],
     unchanged: namesOf(unchanged),
     restart: [...SETTINGS.filter((key) => !isDeepStrictEqual(before[key], next[key])), ...boundOtherwise(before, next)],
   }
+}
+
+/** Devices of endpoints that stay, as `NAME/ID`. An endpoint where nothing else differs is unchanged. */
+function diffDevices(kept: readonly EndpointPlan[], old: ReadonlyMap<string, EndpointPlan>) {
+  const next = new Map(kept.flatMap(devicesOf))
+  const before = new Map(kept.flatMap(({ name }) => devicesOf(old.get(name)!)))
+  const written = ({ dial, tags }: DevicePlan) => [dial.host, dial.port, tags]
+  const isOther = (name: string, device: DevicePlan) => {
+    const was = before.get(name)
+    return was !== undefined && !isDeepStrictEqual(written(was), written(device))
+  }
+  return {
+    added: Array.from(next.keys()).filter((name) => !before.has(name)),
+    removed: Array.from(before.keys()).filter((name) => !next.has(name)),
+    changed: Array.from(next).flatMap(([name, device]) => (isOther(name, device) ? [name] : [])),
+  }
+}
+
+function devicesOf(endpoint: EndpointPlan): [name: string, device: DevicePlan][] {
+  if (endpoint.kind !== 'connect') return []
+  return endpoint.devices.flatMap((device) =>
+    device.id === undefined ? [] : [[`${endpoint.name}/${device.id}`, device]],
+  )
 }
 
 /**

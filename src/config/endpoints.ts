@@ -8,7 +8,8 @@ import type { DialOptions, SocketOptions } from '../contracts/transport.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
 import { addressesOf } from './addresses.ts'
 import type { Environment } from './environment.ts'
-import type { ConnectPlan, ListenPlan, StepPlan } from './planned.ts'
+import { type DeviceIds, readHosts } from './hosts.ts'
+import type { ConnectPlan, DevicePlan, ListenPlan, StepPlan } from './planned.ts'
 import type { Made, Place, Planner, Unanswerable } from './planner.ts'
 import type { ConfigPath } from './problems.ts'
 import type { Report } from './report.ts'
@@ -46,35 +47,40 @@ export function planListen(
   }
 }
 
-/** Plans an entry of `connect:`. @returns undefined when there is a mistake that leaves nothing to plan */
+/**
+ * Plans an entry of `connect:`.
+ * @param ids of the devices that were planned before
+ * @returns undefined when there is a mistake that leaves nothing to plan
+ */
 export function planConnect(
   name: string,
   entry: ConnectOutput,
   planner: Planner,
+  ids: DeviceIds,
   environment: Environment,
   report: Report,
 ): ConnectPlan | undefined {
   const path = ['connect', name]
   const common = planCommon(name, entry, path, planner, report)
-  const { tls, timeout, reconnect, poll, limits, host } = entry
-  const [address] = targetOf(entry, path, environment, report)
+  const { tls, reconnect, poll, limits, hosts } = entry
+  const devices = devicesOf(entry, path, ids, environment, report)
   const secured = tls && readTlsFiles(tls, [...path, 'tls'], environment.baseDir, report)
   if (common === undefined) return undefined
   const send = poll && framed(poll.send, common.framingOut, [...path, 'poll', 'send'], report)
-  if (address === undefined) return undefined
-  const servername = tls?.servername ?? (host !== undefined && isIP(host) === 0 ? host : undefined)
   return {
     ...common,
     kind: 'connect',
-    written: [entry, secured, ...common.written],
-    limits: { maxConnections: 1, ...limits },
-    dial: { ...address, timeout, socket: socketOptions(entry) },
+    // Devices are compared one by one.
+    written: [{ ...entry, hosts: undefined }, secured, ...common.written],
+    // While a reload exchanges devices, those that go and those that come are connected.
+    limits: { maxConnections: hosts === undefined ? 1 : 2 * devices.length, ...limits },
+    devices,
+    hostsFile: typeof hosts === 'string' ? hosts : undefined,
     reconnect,
     poll: poll && send && { every: poll.every, timeout: poll.timeout, bytes: send },
     tls: secured && {
       ...secured,
       ...handshake(tls),
-      ...(servername !== undefined && { servername }),
       verify: tls?.insecure !== true,
     },
   }
@@ -151,6 +157,34 @@ function socketOptions({ keepAlive, noDelay }: Entry): SocketOptions {
   return { keepAlive, noDelay }
 }
 
+/** What an entry connects to: the devices of `hosts:`, else one. None when there is a mistake, which has been reported. */
+function devicesOf(
+  entry: ConnectOutput,
+  path: ConfigPath,
+  ids: DeviceIds,
+  environment: Environment,
+  report: Report,
+): readonly DevicePlan[] {
+  const { tls, timeout } = entry
+  const deviceAt = (target: Target, id?: string, tags = {}, delay = 0): DevicePlan => {
+    const { host } = target
+    const servername = tls?.servername ?? (host !== undefined && isIP(host) === 0 ? host : undefined)
+    return { id, tags, delay, servername, dial: { ...target, timeout, socket: socketOptions(entry) } }
+  }
+  if (entry.hosts === undefined) return targetOf(entry, path, environment, report).map((target) => deviceAt(target))
+  for (const key of ['host', 'socket'] as const) {
+    if (entry[key] === undefined) continue
+    const message = `${path.join('.')} has both hosts and ${key}`
+    report.add({ code: 'ADDRESS_AMBIGUOUS', path: [...path, key], at: 'key', message, hint: 'keep one of them' })
+  }
+  const hosts = readHosts(entry, path, ids, environment, report)
+  const spread = Math.min(entry.poll?.every ?? LONGEST_SPREAD, LONGEST_SPREAD)
+  return hosts.map(({ id, host, port, tags }, i) => deviceAt({ host, port }, id, tags, (spread * i) / hosts.length))
+}
+
+/** Milliseconds over which the first calls of many devices are spread, and with them their polls. */
+const LONGEST_SPREAD = 1000
+
 type Target = Pick<DialOptions, 'host' | 'port' | 'path'>
 
 function targetOf(entry: ConnectOutput, path: ConfigPath, { baseDir }: Environment, report: Report): Target[] {
@@ -158,10 +192,10 @@ function targetOf(entry: ConnectOutput, path: ConfigPath, { baseDir }: Environme
   if (ambiguous(entry, path, report)) return []
   if (socket !== undefined) return [{ path: resolve(baseDir, socket) }]
   if (port !== undefined && host !== undefined) return [{ host, port }]
-  if (isWrong(path, ['host', 'port', 'socket'], report)) return []
+  if (isWrong(path, ['host', 'hosts', 'port', 'socket'], report)) return []
   const missing = [host === undefined && 'host', port === undefined && 'port'].filter((one) => one !== false)
   const message = `connect.${path[1]} has no ${missing.join(' and no ')}`
-  const hint = 'write host: 10.0.0.7 and port: 2112, or socket: with a path'
+  const hint = 'write host: 10.0.0.7 and port: 2112, or socket: with a path, or hosts: with many'
   report.add({ code: 'ADDRESS_MISSING', path, at: 'key', message, hint })
   return []
 }

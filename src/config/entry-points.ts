@@ -76,6 +76,7 @@ export class Level {
   bind(stages: readonly StageSpec[]): BoundDataflow {
     this.#stages.push(...stages)
     this.flow = createDataflow(stages, this.#hooks)
+    for (const [i, { step }] of stages.entries()) step?.attach?.(this.flow.part(i + 1))
     return this.flow
   }
 
@@ -87,7 +88,9 @@ export class Level {
   around(index: number, rest: Dataflow, failedIn: string): Dataflow {
     let way = rest
     for (const stage of this.#stages.slice(0, index).reverse()) {
-      if (stage.step?.runAround !== undefined) way = wrap(stage, stage.step, way, failedIn, this.#hooks)
+      // What a step that is attached to the rest has sent on, it has settled: it follows nobody to the end.
+      if (stage.step?.runAround !== undefined && stage.step.attach === undefined)
+        way = wrap(stage, stage.step, way, failedIn, this.#hooks)
     }
     return way
   }

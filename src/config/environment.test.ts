@@ -2,7 +2,18 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { bytes, dataflow, duration, expr, framingOption, secret, size, template, z } from '../contracts/schema.ts'
+import {
+  bytes,
+  dataflow,
+  duration,
+  expr,
+  framingOption,
+  pathTemplate,
+  secret,
+  size,
+  template,
+  z,
+} from '../contracts/schema.ts'
 import { substitute } from './environment.ts'
 import { configOfValue } from './loaded.ts'
 import { Report } from './report.ts'
@@ -23,6 +34,7 @@ const schema = z.strictObject({
   named: z.record(z.string(), z.int()),
   password: secret().optional(),
   answer: template(),
+  path: pathTemplate().optional(),
   value: expr(),
   steps: dataflow(),
   framing: framingOption(),
@@ -102,4 +114,15 @@ test('what a secret option holds is known as secret, wherever it came from', () 
   expect(run({ password: '${file:secret}' }).secrets).toEqual(['hunter2'])
   expect(run({ password: 'literal' }).secrets).toEqual(['literal'])
   expect(run({ text: '${file:secret}' }).secrets).toEqual([])
+})
+
+test('in a path that is a template both are done: these are put in now, and the others are left for each message', () => {
+  const env = { LOGS: '/var/${x}', A: 'a' }
+  const path = '${env.LOGS}/${env.NONE:-b}/${file:secret}/${msg.device}/${env.A + msg.x}/$${y}.log'
+  const { result, problems } = run({ path }, env)
+  expect(problems).toEqual([])
+  expect(result.path).toBe('/var/$${x}/b/hunter2/${msg.device}/${env.A + msg.x}/$${y}.log')
+  expect(run({ path: '${env.NONE}/x' }).problems.map(({ message }) => message)).toEqual([
+    '${env.NONE} in path is not set in the environment',
+  ])
 })

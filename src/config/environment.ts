@@ -15,7 +15,8 @@ export interface Environment {
 
 /**
  * Puts the values of `${env.NAME}`, `${env.NAME:-default}` and `${file:PATH}` into all options that are fixed at load.
- * Expressions, templates and dataflows are left as they are: in them `${…}` is evaluated for each message.
+ * Expressions, templates and dataflows are left as they are: in them `${…}` is evaluated for each message. In a path
+ * template both happen: these two are put in, and every other `${…}` is left.
  *
  * A text that becomes a number or a boolean does so where the option takes one. Texts of secret options are made known
  * to the report, so that they are never shown.
@@ -31,7 +32,8 @@ export function substitute(
   if (marker !== undefined && EVALUATED.has(marker)) return value
   if (typeof value === 'string') {
     if (alternatives(schema).some((branch) => EVALUATED.has(markerOf(branch) ?? ''))) return value
-    const text = value.includes('${') ? expand(value, path, environment, report) : value
+    const isPath = marker === 'pathTemplate'
+    const text = value.includes('${') ? expand(value, path, environment, report, isPath) : value
     if (text === undefined) return value
     if (marker === 'secret') report.addSecret(text)
     return text === value ? value : coerce(text, schema)
@@ -49,23 +51,37 @@ const EVALUATED: ReadonlySet<string> = new Set(['expression', 'condition', 'temp
 
 const REFERENCE = /\$?\$\{([^}]*)\}?/g
 
-/** @returns undefined when a reference leads nowhere, which is then reported */
-function expand(text: string, path: ConfigPath, environment: Environment, report: Report): string | undefined {
+/**
+ * @param isTemplate other references are left for later, and the text stays a template
+ * @returns the text, or undefined when a reference leads nowhere, which is then reported
+ */
+function expand(
+  text: string,
+  path: ConfigPath,
+  environment: Environment,
+  report: Report,
+  isTemplate: boolean,
+): string | undefined {
   let failed = false
   const expanded = text.replaceAll(REFERENCE, (whole, inner: string, offset: number) => {
+    if (isTemplate && !LOADED.test(whole)) return whole
     if (whole.startsWith('$$')) return whole.slice(1)
     const found = whole.endsWith('}')
       ? look(inner, environment)
       : { problem: 'is not closed', hint: 'write } behind it' }
-    if (typeof found === 'string') return found
+    if (typeof found === 'string') return isTemplate ? found.replaceAll('${', () => '$${') : found
     failed = true
     const code = 'fixed' in found ? 'TEMPLATE_NOT_ALLOWED' : 'REFERENCE_FAILED'
     const message = `${whole} in ${formatPath(path)} ${found.problem}`
     report.add({ code, path, message, hint: found.hint, at: offset })
     return ''
   })
-  return failed ? undefined : expanded
+  // What is left of a template is compiled all the same, and must not be found wrong for the same reason once more.
+  return failed && !isTemplate ? undefined : expanded
 }
+
+/** What is put in when the file is loaded, where other references are evaluated for each message. */
+const LOADED = /^\$\{(?:env\.[A-Za-z_]\w*(?::-|\}$)|file:)/
 
 interface NotFound {
   readonly problem: string

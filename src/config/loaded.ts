@@ -13,6 +13,10 @@ export interface LoadedConfig {
   readonly baseDir: string
   /** What is wrong with the file as such. */
   readonly problems: readonly Problem[]
+  /** Absolute paths of what it was read from: files, and folders in which there may be more. */
+  readonly watched: readonly string[]
+  /** The path at which the value at a path is written: that below `defaults`, where it is given to several. */
+  originOf(path: ConfigPath): ConfigPath
   /** Where the value at a path stands; of what does not exist, where its nearest parent does. */
   locate(path: ConfigPath): Position | undefined
   /** Where the key at the end of a path stands. */
@@ -30,6 +34,8 @@ export function configOfValue(value: unknown, baseDir: string, file = ''): Loade
     file,
     baseDir: resolve(baseDir),
     problems: [],
+    watched: file === '' ? [] : [resolve(file)],
+    originOf: (path) => path,
     locate: nowhere,
     locateKey: nowhere,
     sourceOf: nowhere,

@@ -10,7 +10,7 @@ import { alternatives, childOf, isMapping, markerOf } from './shape.ts'
 export function warnOfLookAlikes(value: unknown, schema: z.ZodType, path: ConfigPath, report: Report): void {
   if (typeof value === 'string') {
     const markers = alternatives(schema).map(markerOf)
-    const isTemplate = markers.includes('template') || markers.includes('bytesTemplate')
+    const isTemplate = ['template', 'bytesTemplate', 'pathTemplate'].some((kind) => markers.includes(kind))
     if (markers.includes('bytes') || markers.includes('bytesTemplate')) warnOfNames(value, path, report)
     if (isTemplate) warnOfCode(value, path, report)
     return

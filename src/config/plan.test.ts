@@ -132,10 +132,10 @@ connect:
     expect(plan!.endpoints).toMatchObject([
       {
         kind: 'connect',
-        dial: { host: 'plc.example', port: 2112, timeout: 10_000 },
+        devices: [{ dial: { host: 'plc.example', port: 2112, timeout: 10_000 }, servername: 'plc.example' }],
         reconnect: { first: 1000, max: 30_000 },
         poll: { every: 1000, timeout: 5000, bytes: Buffer.from('\x02R\n') },
-        tls: { servername: 'plc.example', verify: false, handshakeTimeout: 5000, minVersion: 'TLSv1.2' },
+        tls: { verify: false, handshakeTimeout: 5000, minVersion: 'TLSv1.2' },
       },
     ])
   })

@@ -1,15 +1,18 @@
 import type { Registry } from '../registry/registry.ts'
 import { checkAddresses } from './addresses.ts'
 import { ConfigError } from './config-error.ts'
+import { withDefaults } from './defaults.ts'
 import { planConnect, planListen } from './endpoints.ts'
 import type { Environment } from './environment.ts'
 import { substitute } from './environment.ts'
+import { DeviceIds } from './hosts.ts'
 import type { LoadedConfig } from './loaded.ts'
 import { warnOfLookAlikes } from './look-alikes.ts'
 import type { EndpointPlan, Plan } from './planned.ts'
 import { type CountersByName, Planner } from './planner.ts'
 import type { Problem } from './problems.ts'
 import { Report } from './report.ts'
+import { planSchedule } from './schedule.ts'
 import { type ConfigOutput, configSchema } from './schema.ts'
 import { checkScopes } from './scopes.ts'
 import { isMapping } from './shape.ts'
@@ -18,11 +21,14 @@ import { validate } from './validate.ts'
 
 export {
   type ConnectPlan,
+  type DevicePlan,
   type EndpointPlan,
   type ListenPlan,
   type Plan,
   PlannedDataflow,
+  type SchedulePlan,
   type SocketPlan,
+  type SourcePlan,
   type StepPlan,
   type SubscribePlan,
 } from './planned.ts'
@@ -40,11 +46,12 @@ export interface Planned {
  * @param counters those of a server that is to be reloaded; nothing counts there before
  */
 export function planConfig(
-  loaded: LoadedConfig,
+  written: LoadedConfig,
   registry: Registry,
   env: NodeJS.ProcessEnv,
   counters: CountersByName = new Map(),
 ): Planned {
+  const loaded = withDefaults(written)
   const report = new Report(loaded)
   const set = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined)
   const environment: Environment = { env: Object.fromEntries(set), baseDir: loaded.baseDir }
@@ -55,7 +62,7 @@ export function planConfig(
 function isUsable({ value, file, problems }: LoadedConfig, report: Report): boolean {
   if (value === undefined && problems.length > 0) return false
   if (isMapping(value)) return true
-  const expected = 'listen:, connect: or subscribe:, with at least one endpoint'
+  const expected = 'listen:, connect:, subscribe: or schedule:, with at least one endpoint'
   const message =
     value === null || value === undefined
       ? 'the configuration is empty'
@@ -76,23 +83,28 @@ function planValue(
   warnOfLookAlikes(value, configSchema, [], report)
   if (config === undefined) return undefined
   checkNames(loaded.value, report)
+  if (config.include !== undefined) {
+    const hint = 'name the file to sluice run, or put the values together in your program'
+    const message = 'include is for files, and this configuration was read from none'
+    report.add({ code: 'INCLUDE_INVALID', path: ['include'], at: 'key', message, hint })
+  }
   const planner = new Planner(registry, report, environment, config.dataflows ?? {}, counters)
+  const { listen = {}, connect = {} } = config
+  const alone = Object.keys(connect).filter((name) => connect[name]!.hosts === undefined)
+  const ids = new DeviceIds(new Set([...Object.keys(listen), ...alone]))
   const endpoints = [
-    ...Object.entries(config.listen ?? {}).map(([name, entry]) =>
-      planListen(name, entry, planner, environment, report),
-    ),
-    ...Object.entries(config.connect ?? {}).map(([name, entry]) =>
-      planConnect(name, entry, planner, environment, report),
-    ),
+    ...Object.entries(listen).map(([name, entry]) => planListen(name, entry, planner, environment, report)),
+    ...Object.entries(connect).map(([name, entry]) => planConnect(name, entry, planner, ids, environment, report)),
     ...Object.entries(config.subscribe ?? {}).map(([name, entry]) =>
       planSubscribe(name, entry, planner, registry, report),
     ),
+    ...Object.entries(config.schedule ?? {}).map(([name, entry]) => planSchedule(name, entry, planner, report)),
   ]
   planner.finish()
   const planned = endpoints.filter((endpoint): endpoint is EndpointPlan => endpoint !== undefined)
   const lineFraming = planner.framing('line', [])?.part
   const admin = adminOf(config)
-  checkAddresses(config.listen ?? {}, admin, loaded.baseDir, report)
+  checkAddresses(listen, admin, loaded.baseDir, report)
   checkScopes(config.workers, planned, report)
   // Whoever has reported a mistake has given nothing; then there is no plan.
   if (lineFraming === undefined || report.failed) return undefined
@@ -140,4 +152,4 @@ function checkNames(value: unknown, report: Report): void {
 }
 
 /** Where endpoints stand. */
-const SECTIONS = ['listen', 'connect', 'subscribe'] as const
+const SECTIONS = ['listen', 'connect', 'subscribe', 'schedule'] as const

@@ -1,10 +1,12 @@
 import type { EndpointCounters } from '../contracts/counters.ts'
 import type { SinkDefinition, StepDefinition, SubscriptionDefinition } from '../contracts/define.ts'
+import type { Device } from '../contracts/device.ts'
 import type { Format } from '../contracts/format.ts'
 import type { Framing } from '../contracts/framing.ts'
 import type { Limits } from '../contracts/limits.ts'
 import type { Expression } from '../contracts/schema.ts'
-import type { DialOptions, ListenOptions } from '../contracts/transport.ts'
+import type { ListenOptions } from '../contracts/transport.ts'
+import type { Timing } from '../source/timer.ts'
 import type { ClientTlsOptions, ServerTlsOptions } from '../transports/tls.ts'
 import type { ConfigPath, Position } from './problems.ts'
 import type { ConfigOutput } from './schema.ts'
@@ -38,7 +40,10 @@ export interface Plan {
 /** An endpoint with connections. */
 export type SocketPlan = ListenPlan | ConnectPlan
 
-export type EndpointPlan = SocketPlan | SubscribePlan
+/** An endpoint without connections. */
+export type SourcePlan = SubscribePlan | SchedulePlan
+
+export type EndpointPlan = SocketPlan | SourcePlan
 
 /** What every endpoint has: a name, formats and dataflows. */
 interface EndpointBase {
@@ -85,11 +90,19 @@ export interface ListenPlan extends SocketBase {
 
 export interface ConnectPlan extends SocketBase {
   readonly kind: 'connect'
-  readonly dial: Omit<DialOptions, 'signal'>
+  readonly devices: readonly DevicePlan[]
+  /** The file of `hosts:`, as it is written. */
+  readonly hostsFile: string | undefined
   readonly reconnect: { readonly first: number; readonly max: number }
   /** `bytes` are framed. */
   readonly poll: { readonly every: number; readonly bytes: Buffer; readonly timeout: number } | undefined
-  readonly tls: ClientTlsOptions | undefined
+  readonly tls: Omit<ClientTlsOptions, 'servername'> | undefined
+}
+
+/** What is connected to. */
+export interface DevicePlan extends Omit<Device, 'tls'> {
+  /** What its certificate must be for; undefined for its address. */
+  readonly servername: string | undefined
 }
 
 export interface SubscribePlan extends EndpointBase {
@@ -101,6 +114,11 @@ export interface SubscribePlan extends EndpointBase {
   readonly identity: unknown
   /** Bytes. */
   readonly maxQueued: number
+}
+
+export interface SchedulePlan extends EndpointBase {
+  readonly kind: 'schedule'
+  readonly timing: Timing
 }
 
 /** One step or sink of a dataflow, with what stands around it. */

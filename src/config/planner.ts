@@ -115,7 +115,15 @@ export class Planner {
   dataflow(value: unknown, path: ConfigPath, place: Place): readonly StepPlan[] {
     if (typeof value === 'string') return this.#shared(value, path, place)
     if (!Array.isArray(value)) return []
-    return value.flatMap((element, i) => this.#step(element, [...path, i], place) ?? [])
+    const steps: StepPlan[] = []
+    let here = place
+    for (const [i, element] of value.entries()) {
+      const step = this.#step(element, [...path, i], here)
+      if (step === undefined) continue
+      steps.push(step)
+      if (step.definition.kind === 'step' && step.definition.holds) here = { ...here, unanswerable: heldBy(step.name) }
+    }
+    return steps
   }
 
   /** @returns undefined when there is a mistake, which has been reported */
@@ -266,7 +274,7 @@ export class Planner {
     if (unanswerable !== undefined) {
       this.#report.add({ code: 'NO_CONNECTION', path: [...path, name], at: 'key', ...unanswerable })
     }
-    if ('else' in siblings && !(kind === 'step' && definition.drops === true)) {
+    if ('else' in siblings && !(kind === 'step' && definition.drops !== undefined)) {
       const message = `${name} drops no messages, so else has no meaning beside it`
       const hint = 'to choose between steps, use route'
       this.#report.add({ code: 'KEY_UNKNOWN', path: [...path, 'else'], at: 'key', message, hint })
@@ -303,10 +311,11 @@ export class Planner {
 
   #takeId(id: string | undefined, path: ConfigPath): string | undefined {
     if (id === undefined) return undefined
-    const first = this.#ids.get(id) ?? path
+    const origin = this.#report.originOf(path)
+    const first = this.#ids.get(id) ?? origin
     this.#ids.set(id, first)
-    // A shared dataflow is planned once for each use; that is the same step.
-    if (formatPath(first) !== formatPath(path)) {
+    // A shared dataflow, and one of defaults, is planned once for each use; that is the same step.
+    if (formatPath(first) !== formatPath(origin)) {
       const message = `the id ${id} is taken by the step at ${formatPath(first)}`
       this.#report.add({ code: 'ID_TAKEN', path: [...path, 'id'], message, hint: 'give each step an id of its own' })
     }
@@ -397,6 +406,14 @@ const RETRY_FOR = 10_000
 
 function retryOf({ retry }: Siblings): StepPlan['retry'] {
   return { forMs: retry?.for ?? RETRY_FOR, ...(retry?.max !== undefined && { max: retry.max }) }
+}
+
+/** Why nobody can be answered behind a step that holds messages. */
+function heldBy(holder: string): Place['unanswerable'] {
+  return ({ name }) => ({
+    message: `${name} needs a connection, and what ${holder} makes of many messages comes from none`,
+    hint: `move ${name} before ${holder}`,
+  })
 }
 
 /** What a framing writes with. */

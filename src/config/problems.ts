@@ -21,6 +21,8 @@ export const mistakes = {
   YAML_HALF_EXPRESSION: 'YAML reads a part of an unquoted expression as a key.',
   YAML_NEEDS_QUOTES: 'A text holds or begins with a character that has a meaning in YAML.',
   YAML_TOO_MANY_ALIASES: 'Aliases multiply the file beyond all measure.',
+  INCLUDE_INVALID: 'What include names cannot be taken in, or include stands where it has no meaning.',
+  KEY_TAKEN: 'A setting that there is once stands in two files.',
   KEY_UNKNOWN: 'There is no option of this name.',
   KEY_MISSING: 'An option that has no default is absent.',
   VALUE_INVALID: 'An option has a value that it cannot have.',
@@ -44,7 +46,9 @@ export const mistakes = {
   REFERENCE_FAILED: 'An environment variable or file that the configuration refers to is absent or unreadable.',
   TEMPLATE_NOT_ALLOWED: 'A text with an expression in it stands in an option that is fixed when the file is loaded.',
   ADDRESS_MISSING: 'An endpoint says nowhere to listen or to connect to.',
-  ADDRESS_AMBIGUOUS: 'An endpoint has both a port and a socket.',
+  ADDRESS_AMBIGUOUS: 'An endpoint says in two ways where it listens or what it connects to.',
+  HOSTS_INVALID: 'What hosts says of a device, or the file that it names, cannot be used.',
+  DEVICE_TAKEN: 'Two devices, or a device and a client of another endpoint, have the same id.',
   ADDRESS_TAKEN: 'Two entries listen on the same address.',
   NAME_TAKEN: 'Two endpoints have the same name.',
   ID_MISSING: 'A step keeps messages on disk and has no id to find them by.',
@@ -53,7 +57,8 @@ export const mistakes = {
   SCOPE_MISSING: 'A step remembers something for several connections, and there are several workers.',
   WORKERS_UNSUPPORTED: 'A program that embeds the server has no workers.',
   NO_CONNECTION: 'A step answers where there is nobody to answer.',
-  NO_ENDPOINT: 'The configuration has neither listen nor connect nor subscribe.',
+  SCHEDULE_INVALID: 'An entry of schedule does not say in one way when it runs.',
+  NO_ENDPOINT: 'The configuration has neither listen nor connect, subscribe or schedule.',
 } as const satisfies Record<string, string>
 
 /** A code of {@link mistakes}. */

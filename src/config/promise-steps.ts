@@ -3,7 +3,7 @@ import type { BufferOptions, DeliveryOptions } from '../contracts/delivery.ts'
 import { confirmations } from '../contracts/sink.ts'
 import { formatDuration, formatSize } from '../util/units.ts'
 import type { StepPlan } from './planned.ts'
-import { contentOf, isFunctionIn, type NestedSteps, nestedIn, sourceOf, targetOf } from './step-words.ts'
+import { contentOf, isFunctionIn, isTrueFor, type NestedSteps, nestedIn, sourceOf, targetOf } from './step-words.ts'
 
 /** What stands before and behind a step, as far as it decides what an answer there is worth. */
 export interface Place {
@@ -55,7 +55,7 @@ function stepLines(step: StepPlan, place: Place): string[] {
       ? [only + promiseLine(step, definition, inWords(definition.promise, options), place)]
       : []),
     ...nested.flatMap((one) => nestedLines(step, one, only, place)),
-    ...(definition.kind === 'step' && definition.drops ? droppedLines(step, otherwise, ended) : []),
+    ...(definition.kind === 'step' && isTrueFor(definition.drops, options) ? droppedLines(step, otherwise, ended) : []),
     ...(onError === undefined ? [] : errorLines(`if ${name} fails`, onError, place.after)),
   ]
 }

@@ -55,6 +55,27 @@ const folder = mkdtempSync(join(tmpdir(), 'sluice-promise-'))
 for (const name of ['a.ts', 'b.ts']) writeFileSync(join(folder, name), 'export default (msg: unknown) => msg')
 afterAll(() => rmSync(folder, { recursive: true }))
 
+describe('steps that hold messages', () => {
+  it('say how, and what a crash loses', () => {
+    expect(
+      describeSteps([
+        { throttle: { max: 5, per: 'client.ip', whenFull: 'drop' } },
+        { throttle: 2 },
+        { delay: { until: 'msg' } },
+        { ack: 'mllp' },
+        { window: { every: '1m', per: 'msg' } },
+      ]),
+    ).toEqual([
+      'lets 5 messages pass in 1s for each client.ip, 5 at once; others are dropped',
+      'what throttle drops ends there without an answer',
+      'lets 2 messages pass in 1s, 2 at once; others wait, and their connections with them',
+      'holds each message back until msg, at most 1h',
+      'acknowledges with a block with ACK (what failed: NAK); nothing is stored before that',
+      'makes one message of those of 1m, for each msg; they are held in memory and count as delivered: a crash loses them',
+    ])
+  })
+})
+
 describe('a buffer', () => {
   it('moves the promise to where the message is kept, and says the rest of the way', () => {
     const pager = { pager: { to: 'ann', token: 'x', buffer: 'disk' }, id: 'page' }

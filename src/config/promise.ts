@@ -4,7 +4,7 @@ import type { Expression } from '../contracts/schema.ts'
 import { guarantees } from '../contracts/subscription.ts'
 import type { ListenOptions } from '../contracts/transport.ts'
 import { formatDuration } from '../util/units.ts'
-import type { DirectionWords, EndpointPlan, Plan, SocketPlan, SubscribePlan } from './planned.ts'
+import type { DirectionWords, EndpointPlan, Plan, SchedulePlan, SocketPlan, SubscribePlan } from './planned.ts'
 import {
   ASIDE,
   failureLines,
@@ -79,6 +79,7 @@ function workersLines(workers: number): string[] {
 }
 
 function describeEndpoint(endpoint: EndpointPlan): string[] {
+  if (endpoint.kind === 'schedule') return describeSchedule(endpoint)
   return endpoint.kind === 'subscribe' ? describeSubscription(endpoint) : describeSocket(endpoint)
 }
 
@@ -95,6 +96,26 @@ function describeSubscription(endpoint: SubscribePlan): string[] {
       ...userCodeLines([...dataflow, ...(onError ?? [])]),
     ]),
   ]
+}
+
+function describeSchedule({ name, timing, dataflow = [], onError }: SchedulePlan): string[] {
+  const { when, runAtStart } = timing
+  const times = 'every' in when ? `every ${formatDuration(when.every)}` : `at ${when.at.map(timeOfDay).join(', ')}`
+  const zone = 'every' in when ? '' : ` (${when.timezone})`
+  return [
+    `${name}: runs ${times}${zone}${runAtStart ? ', and at the start' : ''}, with event == "timer" and msg == null`,
+    ...indent([
+      'a run is skipped while the last one has not ended; one that is missed while the server is off is not made up for',
+      ...stepsLines(dataflow, MAIN),
+      ...failureLines(onError),
+      ...userCodeLines([...dataflow, ...(onError ?? [])]),
+    ]),
+  ]
+}
+
+/** @param time milliseconds since midnight */
+function timeOfDay(time: number): string {
+  return new Date(time).toISOString().slice(11, 19).replace(/:00$/, '')
 }
 
 function describeSocket(endpoint: SocketPlan): string[] {
@@ -118,9 +139,13 @@ function describeSocket(endpoint: SocketPlan): string[] {
 function whereTo(endpoint: SocketPlan): string {
   const tls = endpoint.tls === undefined ? '' : ', with TLS'
   if (endpoint.kind === 'listen') return `listens on ${endpoint.addresses.map(showAddress).join(' and ')}${tls}`
-  const { dial, poll } = endpoint
+  const { devices, hostsFile, poll } = endpoint
   const asks = poll === undefined ? '' : `, asks every ${formatDuration(poll.every)}`
-  return `connects to ${showAddress(dial)}${tls}, again when the connection is lost${asks}`
+  const where =
+    devices[0]?.id === undefined && devices[0] !== undefined
+      ? showAddress(devices[0].dial)
+      : `${devices.length} ${devices.length === 1 ? 'device' : 'devices'}${hostsFile === undefined ? '' : ` of ${hostsFile}`}`
+  return `connects to ${where}${tls}, again when the connection is lost${asks}`
 }
 
 function showAddress({ host, port = 0, path }: Pick<ListenOptions, 'host' | 'port' | 'path'>): string {

@@ -20,6 +20,8 @@ export interface ReadPlan {
   readonly text: string | undefined
   /** The data folder, absolute: as well as it can be told when there is a mistake. */
   readonly dataDir: string
+  /** Absolute paths of the files that it was read from, and of folders in which there may be more. */
+  readonly watched: readonly string[]
 }
 
 export interface ReadOptions {
@@ -30,14 +32,18 @@ export interface ReadOptions {
   readonly text?: string | undefined
 }
 
-/** Loads, checks and plans a configuration file: what every command that takes one begins with. */
+/** Loads, checks and plans a configuration: what every command that takes one begins with. */
 export async function readPlan(file: string, env: NodeJS.ProcessEnv, options: ReadOptions = {}): Promise<ReadPlan> {
   const loaded = await loadConfig(file, options.text)
   const planned = planConfig(loaded, options.registry ?? createRegistry(), env, options.counters)
   const { plan, problems } = await whenReady(planned)
   const report = formatProblems(problems, { color: options.color ?? false })
+  const tables = (plan?.endpoints ?? []).flatMap((endpoint) =>
+    endpoint.kind === 'connect' ? (endpoint.hostsFile ?? []) : [],
+  )
+  const watched = [...loaded.watched, ...tables.map((table) => resolve(loaded.baseDir, table))]
   const dataDir = resolve(loaded.baseDir, plan?.data.dir ?? writtenDataDir(loaded))
-  return { plan, problems, report, text: loaded.text, dataDir }
+  return { plan, problems, report, text: loaded.text, watched, dataDir }
 }
 
 async function whenReady(planned: Planned): Promise<Planned> {

@@ -1,3 +1,4 @@
+import { dirname, isAbsolute, join, resolve } from 'node:path'
 import type { LoadedConfig } from './loaded.ts'
 import { type ConfigPath, formatPath, type MistakeCode, type Position, type Problem } from './problems.ts'
 
@@ -13,6 +14,8 @@ export interface Finding {
   readonly means?: ConfigPath | undefined
   /** What to point at: the value (default), its key, or a character of a text. */
   readonly at?: 'value' | 'key' | number
+  /** Where it stands, when that is not in the configuration itself but in a file that it names. */
+  readonly position?: Position
   /** There is a secret in the line, so it is not shown. */
   readonly hideLine?: boolean
 }
@@ -25,16 +28,16 @@ export class Report {
   readonly #loaded: LoadedConfig
   readonly #problems = new Map<string, Problem>()
   /** Lines whose YAML is already wrong: what else is found in them follows from that. */
-  readonly #wrongLines: ReadonlySet<number>
+  readonly #wrongLines: ReadonlySet<string>
   readonly #secrets = new Set<string>()
   /** Options that were probably meant where another stands. */
   readonly #meant: ConfigPath[] = []
   /** Lines that are not shown, whatever is wrong in them. */
-  readonly #hiddenLines = new Set<number>()
+  readonly #hiddenLines = new Set<string>()
 
   constructor(loaded: LoadedConfig) {
     this.#loaded = loaded
-    this.#wrongLines = new Set(loaded.problems.flatMap(({ position }) => position?.line ?? []))
+    this.#wrongLines = new Set(loaded.problems.flatMap(({ position }) => (position ? [lineOf(position)] : [])))
     for (const problem of loaded.problems) this.#problems.set(identity(problem), problem)
   }
 
@@ -48,11 +51,13 @@ export class Report {
     if (text.length >= 4) this.#secrets.add(text)
   }
 
-  add({ code, path, message, expected, hint, severity = 'error', at = 'value', hideLine, means }: Finding): void {
+  add(finding: Finding): void {
+    const { code, path, expected, hint, severity = 'error', at = 'value', hideLine, means } = finding
+    const message = this.#inOrigin(finding.message, path)
     if (means !== undefined) this.#meant.push(means)
-    const position = this.#locate(path, at)
-    if (position !== undefined && this.#wrongLines.has(position.line)) return
-    if (position !== undefined && hideLine) this.#hiddenLines.add(position.line)
+    const position = finding.position ?? this.#locate(path, at)
+    if (position !== undefined && this.#wrongLines.has(lineOf(position))) return
+    if (position !== undefined && hideLine) this.#hiddenLines.add(lineOf(position))
     const problem: Problem = {
       code,
       severity,
@@ -62,7 +67,7 @@ export class Report {
       ...(expected !== undefined && { expected }),
       ...(hint !== undefined && { hint }),
     }
-    this.#problems.set(identity(problem), problem)
+    this.#problems.set(identity({ ...problem, path: this.originOf(path) }), problem)
   }
 
   get failed(): boolean {
@@ -76,8 +81,8 @@ export class Report {
 
   /** True when a mistake has been reported of what stands at a path, in it or around it: more would only follow from that. */
   isWrong(path: ConfigPath): boolean {
-    const touches = (other: ConfigPath) =>
-      other.length > 0 && path.slice(0, other.length).every((key, i) => String(key) === String(other[i]))
+    const origin = this.originOf(path)
+    const touches = (other: ConfigPath) => isWithin(path, other) || isWithin(origin, this.originOf(other))
     const errors = this.#problems.values().filter(({ severity }) => severity === 'error')
     return [...errors.map((problem) => problem.path), ...this.#meant].some(touches)
   }
@@ -92,14 +97,35 @@ export class Report {
     return this.#loaded.sourceOf(path)
   }
 
+  /** A file that the configuration names, as people find it: from where they have named the configuration. */
+  fileBeside(name: string): string {
+    const { file, baseDir } = this.#loaded
+    if (isAbsolute(name) || file === '') return name
+    return join(resolve(file) === baseDir ? file : dirname(file), name)
+  }
+
+  /** The path at which the value at a path is written: that below `defaults`, where it is given to several. */
+  originOf(path: ConfigPath): ConfigPath {
+    return this.#loaded.originOf(path)
+  }
+
   /** Where the key at the end of a path stands. */
   positionOf(path: ConfigPath): Position | undefined {
     return this.#loaded.locateKey(path)
   }
 
-  /** All problems in the order of the file. */
+  /** All problems, in the order of each file. */
   finish(): Problem[] {
-    return [...this.#problems.values()].map((problem) => this.#mask(problem)).sort(byPlace)
+    const files = Map.groupBy(this.#problems.values(), ({ position }) => position?.file)
+    const sorted = Array.from(files.values(), (problems) => problems.toSorted(byPlace))
+    return sorted.flat().map((problem) => this.#mask(problem))
+  }
+
+  /** A message as it is true for all entries that have the value: with the path at which it is written. */
+  #inOrigin(message: string, path: ConfigPath): string {
+    const origin = this.originOf(path)
+    if (origin === path) return message
+    return message.replaceAll(formatPath(path.slice(0, 2)), formatPath(origin.slice(0, 2)))
   }
 
   #locate(path: ConfigPath, at: 'value' | 'key' | number) {
@@ -123,14 +149,25 @@ export class Report {
     }
   }
 
-  #maskLine({ file, line, column, text }: Position, hide: (text: string) => string): Position {
-    const shown = text === undefined || this.#hiddenLines.has(line) ? {} : { text: hide(text) }
+  #maskLine(position: Position, hide: (text: string) => string): Position {
+    const { file, line, column, text } = position
+    const shown = text === undefined || this.#hiddenLines.has(lineOf(position)) ? {} : { text: hide(text) }
     return { file, line, column, ...shown }
   }
 }
 
 function identity({ code, path, message, position }: Problem): string {
-  return JSON.stringify([code, path, message, position?.line, position?.column])
+  return JSON.stringify([code, path, message, position?.file, position?.line, position?.column])
+}
+
+/** Whether a path is, or goes on from, another one. */
+function isWithin(path: ConfigPath, other: ConfigPath): boolean {
+  return other.length > 0 && path.slice(0, other.length).join('\0') === other.join('\0')
+}
+
+/** Tells the lines of several files apart. */
+function lineOf({ file, line }: Position): string {
+  return `${line} ${file}`
 }
 
 function byPlace(a: Problem, b: Problem): number {

@@ -11,6 +11,7 @@ import {
   withoutProto,
   z,
 } from '../contracts/schema.ts'
+import { isTimeZone } from '../util/daily.ts'
 
 /**
  * The top level of a configuration, described once. Validation, the JSON Schema for editors and the reference page are
@@ -144,7 +145,22 @@ export const listenSchema = z.strictObject({
 /** An entry of `connect:`. */
 export const connectSchema = z.strictObject({
   host: z.string().min(1).optional().describe('Name or address to connect to.'),
-  port: port().min(1).optional().describe('TCP port.'),
+  port: port().min(1).optional().describe('TCP port. Beside hosts: for devices that say none of their own.'),
+  hosts: z
+    .union([
+      z.string().min(1),
+      withoutProto(
+        z.record(
+          z.string(),
+          z.union([z.string(), z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]))]),
+        ),
+      ),
+    ])
+    .optional()
+    .describe(
+      'Many devices, instead of host: a CSV file whose first line names its columns (id,host,port and others), or a ' +
+        `mapping of id: host:port. A device's id is its client.id, its other columns are client.tags. ${RELATIVE}`,
+    ),
   ...endpoint,
   limits: z.strictObject(limits).prefault({}).describe('Bounds of the endpoint.'),
   tls: connectTls.optional().describe('Encrypt the connection; { } is enough for a certificate of a usual authority.'),
@@ -199,6 +215,33 @@ export const subscribeSchema = z.strictObject({
     .describe('Bounds of the subscription.'),
 })
 
+const timeOfDay = z
+  .string()
+  .regex(/^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?$/, 'expected a time of day in quotes, such as "02:30"')
+  .transform((text) => Date.parse(`1970-01-01T${text}Z`))
+
+/** An entry of `schedule:`. */
+export const scheduleSchema = z.strictObject({
+  every: duration().optional().describe('Time from one run to the next. The first is when it has passed once.'),
+  at: z
+    .union([timeOfDay.transform((time) => [time]), z.array(timeOfDay).min(1)])
+    .optional()
+    .describe('Instead of every: a time of day, such as "02:30", or a list of them.'),
+  timezone: z
+    .string()
+    .refine(isTimeZone, 'expected a time zone, such as Europe/Berlin')
+    .optional()
+    .describe('Time zone of at. Default UTC.'),
+  runAtStart: z.boolean().prefault(false).describe('Run also when the server starts, or a reload brings the entry.'),
+  format: directions(formatOption, 'Format')
+    .prefault('text')
+    .describe('What sinks that write bytes write with: a format.'),
+  dataflow: dataflow()
+    .optional()
+    .describe('Steps that run, with event == "timer" and msg == null, or the name of an entry of dataflows.'),
+  onError: dataflow().optional().describe('Steps for a run that failed, with error in scope. It ends there.'),
+})
+
 const dataflows = z.record(
   z.string().regex(NAME, 'expected a name of letters, digits, - and _ that begins with a letter'),
   z.array(z.unknown()).meta({ marker: 'steps' }),
@@ -221,6 +264,22 @@ export const configSchema = z.strictObject({
   )
     .optional()
     .describe('Endpoints whose messages a broker gives.'),
+  schedule: withoutProto(z.record(endpointName, scheduleSchema))
+    .optional()
+    .describe('Dataflows that run by the clock.'),
+  defaults: z
+    .strictObject({
+      listen: z.record(z.string(), z.unknown()).optional().describe('Options of each entry of listen.'),
+      connect: z.record(z.string(), z.unknown()).optional().describe('Options of each entry of connect.'),
+    })
+    .optional()
+    .describe('What entries have that do not say otherwise: mappings are joined, everything else is replaced.'),
+  include: z
+    .union([z.string().min(1), z.array(z.string().min(1))])
+    .optional()
+    .describe(
+      'Other files of this configuration: names or patterns such as conf.d/*.yaml. Their paths begin here too.',
+    ),
   dataflows: withoutProto(dataflows).optional().describe('Dataflows that several endpoints use by name.'),
   data: z
     .strictObject({
@@ -299,4 +358,5 @@ export const siblingsSchema = z.strictObject({
 export type ConfigOutput = z.output<typeof configSchema>
 export type ListenOutput = z.output<typeof listenSchema>
 export type ConnectOutput = z.output<typeof connectSchema>
+export type ScheduleOutput = z.output<typeof scheduleSchema>
 export type SubscribeOutput = z.output<typeof subscribeSchema>

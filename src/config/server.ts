@@ -1,9 +1,16 @@
 import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Directory } from '../clients/directory.ts'
 import type { Address } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
-import type { BufferCounters, DeadLetterCounters, EndpointCounters, ObservedEndpoint } from '../contracts/counters.ts'
+import type {
+  BufferCounters,
+  DeadLetterCounters,
+  EndpointCounters,
+  ObservedDevice,
+  ObservedEndpoint,
+} from '../contracts/counters.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { createEvents, type Events, type ReloadReport } from '../contracts/events.ts'
 import { DeadLetterStore } from '../delivery/dead-letters.ts'
@@ -89,7 +96,19 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
   }
 
   get endpoints(): readonly ObservedEndpoint[] {
-    return [...(this.#engine?.endpoints ?? []), ...(this.#sources?.endpoints ?? [])]
+    const sockets = (this.#engine?.endpoints ?? []).map((endpoint) => ({
+      ...endpoint,
+      devices: this.#devicesOf(endpoint.name),
+    }))
+    return [...sockets, ...(this.#sources?.endpoints ?? [])]
+  }
+
+  #devicesOf(name: string): readonly ObservedDevice[] | undefined {
+    const plan = this.#plan.endpoints.find((endpoint) => endpoint.name === name)
+    if (plan?.kind !== 'connect') return undefined
+    const ids = plan.devices.flatMap(({ id }) => id ?? [])
+    if (ids.length === 0) return undefined
+    return ids.map((id) => ({ id, connected: this.clients.get(id)?.endpoint === name }))
   }
 
   get buffers(): readonly BufferCounters[] {
@@ -289,5 +308,15 @@ function warn(error: unknown): void {
 
 function createClock(): Clock {
   let sequence = 0
-  return { now: Date.now, uuid: randomUUID, next: () => ++sequence }
+  return {
+    now: Date.now,
+    elapsed: () => performance.now(),
+    sleep: (milliseconds, signal) =>
+      sleep(milliseconds, true, signal && { signal }).catch((thrown: unknown) => {
+        if (signal?.aborted) return false
+        throw thrown
+      }),
+    uuid: randomUUID,
+    next: () => ++sequence,
+  }
 }

@@ -41,9 +41,10 @@ test.each([
   expect(problems).toMatchObject([{ code, message: expect.stringMatching(message) }])
 })
 
-test('a folder says that it comes later', async () => {
-  const { problems } = await loadConfig(folder)
-  expect(problems).toMatchObject([{ code: 'FILE_IS_FOLDER', hint: expect.stringContaining('later version') }])
+test('a folder without a configuration says so', async () => {
+  const empty = await mkdtemp(join(folder, 'empty-'))
+  const { problems } = await loadConfig(empty)
+  expect(problems).toMatchObject([{ code: 'FILE_MISSING', hint: expect.stringContaining('sluice.yaml') }])
 })
 
 test('finds values, keys, list elements, and characters of a text however it is quoted', () => {

@@ -1,16 +1,25 @@
+import { statSync } from 'node:fs'
 import { access, constants, readFile, stat } from 'node:fs/promises'
 import { dirname, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { loadFolder, withIncluded } from './include.ts'
 import { configOfValue, type LoadedConfig } from './loaded.ts'
 import type { MistakeCode, Problem } from './problems.ts'
 import { readYaml } from './yaml-source.ts'
 
 /**
- * Reads a configuration file: YAML (or JSON), or the default export of a TypeScript or JavaScript module. Never throws:
- * what is wrong is in `problems`.
+/**
+ * Reads a configuration: a file and what it includes, or all files of a folder. Never throws: what is wrong is in
+ * `problems`.
  * @param text what stood in the file when somebody else has read it; a module is always loaded anew
  */
 export async function loadConfig(file: string, text?: string): Promise<LoadedConfig> {
+  const isFolder = statSync(file, { throwIfNoEntry: false })?.isDirectory() === true
+  return isFolder ? loadFolder(file, loadFile) : withIncluded(await loadFile(file, text), loadFile)
+}
+
+/** Reads one file: YAML (or JSON), or the default export of a TypeScript or JavaScript module. */
+async function loadFile(file: string, text?: string): Promise<LoadedConfig> {
   const baseDir = dirname(resolve(file))
   if (MODULES.has(extname(file))) return loadModule(file, baseDir)
   return text === undefined ? readText(file, baseDir) : readYaml(text, file, baseDir)
@@ -57,7 +66,7 @@ function unreadable(file: string, baseDir: string, error: unknown): LoadedConfig
     return broken(file, baseDir, 'FILE_MISSING', `there is no file ${file}`, hint)
   }
   if (code === 'EISDIR') {
-    const hint = 'name one file of it; a folder of configuration files comes with a later version'
+    const hint = 'name its files, such as conf.d/*.yaml'
     return broken(file, baseDir, 'FILE_IS_FOLDER', `${file} is a folder`, hint)
   }
   const reason = error instanceof Error ? error.message : String(error)
@@ -70,7 +79,7 @@ function broken(file: string, baseDir: string, code: MistakeCode, message: strin
 }
 
 /** The text without a byte order mark; undefined when the bytes are not UTF-8. */
-function decodeUtf8(bytes: Buffer): string | undefined {
+export function decodeUtf8(bytes: Buffer): string | undefined {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {

@@ -21,6 +21,11 @@ export function nestedIn(options: unknown, label = ''): NestedSteps[] {
   return Object.entries(options).flatMap(([key, value]) => nestedIn(value, conditions.join(', ') || key))
 }
 
+/** What a definition says of a step: always the same, or by its options. */
+export function isTrueFor(said: boolean | ((options: never) => boolean) | undefined, options: unknown): boolean {
+  return typeof said === 'function' ? said(options as never) : said === true
+}
+
 /** All steps of an endpoint, also those that stand inside others. */
 export function stepsOf(endpoint: EndpointPlan): StepPlan[] {
   const within = (step: StepPlan): StepPlan[] => [
@@ -34,7 +39,7 @@ export function stepsOf(endpoint: EndpointPlan): StepPlan[] {
 /** The steps of all dataflows of an endpoint, one after the other. */
 function dataflowsOf(endpoint: EndpointPlan): readonly StepPlan[] {
   const { dataflow = [], onError = [] } = endpoint
-  if (endpoint.kind === 'subscribe') return [...dataflow, ...onError]
+  if (endpoint.kind === 'subscribe' || endpoint.kind === 'schedule') return [...dataflow, ...onError]
   const { onConnect = [], onDisconnect = [] } = endpoint
   return [...dataflow, ...onConnect, ...onDisconnect, ...onError]
 }
@@ -42,13 +47,17 @@ function dataflowsOf(endpoint: EndpointPlan): readonly StepPlan[] {
 /** What a step writes, as it is in the configuration: `"OK ${msg.id}"`. Undefined when it writes nothing. */
 export function contentOf({ definition, options }: StepPlan): string | undefined {
   if (!isMapping(options)) return undefined
+  if (definition.kind === 'step' && definition.inWords !== undefined) return definition.inWords(options)
   for (const [key, value] of Object.entries(options)) {
-    if (!isExpression(value)) continue
+    if (!isExpression(value) || !(key === definition.short || CONTENTS.has(key))) continue
     const shown = value.isFunction === true ? 'what your function gives' : `"${showText(value.source)}"`
     return key === definition.short ? shown : `${key} ${shown}`
   }
   return undefined
 }
+
+/** Options that say what a step writes or waits for. */
+const CONTENTS: ReadonlySet<string> = new Set(['text', 'value', 'raw', 'match'])
 
 /** The expression that is all of a step's options. */
 export function sourceOf(options: unknown): string | undefined {
@@ -61,6 +70,7 @@ export function targetOf({ definition, options }: StepPlan): string {
   const properties = describeOptions(definition.options).properties ?? {}
   const names = Object.entries(properties).flatMap(([name, { marker, type, default: standard }]) => {
     const value = options[name]
+    if (marker === 'pathTemplate') return isExpression(value) ? [value.source] : []
     const isName = marker === undefined && standard === undefined && (type === 'string' || type === 'integer')
     return isName && (typeof value === 'string' || typeof value === 'number') ? [String(value)] : []
   })

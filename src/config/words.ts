@@ -8,6 +8,7 @@ const MARKER_WORDS: Readonly<Record<string, string>> = {
   condition: 'a condition, such as msg.temp > 30',
   template: 'a text, in which ${…} is evaluated',
   bytesTemplate: 'a text or bytes, such as "\\x02${msg.id}\\r\\n"',
+  pathTemplate: 'a path, in which ${…} is evaluated',
   dataflow: 'a list of steps, or the name of an entry of dataflows',
   framing: 'a framing, such as line or { fixed: { length: 20 } }',
   format: 'a format, such as json or { text: latin1 }',

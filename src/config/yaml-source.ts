@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import {
   type Document,
   isAlias,
@@ -46,6 +47,8 @@ export function readYaml(text: string, file: string, baseDir: string): LoadedCon
     text,
     baseDir,
     problems: findings.map((found) => toProblem(found, place)),
+    watched: [resolve(file)],
+    originOf: (path) => path,
     locate: (path) => start(valueNode(find(document, path))),
     locateKey: (path) => start(find(document, path).key),
     sourceOf(path) {

@@ -18,7 +18,10 @@ export type ClientState = 'open' | 'closing' | 'closed'
  * engine writes to it, except `tags`, which the step `set` writes.
  */
 export interface Client {
-  /** Unique as long as the server runs: endpoint name, then a number; with several workers that of the worker before it. */
+  /**
+   * Unique as long as the server runs: endpoint name, then a number; with several workers that of the worker before it. Of a
+   * device of `hosts:` what it is called there.
+   */
   readonly id: string
   /** The name of the entry under `listen:` or `connect:`. */
   readonly endpoint: string
@@ -39,13 +42,13 @@ export interface Client {
   messagesIn: number
   messagesOut: number
   state: ClientState
-  /** Names and values set by `set: { client.tags.NAME: … }`. */
+  /** Names and values set by `set: { client.tags.NAME: … }`; a device of `hosts:` begins with what is said of it there. */
   tags: Readonly<Record<string, string>>
 }
 
 /** The fields of a client that an expression may read, with what each means. The reference page is made from this. */
 export const clientFields = {
-  id: 'unique as long as the server runs, such as "scales-17"; with several workers "scales-2.17"',
+  id: 'unique as long as the server runs, such as "scales-17"; with several workers "scales-2.17"; of a device of hosts what it is called there',
   endpoint: 'name of the endpoint',
   ip: 'address of the other side',
   port: 'port of the other side',
@@ -59,7 +62,7 @@ export const clientFields = {
   messagesIn: 'messages received',
   messagesOut: 'messages sent',
   state: '"open", "closing" or "closed"',
-  tags: 'names and values written by set',
+  tags: 'names and values written by set, and what hosts says of a device',
 } as const satisfies Record<keyof Client, string>
 
 /** What is sent: `text` is framed, `value` is formatted and framed, `raw` is neither. */

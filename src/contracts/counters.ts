@@ -51,10 +51,18 @@ export function countReason<Reason extends string>(counts: ReasonCounts<Reason>,
 /** An endpoint as metrics and dashboard see it. */
 export interface ObservedEndpoint {
   readonly name: string
-  readonly kind: 'listen' | 'connect' | 'subscribe'
+  readonly kind: 'listen' | 'connect' | 'subscribe' | 'schedule'
   readonly counters: EndpointCounters
   /** Clients connected now; of a subscription 1 while the broker gives it messages. */
   readonly connections: number
+  /** Those of `hosts:`; absent where an endpoint has none. */
+  readonly devices?: readonly ObservedDevice[] | undefined
+}
+
+/** A device that an endpoint keeps connected. */
+export interface ObservedDevice {
+  readonly id: string
+  readonly connected: boolean
 }
 
 /** What one buffer holds and has done since it was opened. The buffer alone writes. */

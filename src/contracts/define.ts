@@ -133,17 +133,18 @@ export interface StepDefinition<
   readonly kind: 'step'
   readonly examples: readonly StepExample[]
   /** May end messages on purpose; such a step takes `else:`, a dataflow for what it drops. */
-  readonly drops?: boolean
+  readonly drops?: boolean | ((options: z.output<Options>) => boolean)
   /**
    * Writes what later steps read for the same connection. A dataflow with such a step takes one message through all its
    * steps before the next begins; others take whole batches from step to step.
    */
   readonly oneByOne?: boolean
   /**
-   * May wait for what else its client sends. A connection gives a dataflow with such a step one message in a run, so that
-   * those behind can be waited for.
+   * May hold a message back, for a time or for what else its client sends, or answers with much. A connection gives a
+   * dataflow with such a step one message in a run, so that those before are answered, those behind can be waited for, and
+   * answers leave as they come.
    */
-  readonly waits?: boolean
+  readonly waits?: boolean | ((options: z.output<Options>) => boolean)
   /** Needs the connection that the message came from. */
   readonly answers?: boolean
   /** Ends that connection. */
@@ -165,6 +166,11 @@ export interface StepDefinition<
    * endpoint itself and not inside another step.
    */
   readonly coversRest?: boolean
+  /**
+   * Keeps messages, which are then settled, and makes others of them later. Those come from no connection, so no step
+   * behind it can answer.
+   */
+  readonly holds?: boolean
   /** Its `runAround` holds back the answers of the steps behind it until those have finished. */
   readonly holdsAnswers?: boolean
   /**

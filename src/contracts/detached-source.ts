@@ -1,3 +1,4 @@
+import type { Client } from './client.ts'
 import { SluiceError } from './errors.ts'
 import type { Source } from './message.ts'
 
@@ -36,5 +37,26 @@ export function detachedSource(
  * @param skipped called for each answer
  */
 export function mutedSource(of: Parameters<typeof detachedSource>[0], skipped: () => void): Source {
-  return { ...detachedSource(of, ''), reply: skipped }
+  return { ...detachedSource(of, ''), reply: skipped, drained: () => undefined }
+}
+
+/** What stands for the client of messages that come from no connection: one for as long as their source lives. */
+export function noClient(name: string, now: number): { -readonly [Key in keyof Client]: Client[Key] } {
+  return {
+    id: name,
+    endpoint: name,
+    ip: '',
+    port: 0,
+    localIp: '',
+    localPort: 0,
+    tls: false,
+    since: now,
+    lastSeen: now,
+    bytesIn: 0,
+    bytesOut: 0,
+    messagesIn: 0,
+    messagesOut: 0,
+    state: 'open',
+    tags: {},
+  }
 }

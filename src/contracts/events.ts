@@ -24,6 +24,8 @@ export interface EventMap {
   'listener.closed': { readonly endpoint: string; readonly address: Address }
   'dial.failed': {
     readonly endpoint: string
+    /** The id of the device, where `hosts:` gives it one. */
+    readonly client?: string | undefined
     readonly target: string
     readonly error: SluiceError
     /** Milliseconds until the next attempt. */
@@ -38,6 +40,8 @@ export interface EventMap {
     /** Milliseconds until the next attempt. */
     readonly retryIn: number
   }
+  /** It was time for a run of a `schedule:`, and the last one had not ended. */
+  'schedule.skipped': { readonly endpoint: string }
   'poll.timedOut': { readonly client: Client }
   'connection.opened': { readonly client: Client }
   /** The first bytes of a connection; for recognising a wrong protocol on a port. */
@@ -144,6 +148,7 @@ export const eventDescriptions = {
   'subscription.opened': 'A broker has confirmed a subscription and gives its messages.',
   'subscription.failed':
     'A broker cannot be reached, refuses a subscription or has ended it; it is tried again after `retryIn`.',
+  'schedule.skipped': 'A run of a schedule was skipped, because the last one had not ended.',
   'poll.timedOut': 'A poll was not answered in time.',
   'connection.opened': 'A connection has become a client.',
   'connection.spoke': 'The first bytes of a connection have arrived.',
@@ -173,14 +178,16 @@ export const eventDescriptions = {
   'part.logged': 'A `log` step wrote a line, or a part has something to say.',
 } as const satisfies Record<EventName, string>
 
-export interface Events {
-  on<Name extends EventName>(name: Name, listener: (event: EventMap[Name]) => void): () => void
-  emit<Name extends EventName>(name: Name, event: EventMap[Name]): void
+/** A bus of typed events. @typeParam All what each event carries, by name; that of a server unless said otherwise */
+export interface Events<All = EventMap> {
+  /** @returns what ends the subscription */
+  on<Name extends keyof All>(name: Name, listener: (event: All[Name]) => void): () => void
+  emit<Name extends keyof All>(name: Name, event: All[Name]): void
 }
 
 /** An event bus whose listeners cannot harm the emitter: what one throws is given to `onListenerError`. */
-export function createEvents(onListenerError: (error: unknown) => void): Events {
-  const listeners = new Map<EventName, Set<(event: never) => void>>()
+export function createEvents<All = EventMap>(onListenerError: (error: unknown) => void): Events<All> {
+  const listeners = new Map<keyof All, Set<(event: never) => void>>()
   return {
     on(name, listener) {
       const set = listeners.get(name) ?? new Set()

@@ -34,6 +34,12 @@ export interface Source {
    */
   reply(sequence: number, kind: PayloadKind, content: unknown): void
   /**
+   * Waits until the client has read what was sent to it, as far as it must have before more is sent; also ends when it has
+   * gone. Absent where no answer leaves before the run has ended, so that an answer must not be longer than memory.
+   * @returns undefined when nothing has to be waited for
+   */
+  drained?(): Promise<void> | undefined
+  /**
    * Answers every frame of some reads with itself, in this source's framing.
    * @returns false when that is not possible; the caller then replies one by one
    */

@@ -28,8 +28,25 @@ export interface Expression<T = unknown> {
 /** A compiled text with `${…}` in it. A text that is exactly one `${…}` gives the value with its type. */
 export type Template = Expression
 
+/**
+ * A compiled path with `${…}` in it, whose values cannot leave their place in it.
+ * @throws SluiceError `expression_failed`, also for a value that cannot be a part of a path
+ */
+export interface PathTemplate extends Expression<string> {
+  /** The path, where it is the same for every message. */
+  readonly fixed: string | undefined
+}
+
 /** What a marker stands for until `config/` resolves it. */
-export type MarkerKind = 'expression' | 'condition' | 'template' | 'bytesTemplate' | 'dataflow' | 'framing' | 'format'
+export type MarkerKind =
+  | 'expression'
+  | 'condition'
+  | 'template'
+  | 'bytesTemplate'
+  | 'pathTemplate'
+  | 'dataflow'
+  | 'framing'
+  | 'format'
 
 /** A value of the configuration that waits to be resolved. */
 export class Unresolved {
@@ -84,6 +101,14 @@ export function template(options: TemplateMarker = {}): z.ZodType<Template, stri
 /** Bytes in which `${…}` is evaluated: `\xHH` is one byte, texts are UTF-8, bytes stay as they are. Gives a Buffer. */
 export function bytesTemplate(): z.ZodType<Expression<Buffer>, string | UserFunction> {
   return marker(z.union([z.string(), userFunction]), 'bytesTemplate', { escapes: true })
+}
+
+/**
+ * A path in which `${…}` is evaluated: each value is a part of a name, so that no message can lead elsewhere. `${env.NAME}`
+ * and `${file:PATH}` are put in when the file is loaded, and may hold whole paths.
+ */
+export function pathTemplate(): z.ZodType<PathTemplate, string> {
+  return marker(z.string().min(1), 'pathTemplate')
 }
 
 /** Steps, or the name of an entry of `dataflows:`. */

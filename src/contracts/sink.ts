@@ -7,6 +7,7 @@ export const confirmations = {
   accepted: 'the destination said that it has it (2xx, QoS 1)',
   os: 'the operating system took the bytes: a power cut, or a peer that dies, can still lose them',
   memory: 'it waits in memory: a crash loses it',
+  nothing: 'nothing is kept',
 } as const satisfies Record<string, string>
 
 /** A key of {@link confirmations}. */

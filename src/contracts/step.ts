@@ -29,6 +29,15 @@ export interface Step<In = unknown, Out = unknown> {
    * @returns what came out at the end of `rest`
    */
   runAround?(batch: Batch<In>, rest: Dataflow, failures: Failures): Batch | Promise<Batch>
+  /**
+   * Is given what stands behind the step, before the first run: for a step that sends messages on when no run brings them.
+   */
+  attach?(rest: Dataflow): void
+  /**
+   * Sends on what the step still holds, and waits until that has come to its end. Called once, after the last run, while
+   * all parts still work: those before it in the dataflow have done it already.
+   */
+  flush?(): Promise<void>
   /** Frees what `create` opened. Called once, after the last run. */
   close?(): void | Promise<void>
 }

@@ -40,5 +40,11 @@ export interface Storage {
    * @throws SluiceError `storage_failed`, saying what to do
    */
   open(file: string): Promise<Database>
+  /**
+   * Opens a file that is there to read from it alone: nothing of it is changed, whatever is asked for. It sees what has
+   * been committed, also by others.
+   * @throws SluiceError `storage_failed`
+   */
+  openReadOnly(file: string): Promise<Database>
   close(): Promise<void>
 }

@@ -20,6 +20,8 @@ export interface Delivery {
   readonly topic: string
   /** What the broker itself knows it by, also when it gives it again; '' when it has no such name. */
   readonly id: string
+  /** It tells that time has passed, and holds no message: `msg` is then null. */
+  readonly event?: 'timer'
   /** Why it is no message, where that is so: it is then rejected, like a frame that is no frame. */
   readonly error?: SluiceError | undefined
   /**

@@ -101,6 +101,7 @@ describe('the bound', () => {
       return result
     }
     const slow: Storage = {
+      openReadOnly: (file) => storage.openReadOnly(file),
       async open(path) {
         const database = await storage.open(path)
         const { write, exec, close } = database

@@ -139,6 +139,7 @@ describe('add', () => {
       let writes = 0
       const waits: number[] = []
       const flaky: Storage = {
+        openReadOnly: (file) => storage.openReadOnly(file),
         close: () => storage.close(),
         async open(path) {
           const database = await storage.open(path)

@@ -358,6 +358,7 @@ describe('on disk', () => {
   test('counts what was stored although the storage thread ended before it could say so', async () => {
     let dies = false
     const dying: Storage = {
+      openReadOnly: (file) => storage.openReadOnly(file),
       async open(path) {
         const database = await storage.open(path)
         const insert: Database['insert'] = async (sql, rows) => {
@@ -433,6 +434,7 @@ function watched(
   read: (rows: Awaited<ReturnType<Database['all']>>) => void = () => {},
 ): Storage {
   return {
+    openReadOnly: (file) => storage.openReadOnly(file),
     async open(file) {
       const database = await storage.open(file)
       return {

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
+import type { Clock } from '../contracts/clock.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
 import { unpackAnswers } from '../contracts/key-file.ts'
@@ -108,8 +109,11 @@ function keyFieldsOf(kept: string): Exported {
 
 /** The messages in packed bytes; what nobody had changed has its frame as value. @throws when the bytes are damaged */
 export function unpackStored(bytes: Buffer): readonly Message[] {
-  return unpackBatch(bytes, () => FRAMES, { now: () => 0, uuid: () => '', next: () => 0 }).batch.messages
+  return unpackBatch(bytes, () => FRAMES, NO_TIME).batch.messages
 }
+
+/** What is only looked at needs no clock. */
+const NO_TIME: Clock = { now: () => 0, elapsed: () => 0, sleep: async () => true, uuid: () => '', next: () => 0 }
 
 /** Without the configuration nobody knows the format of the endpoint. */
 const FRAMES: Format = {

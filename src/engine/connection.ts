@@ -51,8 +51,8 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
   #phase: 'open' | 'finishing' | 'closing' | 'closed' = 'open'
   #reason: CloseReason | undefined = undefined
   #detail = ''
-  /** Called when the socket can take more, or has closed. */
-  #onWritable: (() => void) | undefined = undefined
+  /** Settles when the socket can take more, or has closed. */
+  #writable: PromiseWithResolvers<void> | undefined = undefined
   readonly #owed: Owed
 
   constructor(socket: Socket, client: Client, host: Host) {
@@ -157,7 +157,8 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
 
   onDrain(): void {
     this.#owed.write = 0
-    this.#onWritable?.()
+    this.#writable?.resolve()
+    this.#writable = undefined
   }
 
   onClose(error: Error | undefined): void {
@@ -170,7 +171,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
     this.client.state = 'closed'
     this.#endWaits()
     this.#host.deadlines.forget(this)
-    this.#onWritable?.()
+    this.onDrain()
     this.#host.closed(this.client, this.#reason, this.#detail)
     // Which dataflow that is, and whether there is one, is seen when its turn has come: a reload may be between.
     this.#lane.add({ event: 'disconnect', flow: 'onDisconnect', required: false })
@@ -437,13 +438,13 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
       return undefined
     }
     if (bytes !== undefined) this.#write(bytes, count)
+    return this.drained()
+  }
+
+  drained(): Promise<void> | undefined {
     if (this.#owed.write === 0) return undefined
-    return new Promise((resolve) => {
-      this.#onWritable = () => {
-        this.#onWritable = undefined
-        resolve()
-      }
-    })
+    this.#writable ??= Promise.withResolvers()
+    return this.#writable.promise
   }
 
   #write(bytes: Buffer, count: number): void {

@@ -2,6 +2,7 @@ import { createClient } from '../clients/create-client.ts'
 import type { Directory } from '../clients/directory.ts'
 import type { Address } from '../contracts/client.ts'
 import { countReason } from '../contracts/counters.ts'
+import type { Device } from '../contracts/device.ts'
 import { type CloseReason, SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { DataflowHooks, Failure } from '../contracts/failure.ts'
 import type { Listener, ListenOptions, Socket } from '../contracts/transport.ts'
@@ -67,9 +68,10 @@ export class Endpoint {
 
   /**
    * Makes a client of a raw socket: the limit on connections, then TLS, then the lane.
+   * @param device that was dialled; undefined when the other side came to us
    * @returns undefined when the socket was refused
    */
-  async accept(raw: Socket): Promise<Connection | undefined> {
+  async accept(raw: Socket, device?: Device): Promise<Connection | undefined> {
     const { spec } = this
     // Asked for now: a socket that has closed no longer knows who was at the other end.
     const { remote } = raw
@@ -77,11 +79,12 @@ export class Endpoint {
     if (this.#open + this.#handshakes.size >= spec.limits.maxConnections) {
       return this.#refuse(raw, remote, 'too_many_connections', `limits.maxConnections is ${spec.limits.maxConnections}`)
     }
-    if (spec.tls === undefined) return this.#admit(raw)
+    const { tls } = device ?? spec
+    if (tls === undefined) return this.#admit(raw, device)
     this.#handshakes.add(raw)
     let socket: Socket
     try {
-      socket = await spec.tls.secure(raw)
+      socket = await tls.secure(raw)
     } catch (thrown) {
       if (this.#drained) return this.#refuse(raw, remote, 'drained', STOPPING)
       const { message, hint } = toSluiceError(thrown, 'tls_failed')
@@ -89,7 +92,7 @@ export class Endpoint {
     } finally {
       this.#handshakes.delete(raw)
     }
-    return this.#drained ? this.#refuse(socket, remote, 'drained', STOPPING) : this.#admit(socket)
+    return this.#drained ? this.#refuse(socket, remote, 'drained', STOPPING) : this.#admit(socket, device)
   }
 
   /**
@@ -137,11 +140,12 @@ export class Endpoint {
     }
   }
 
-  #admit(socket: Socket): Connection {
+  #admit(socket: Socket, device: Device | undefined): Connection {
     const { name, counters } = this.spec
     const { clientPrefix, clock } = this.surroundings
     // The counters outlive the endpoint, so that one which comes back with a reload uses no number twice.
-    const client = createClient(`${name}-${clientPrefix}${counters.opened + 1}`, name, socket, clock.now())
+    const id = device?.id ?? `${name}-${clientPrefix}${counters.opened + 1}`
+    const client = createClient(id, name, socket, clock.now(), device?.tags)
     const connection = new Connection(socket, client, this.#host)
     this.#open++
     this.#connections.add(connection)

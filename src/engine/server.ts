@@ -4,7 +4,7 @@ import type { Observed, ObservedEndpoint } from '../contracts/counters.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { isSameAddress, type Socket } from '../contracts/transport.ts'
 import { endedOrLate, whenAborted } from '../util/late.ts'
-import { Dialer } from './dialer.ts'
+import { Dialers } from './dialer.ts'
 import { Endpoint, Entrance } from './endpoint.ts'
 import type { ConnectSpec, ListenSpec, Surroundings } from './spec.ts'
 
@@ -33,7 +33,7 @@ export class Engine implements Pick<Observed, 'endpoints'> {
   readonly #leaving = new Set<Endpoint>()
   /** What is bound, and the name of the endpoint that it leads to. */
   #entrances: ReadonlyMap<Entrance, string> = new Map()
-  readonly #dialers = new Map<Endpoint, Dialer>()
+  readonly #dialers = new Map<Endpoint, Dialers>()
 
   constructor(surroundings: Surroundings, directory: Directory) {
     this.#surroundings = surroundings
@@ -124,7 +124,7 @@ export class Engine implements Pick<Observed, 'endpoints'> {
     this.#surroundings.events.emit('server.draining', { deadlineMs })
     const unbound = this.#unbind(Array.from(this.#entrances.keys()))
     this.#entrances = new Map()
-    for (const dialer of this.#dialers.values()) dialer.stop()
+    for (const dialers of this.#dialers.values()) dialers.stop()
     const first = sources?.()
     const all = this.#all
     const ended = Promise.all([first, ...all.map((endpoint) => endpoint.drain(first))])
@@ -155,9 +155,9 @@ export class Engine implements Pick<Observed, 'endpoints'> {
         released.push(endpoint.replace(spec))
       }
       if (spec.kind === 'listen') continue
-      const dialer = this.#dialers.get(endpoint)
-      if (dialer === undefined) this.#dialers.set(endpoint, Dialer.start(endpoint, spec))
-      else dialer.replace(spec)
+      const dialers = this.#dialers.get(endpoint) ?? new Dialers()
+      this.#dialers.set(endpoint, dialers)
+      dialers.replace(endpoint, spec)
     }
     const gone = Array.from(this.#entrances.keys()).filter((entrance) => !entrances.has(entrance))
     this.#entrances = entrances

@@ -1,8 +1,10 @@
+import type { PollSpec } from '../clients/poller.ts'
 import type { Client } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { Codec } from '../contracts/codec.ts'
 import type { DeadLetters } from '../contracts/context.ts'
 import type { EndpointCounters } from '../contracts/counters.ts'
+import type { Device } from '../contracts/device.ts'
 import type { CloseReason } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
 import type { Failure } from '../contracts/failure.ts'
@@ -10,7 +12,7 @@ import type { Format } from '../contracts/format.ts'
 import type { Framing } from '../contracts/framing.ts'
 import type { Limits } from '../contracts/limits.ts'
 import type { Dataflow, MessageEvent } from '../contracts/message.ts'
-import type { DialOptions, ListenOptions, TlsLayer, Transport } from '../contracts/transport.ts'
+import type { ListenOptions, TlsLayer, Transport } from '../contracts/transport.ts'
 import type { Deadlines } from '../util/deadlines.ts'
 import type { Turns } from '../util/turns.ts'
 
@@ -42,19 +44,10 @@ export interface ListenSpec extends EndpointSpec {
 
 export interface ConnectSpec extends EndpointSpec {
   readonly kind: 'connect'
-  readonly dial: Omit<DialOptions, 'signal'>
+  readonly devices: readonly Device[]
   /** Milliseconds before the first attempt to reconnect, and at most. */
   readonly reconnect: { readonly first: number; readonly max: number }
   readonly poll: PollSpec | undefined
-}
-
-export interface PollSpec {
-  /** Milliseconds from one poll to the next. */
-  readonly every: number
-  /** Milliseconds until an unanswered poll no longer holds back the next. */
-  readonly timeout: number
-  /** Sent as it is: already framed. */
-  readonly bytes: Buffer
 }
 
 /** What the engine needs from outside, once for a server. */

@@ -38,6 +38,29 @@ export function compileTemplate(source: string, options: TemplateOptions): Templ
 }
 
 /**
+ * The literal parts of a text and the expressions between them, in order.
+ * @throws ExpressionError
+ */
+export function templateParts(source: string, options: CompileOptions): (string | Expression)[] {
+  return join(
+    split(source).map((part) => compilePart(part, source, options, asWritten)),
+    (a, b) => a + b,
+  )
+}
+
+/**
+ * The value of a part as text. Never a replacement character: what cannot be said in the text fails instead.
+ * @throws SluiceError `expression_failed`
+ */
+export function strictText(part: Expression, message: Message): string {
+  const content = contentText(part(message))
+  if (typeof content === 'string') return content
+  if (isUtf8(content)) return content.toString()
+  const text = part.source.trim()
+  throw failed(`${text} is bytes that are no UTF-8 text`, `write hex(${text}), or use raw:`)
+}
+
+/**
  * Compiles bytes in which `${…}` is evaluated: `\xHH` is one byte, texts become UTF-8, bytes stay as they are.
  * @returns a function that gives a Buffer, which the caller may keep but not change
  * @throws ExpressionError
@@ -139,15 +162,6 @@ function join<T extends string | Buffer>(
     else result[result.length - 1] = add(last, part)
   }
   return result
-}
-
-/** Never a replacement character: what cannot be said in the text fails instead. */
-function strictText(part: Expression, message: Message): string {
-  const content = contentText(part(message))
-  if (typeof content === 'string') return content
-  if (isUtf8(content)) return content.toString()
-  const text = part.source.trim()
-  throw failed(`${text} is bytes that are no UTF-8 text`, `write hex(${text}), or use raw:`)
 }
 
 function shownText(part: Expression, message: Message): string {

@@ -1,4 +1,11 @@
-import type { configSchema, connectSchema, listenSchema, siblingsSchema, subscribeSchema } from '../config/schema.ts'
+import type {
+  configSchema,
+  connectSchema,
+  listenSchema,
+  scheduleSchema,
+  siblingsSchema,
+  subscribeSchema,
+} from '../config/schema.ts'
 import type { Message } from '../contracts/message.ts'
 import type { z } from '../contracts/schema.ts'
 import type { sinks, steps, subscriptions } from '../registry/builtins.ts'
@@ -43,11 +50,18 @@ type Subscribed = (typeof subscriptions)[number]
 export type SubscribeEntry = WithSteps<z.input<typeof subscribeSchema>> &
   { [D in Subscribed as D['name']]: { readonly [Name in D['name']]: Written<D> } }[Subscribed['name']]
 
+/** An entry of `schedule`. */
+export type ScheduleEntry = WithSteps<z.input<typeof scheduleSchema>>
+
 /** A configuration: the same shape as in YAML, in which expressions may also be functions. */
-export type Config = Omit<z.input<typeof configSchema>, 'listen' | 'connect' | 'subscribe' | 'dataflows'> & {
+export type Config = Omit<
+  z.input<typeof configSchema>,
+  'listen' | 'connect' | 'subscribe' | 'schedule' | 'dataflows'
+> & {
   readonly listen?: Readonly<Record<string, ListenEntry>>
   readonly connect?: Readonly<Record<string, ConnectEntry>>
   readonly subscribe?: Readonly<Record<string, SubscribeEntry>>
+  readonly schedule?: Readonly<Record<string, ScheduleEntry>>
   readonly dataflows?: Readonly<Record<string, readonly StepEntry[]>>
 }
 

@@ -1,26 +1,15 @@
-import { createTcp } from '../transports/tcp.ts'
-import { createClientTls } from '../transports/tls.ts'
-import type { FormatRef, FramingRef } from './builders.ts'
-import type { ConnectEntry } from './config.ts'
-import { planOf } from './create-server.ts'
-import { createDialled, type Dialled } from './dialled.ts'
+import { z } from '../contracts/schema.ts'
+import { abortSignal, type ClientOptions, checkOptions } from './client-options.ts'
+import { createSettings } from './client-settings.ts'
+import { type Connection, ManagedConnection } from './connection.ts'
 
-export interface ConnectOptions<In, Out = In> {
-  readonly host?: string
-  readonly port?: number
-  /** Path of a Unix socket, instead of host and port. */
-  readonly socket?: string
-  /** Default: lines. */
-  readonly framing?: FramingRef | string | { readonly in: FramingRef; readonly out: FramingRef }
-  /** Default: text. */
-  readonly format?: FormatRef<In> | { readonly in: FormatRef<In>; readonly out: FormatRef<Out> }
-  /** Encrypt; `{}` is enough for a certificate of a usual authority. */
-  readonly tls?: ConnectEntry['tls']
-  /** Time in which the other side must take the connection. Default `10s`. */
-  readonly timeout?: string
-  /** Longest frame that is accepted. Default `1MiB`. */
-  readonly maxFrameLength?: string
-  /** Gives the attempt to connect up. */
+export interface ConnectOptions<In, Out = In> extends ClientOptions<In, Out> {
+  /**
+   * Connect again whenever the connection is lost, with the waits of `retry.backoff`, and without limit unless
+   * `retry.attempts` is given. What is sent meanwhile waits; requests that were under way fail. Default false.
+   */
+  readonly reconnect?: boolean
+  /** Gives connecting up, and closes the connection at once, when it is aborted. */
   readonly signal?: AbortSignal
 }
 
@@ -28,18 +17,13 @@ export interface ConnectOptions<In, Out = In> {
  * Connects to a server: the client's side, with the framings and formats of the server's.
  * @returns a connection to send on, to ask, and to read with `for await`
  * @throws ConfigError for wrong options; SluiceError `connection_refused`, `connection_timeout`, `host_unknown`,
- * `tls_failed`: one plain sentence
+ * `tls_failed`: one plain sentence; what `onConnect` throws; the reason of the signal
  */
-export async function connect<In = string, Out = In>(options: ConnectOptions<In, Out>): Promise<Dialled<In, Out>> {
-  const { maxFrameLength, signal, ...entry } = options
-  const limits = maxFrameLength === undefined ? {} : { limits: { maxFrameLength } }
-  const plan = planOf({ connect: { client: { ...entry, ...limits, dataflow: [] } as ConnectEntry } }, {})
-  await plan.ready()
-  const endpoint = plan.endpoints[0]!
-  if (endpoint.kind !== 'connect') throw new TypeError('connect makes outgoing connections only')
-  const raw = await createTcp().dial({ ...endpoint.dial, ...(signal && { signal }) })
-  const socket = endpoint.tls === undefined ? raw : await createClientTls(endpoint.tls).secure(raw)
-  const incoming = { framing: endpoint.framingIn, format: endpoint.formatIn }
-  const outgoing = { framing: endpoint.framingOut, format: endpoint.formatOut }
-  return createDialled<In, Out>(socket, incoming, outgoing, endpoint.limits.maxFrameLength)
+export async function connect<In = string, Out = In>(options: ConnectOptions<In, Out>): Promise<Connection<In, Out>> {
+  const { reconnect, ...checked } = checkOptions(options, {
+    reconnect: z.boolean().prefault(false),
+    signal: abortSignal().optional(),
+  })
+  const settings = createSettings<In, Out>(options, checked)
+  return ManagedConnection.open(settings, { reconnect, signal: options.signal })
 }

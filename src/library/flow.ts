@@ -11,6 +11,11 @@ export type Content<Msg> =
   | { readonly value: MessageFunction<Msg, unknown> }
   | { readonly raw: MessageFunction<Msg, Buffer> }
 
+/** The content of a file as an answer: its path, in which `${…}` is evaluated. */
+export interface FileAnswer {
+  readonly file: string
+}
+
 /** What any step may have beside it; the same as in YAML. */
 export interface StepOptions<Msg> {
   /** Names the step in errors, metrics and tests. */
@@ -59,7 +64,7 @@ export interface Flow<Msg> {
   /** Delivers to a sink; what follows begins when it has confirmed. */
   to(sink: SinkRef, options?: SinkStepOptions<Msg>): Flow<Msg>
   /** Answers the sender. */
-  reply(content: Content<Msg>, options?: StepOptions<Msg>): Flow<Msg>
+  reply(content: Content<Msg> | FileAnswer, options?: StepOptions<Msg>): Flow<Msg>
   /** Writes to other clients. */
   send(
     to: SendTo<Msg>,
@@ -122,7 +127,7 @@ class Chain<Msg> implements Flow<Msg> {
     return this.#add({ ...sink }, options)
   }
 
-  reply(content: Content<Msg>, options?: StepOptions<Msg>): Flow<Msg> {
+  reply(content: Content<Msg> | FileAnswer, options?: StepOptions<Msg>): Flow<Msg> {
     return this.#add({ reply: content }, options)
   }
 

@@ -66,11 +66,11 @@ export const logRecords: {
     const where = formatAddress(address)
     return info(`${endpoint} no longer listens on ${where}`, { endpoint, address: where })
   },
-  'dial.failed': ({ endpoint, target, error, retryIn }) =>
+  'dial.failed': ({ endpoint, client, target, error, retryIn }) =>
     warn(
-      `${endpoint}: ${error.message}; next attempt in ${formatDuration(Math.round(retryIn))}`,
-      { endpoint, target, ...reasonOf(error), retryIn },
-      `dial.failed ${endpoint} ${error.code}`,
+      `${client ?? endpoint}: ${error.message}; next attempt in ${formatDuration(Math.round(retryIn))}`,
+      { endpoint, client, target, ...reasonOf(error), retryIn },
+      `dial.failed ${endpoint} ${target} ${error.code}`,
     ),
   'subscription.opened': ({ endpoint, address }) =>
     info(`${endpoint} is subscribed at ${formatAddress(address)}`, { endpoint, address: formatAddress(address) }),
@@ -80,8 +80,18 @@ export const logRecords: {
       { endpoint, ...reasonOf(error), retryIn },
       `subscription.failed ${endpoint} ${error.code}`,
     ),
+  'schedule.skipped': ({ endpoint }) =>
+    warn(
+      `${endpoint}: a run is skipped, because the last one has not ended`,
+      { endpoint },
+      `schedule.skipped ${endpoint}`,
+    ),
   'poll.timedOut': ({ client }) =>
-    warn(`${client.id} did not answer a poll`, peerOf(client), `poll.timedOut ${client.endpoint}`),
+    warn(
+      `${client.id} did not answer a poll`,
+      peerOf(client),
+      `poll.timedOut ${client.endpoint} ${client.ip}:${client.port}`,
+    ),
 
   'connection.opened': ({ client }) =>
     info(`${client.id} connected`, { ...peerOf(client), tls: client.tls ? 'yes' : undefined }),

@@ -7,6 +7,7 @@ export const metricTable = {
     ['endpoint'],
     'Clients connected now; of a subscription 1 while its broker gives it messages.',
   ),
+  sluice_device_connected: gauge(['endpoint', 'device'], 'Of each device of hosts: 1 while it is connected, else 0.'),
   sluice_connections_opened_total: counter(['endpoint'], 'Connections that became clients.'),
   sluice_connections_closed_total: counter(['endpoint', 'reason'], 'Clients whose connection has ended.'),
   sluice_connections_refused_total: counter(
@@ -51,6 +52,10 @@ export const metricTable = {
   sluice_subscriptions_failed_total: counter(
     ['endpoint', 'reason'],
     'How often a broker could not be reached, refused a subscription or ended it.',
+  ),
+  sluice_schedule_runs_skipped_total: counter(
+    ['endpoint'],
+    'Runs of a schedule that were skipped, because the last one had not ended.',
   ),
   sluice_polls_timed_out_total: counter(['endpoint'], 'Polls that were not answered in time.'),
   sluice_sink_retries_total: counter(['step', 'reason'], 'Deliveries that failed for now and were tried again.'),

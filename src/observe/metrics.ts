@@ -43,6 +43,11 @@ export function createMetrics(source: Observed, events: Pick<Events, 'on'>): Met
   ][]) {
     addFromCounters(registry, name, () => (source.deadLetters === undefined ? [] : [[{}, value(source.deadLetters)]]))
   }
+  addFromCounters(registry, 'sluice_device_connected', () =>
+    source.endpoints.flatMap(({ name: endpoint, devices = [] }) =>
+      devices.map(({ id, connected }): Sample => [{ endpoint, device: id }, Number(connected)]),
+    ),
+  )
   addFromCounters(registry, 'sluice_workers', () => (source.workers === undefined ? [] : [[{}, source.workers]]))
   const unsubscribe = addFromEvents(registry, events)
   const stopDelay = addProcess(registry)
@@ -143,6 +148,7 @@ function addFromEvents(registry: Registry, events: Pick<Events, 'on'>): (() => v
   }
   const dials = counter('sluice_dials_failed_total')
   const subscriptions = counter('sluice_subscriptions_failed_total')
+  const skipped = counter('sluice_schedule_runs_skipped_total')
   const polls = counter('sluice_polls_timed_out_total')
   const retries = counter('sluice_sink_retries_total')
   const lost = counter('sluice_dead_letters_lost_total')
@@ -151,6 +157,7 @@ function addFromEvents(registry: Registry, events: Pick<Events, 'on'>): (() => v
     events.on('worker.exited', ({ worker }) => restarts.inc({ worker })),
     events.on('dial.failed', ({ endpoint, error }) => dials.inc({ endpoint, reason: error.code })),
     events.on('subscription.failed', ({ endpoint, error }) => subscriptions.inc({ endpoint, reason: error.code })),
+    events.on('schedule.skipped', ({ endpoint }) => skipped.inc({ endpoint })),
     events.on('poll.timedOut', ({ client }) => polls.inc({ endpoint: client.endpoint })),
     events.on('sink.retried', ({ step, error }) => retries.inc({ step, reason: error.code })),
     events.on('deadLetter.lost', ({ message, error }) => lost.inc({ endpoint: message.endpoint, reason: error.code })),

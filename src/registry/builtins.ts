@@ -40,26 +40,40 @@ import { file } from '../sinks/file.ts'
 import { http } from '../sinks/http.ts'
 import { mqtt } from '../sinks/mqtt.ts'
 import { nats } from '../sinks/nats.ts'
+import { nullSink } from '../sinks/null.ts'
 import { postgres } from '../sinks/postgres.ts'
 import { redis } from '../sinks/redis.ts'
 import { sqlite } from '../sinks/sqlite.ts'
 import { stdout } from '../sinks/stdout.ts'
 import { tcp } from '../sinks/tcp.ts'
+import { ack } from '../steps/ack.ts'
+import { checksum } from '../steps/checksum.ts'
 import { close } from '../steps/close.ts'
 import { dataflow } from '../steps/dataflow.ts'
 import { deadLetter } from '../steps/dead-letter.ts'
 import { dedupe } from '../steps/dedupe.ts'
+import { delay } from '../steps/delay.ts'
+import { each } from '../steps/each.ts'
 import { expect } from '../steps/expect.ts'
 import { filter } from '../steps/filter.ts'
 import { fork } from '../steps/fork.ts'
+import { group } from '../steps/group.ts'
 import { log } from '../steps/log.ts'
+import { lookup } from '../steps/lookup.ts'
 import { map } from '../steps/map.ts'
+import { parse } from '../steps/parse.ts'
+import { query } from '../steps/query.ts'
+import { rename } from '../steps/rename.ts'
 import { reply } from '../steps/reply.ts'
 import { request } from '../steps/request.ts'
 import { route } from '../steps/route.ts'
 import { script } from '../steps/script.ts'
 import { send } from '../steps/send.ts'
 import { set } from '../steps/set.ts'
+import { throttle } from '../steps/throttle.ts'
+import { unset } from '../steps/unset.ts'
+import { validate } from '../steps/validate.ts'
+import { window } from '../steps/window.ts'
 import { mqtt as mqttSubscription } from '../subscriptions/mqtt.ts'
 import { nats as natsSubscription } from '../subscriptions/nats.ts'
 import { redis as redisSubscription } from '../subscriptions/redis.ts'
@@ -115,13 +129,26 @@ export const steps = [
   // One a line.
   dedupe,
   filter,
+  validate,
   map,
+  parse,
+  lookup,
+  query,
+  rename,
+  unset,
   set,
+  checksum,
   route,
   fork,
+  each,
   dataflow,
   script,
+  throttle,
+  delay,
+  window,
+  group,
   reply,
+  ack,
   expect,
   request,
   send,
@@ -141,6 +168,7 @@ export const sinks = [
   redis,
   mqtt,
   amqp,
+  nullSink,
 ] as const
 
 export const subscriptions = [

@@ -54,6 +54,7 @@ const leaves: Readonly<Record<Marker, (schema: OptionsSchema) => JsonSchema>> = 
   condition: () => ({ type: ['string', 'boolean'] }),
   template: () => ({ type: 'string' }),
   bytesTemplate: () => ({ type: 'string' }),
+  pathTemplate: () => ({ type: 'string', minLength: 1 }),
   dataflow: () => ({ $ref: '#/$defs/dataflow' }),
   steps: () => ({ type: 'array', items: { $ref: '#/$defs/step' } }),
   subscription: () => ({ $ref: '#/$defs/subscription' }),

@@ -8,6 +8,7 @@ export const markerWords = {
   condition: { words: 'condition', hint: 'An expression that decides, such as msg.temp > 30.' },
   template: { words: 'text with `${…}`', hint: 'A text in which ${…} is evaluated.' },
   bytesTemplate: { words: 'bytes with `${…}`', hint: 'A text in which ${…} is evaluated and \\xHH is one byte.' },
+  pathTemplate: { words: 'path with `${…}`', hint: 'A path in which ${…} is evaluated.' },
   steps: { words: 'list of steps', hint: 'Steps.' },
   dataflow: { words: 'dataflow', hint: 'Steps, or the name of an entry of dataflows.' },
   subscription: { words: 'subscription', hint: 'The key that names a subscription, and what is beside it.' },

@@ -25,6 +25,8 @@ export function typeInWords(given: OptionsSchema, $defs?: OptionsSchema['$defs']
   if (schema.const !== undefined) return inlineValue(schema.const)
   if (type === 'array') return items === undefined ? 'list' : `list of ${plural(words(items))}`
   if (type === 'object' && properties === undefined && typeof additionalProperties === 'object') {
+    // Where its values may be whatever JSON has, that it is a mapping says it all.
+    if (Object.keys(additionalProperties).length === 0) return 'mapping'
     return `mapping of names to ${plural(words(additionalProperties))}`
   }
   return type === undefined ? 'any value' : `${SIMPLE[type] ?? type}${range(schema)}`

@@ -1,8 +1,8 @@
-import { type FileHandle, open, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { stat } from 'node:fs/promises'
 import type { Clock } from '../contracts/clock.ts'
 import { SluiceError } from '../contracts/errors.ts'
-import { makeFolder } from '../util/folder.ts'
+import { joinRecords, lastByte, type Opened, openForAppend, type Records, writeAll } from './append-io.ts'
+import { isDue, type Rotation, setAside, tidy } from './file-rotation.ts'
 
 /**
  * A file that grows at its end, shared by all sinks that write to its path.
@@ -26,6 +26,13 @@ export class AppendFile {
   #working: Promise<void> | undefined
   /** Bytes of a group that failed, which still stand at the end of the file. */
   #torn: Buffer | undefined
+  /** No rotation is tried before this time, because one has failed. */
+  #rotatesFrom = 0
+  /** A file was set aside, or may have been before we came. */
+  #untidy: Rotating | undefined
+  /** Settles when what was set aside is in order; undefined while nothing is done there. */
+  #tidying: Promise<void> | undefined
+  readonly #closing = new AbortController()
 
   constructor(path: string, clock: Clock) {
     this.#path = path
@@ -36,32 +43,33 @@ export class AppendFile {
    * Opens the file, so that a mistake in the path shows at the start.
    * @throws SluiceError as `append`
    */
-  async open(): Promise<void> {
+  async open(rotating?: Rotating): Promise<void> {
     try {
-      this.#opened ??= await openForAppend(this.#path)
+      await this.#open(rotating)
     } catch (error) {
       throw fileError(this.#path, error)
     }
   }
 
   /**
-   * Adds bytes at the end. They must not be changed before the promise settles.
-   * @param sync wait until they are on the disk
-   * @param separator the byte that stands behind each record. A file that does not end with it, because the power failed
-   *   in the middle of one, gets it first, so that the next record is not a part of that one
+   * Adds bytes at the end. They must not be changed before the promise settles. A file that does not end with `separator`,
+   * because the power failed in the middle of a record, gets it first, so that the next record is not a part of that one.
    * @throws SluiceError `sink_unavailable`, retryable, where it may work later (a full disk, say), else `sink_failed`;
    * these bytes then are not in the file
    */
-  append(parts: readonly Buffer[], sync: boolean, separator?: number): Promise<void> {
+  append(parts: readonly Buffer[], { sync, separator, rotating }: AppendOptions): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
-    this.#waiting.push({ parts, sync, separator, resolve, reject })
+    this.#waiting.push({ parts, sync, separator, rotating, resolve, reject })
     this.#working ??= this.#work()
     return promise
   }
 
-  /** Writes what is waiting, then closes the file. */
+  /** Writes what is waiting, then closes the file. Compressing is broken off; whoever opens the file next does it again. */
   async close(): Promise<void> {
     await this.#working
+    this.#closing.abort()
+    await this.#tidying
+    if (this.#opened !== undefined) await this.#repair(this.#opened).catch(nothing)
     await this.#opened?.handle.close()
     this.#opened = undefined
   }
@@ -85,11 +93,14 @@ export class AppendFile {
 
   async #write(group: readonly Waiting[]): Promise<void> {
     const sync = group.some((waiting) => waiting.sync)
+    const rotating = group.findLast((waiting) => waiting.rotating !== undefined)?.rotating
+    const length = group.reduce((sum, { parts }) => parts.reduce((bytes, part) => bytes + part.length, sum), 0)
     for (;;) {
-      this.#opened ??= await openForAppend(this.#path)
-      const { handle } = this.#opened
-      await this.#repair(this.#opened)
-      const { buffers, isEnded } = joinRecords(group, this.#opened.last)
+      const opened = await this.#open(rotating)
+      const { handle } = opened
+      await this.#repair(opened)
+      if (rotating !== undefined && (await this.#rotate(opened, rotating, length))) continue
+      const { buffers, isEnded } = joinRecords(group, opened.last)
       const look = sync || Math.abs(this.#clock.now() - this.#lookedAt) >= LOOK_MS
       const place = look ? stat(this.#path).catch(nothing) : undefined
       const progress = { done: 0 }
@@ -98,12 +109,62 @@ export class AppendFile {
         if (sync) await handle.datasync()
       } catch (error) {
         this.#torn = Buffer.concat(buffers).subarray(0, progress.done)
-        await this.#repair(this.#opened).catch(nothing)
+        await this.#repair(opened).catch(nothing)
         throw error
       }
-      if (isEnded) this.#opened.last = undefined
-      if (place === undefined || (await this.#isKept(this.#opened, await place))) return
+      if (isEnded) opened.last = undefined
+      opened.size += length
+      opened.writtenAt = this.#clock.now()
+      if (place === undefined || (await this.#isKept(opened, await place))) return
     }
+  }
+
+  async #open(rotating: Rotating | undefined): Promise<Opened> {
+    if (this.#opened !== undefined) return this.#opened
+    this.#opened = await openForAppend(this.#path)
+    if (rotating !== undefined) this.#tidy(rotating)
+    return this.#opened
+  }
+
+  /**
+   * Sets the file aside when that is due. When it cannot be, it grows on: better one long file than a message less.
+   * @returns whether a new file is to be opened
+   */
+  async #rotate(opened: Opened, { rotation, warn }: Rotating, length: number): Promise<boolean> {
+    const now = this.#clock.now()
+    if (now < this.#rotatesFrom || !isDue(rotation, opened, length, now)) return false
+    try {
+      // Another program may have emptied it meanwhile, or renamed it, and then it is not ours to rename.
+      const [{ size }, place] = await Promise.all([opened.handle.stat(), stat(this.#path).catch(nothing)])
+      opened.size = size
+      if (!isDue(rotation, opened, length, now)) return false
+      if (place?.ino === opened.ino && place.dev === opened.dev) await setAside(this.#path, now)
+    } catch (error) {
+      this.#rotatesFrom = now + ROTATE_AGAIN_MS
+      warn(`cannot rotate ${this.#path}, so it grows on: ${reasonOf(error)}`)
+      return false
+    }
+    this.#opened = undefined
+    await opened.handle.close()
+    return true
+  }
+
+  /** Puts in order what was set aside, beside the writing. */
+  #tidy(rotating: Rotating): void {
+    this.#untidy = rotating
+    this.#tidying ??= this.#tidyUp()
+  }
+
+  async #tidyUp(): Promise<void> {
+    const { signal } = this.#closing
+    while (this.#untidy !== undefined && !signal.aborted) {
+      const { rotation, warn } = this.#untidy
+      this.#untidy = undefined
+      await tidy(this.#path, rotation, signal).catch((error) => {
+        if (!signal.aborted) warn(`cannot tidy up behind ${this.#path}: ${reasonOf(error)}`)
+      })
+    }
+    this.#tidying = undefined
   }
 
   /**
@@ -141,21 +202,25 @@ export class AppendFile {
   }
 }
 
-interface Waiting {
-  readonly parts: readonly Buffer[]
+/** How bytes are appended. */
+export interface AppendOptions {
+  /** Wait until they are on the disk. */
   readonly sync: boolean
+  /** The byte that stands behind each record. */
+  readonly separator?: number | undefined
+  readonly rotating?: Rotating | undefined
+}
+
+/** How a file is rotated, and who is told when it cannot be. */
+export interface Rotating {
+  readonly rotation: Rotation
+  warn(text: string): void
+}
+
+interface Waiting extends Records, AppendOptions {
   readonly separator: number | undefined
   readonly resolve: () => void
   readonly reject: (error: SluiceError) => void
-}
-
-interface Opened {
-  readonly handle: FileHandle
-  /** Device and number of the file: which one it is, whatever its name. */
-  readonly dev: number
-  readonly ino: number
-  /** Its last byte; undefined when it is empty, or once we have written records that end as they should. */
-  last: number | undefined
 }
 
 /**
@@ -163,6 +228,9 @@ interface Opened {
  * much as its write.
  */
 const LOOK_MS = 100
+
+/** So many milliseconds after a rotation that failed another one is tried. */
+const ROTATE_AGAIN_MS = 60_000
 
 /** How many bytes of a torn tail are compared before it is cut. */
 const COMPARED = 4096
@@ -182,83 +250,21 @@ const TRANSIENT = [
   'ETIMEDOUT',
 ]
 
-/** Opens the file to read and append, and puts its folder and its name on the disk, should the power fail. */
-async function openForAppend(path: string): Promise<Opened> {
-  const folder = dirname(path)
-  const created = makeFolder(folder)
-  const handle = await open(path, 'a+')
-  try {
-    const { dev, ino, size } = await handle.stat()
-    const last = await lastByte(handle, size)
-    const top = created === undefined ? folder : dirname(created)
-    for (let current = folder; ; current = dirname(current)) {
-      await syncFolder(current)
-      if (current === top) return { handle, dev, ino, last }
-    }
-  } catch (error) {
-    await handle.close()
-    throw error
-  }
-}
-
-async function lastByte(handle: FileHandle, size: number): Promise<number | undefined> {
-  return size === 0 ? undefined : (await handle.read(Buffer.alloc(1), 0, 1, size - 1)).buffer[0]
-}
-
-/**
- * All bytes of a group. A file that ends in half a record gets a separator before the first record that has one.
- * @param last byte of the file, where it may be in the middle of a record
- * @returns also whether one of them has a separator, so that the file then ends as it should
- */
-function joinRecords(group: readonly Waiting[], last: number | undefined) {
-  const buffers: Buffer[] = []
-  let isEnded = false
-  for (const { parts, separator } of group) {
-    if (!isEnded && separator !== undefined) {
-      if (last !== undefined && last !== separator) buffers.push(Buffer.of(separator))
-      isEnded = true
-    }
-    buffers.push(...parts)
-  }
-  return { buffers, isEnded }
-}
-
-/** Some file systems cannot sync a folder, and some folders may not be read; their names are kept in their own way. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r').catch(nothing)
-  await folder?.sync().catch(nothing)
-  await folder?.close()
-}
-
-/** Writes all the bytes, however few the system takes at once. `progress` is right also when this throws. */
-async function writeAll(handle: FileHandle, buffers: readonly Buffer[], progress: { done: number }): Promise<void> {
-  let left = buffers
-  while (left.length > 0) {
-    const { bytesWritten } = await handle.writev(left)
-    progress.done += bytesWritten
-    left = behind(left, bytesWritten)
-    if (bytesWritten === 0 && left.length > 0) throw new Error('the system takes no bytes')
-  }
-}
-
-/** What is left of the buffers behind the first `count` bytes. */
-function behind(buffers: readonly Buffer[], count: number): readonly Buffer[] {
-  let at = 0
-  for (const [i, buffer] of buffers.entries()) {
-    if (at + buffer.length > count) return [buffer.subarray(count - at), ...buffers.slice(i + 1)]
-    at += buffer.length
-  }
-  return []
-}
-
 function fileError(path: string, cause: unknown): SluiceError {
   const code = (cause as NodeJS.ErrnoException).code ?? ''
-  const reason = cause instanceof Error ? cause.message : String(cause)
   const retryable = TRANSIENT.includes(code)
-  return new SluiceError(retryable ? 'sink_unavailable' : 'sink_failed', `cannot write to ${path}: ${reason}`, {
-    cause,
-    retryable,
-  })
+  return new SluiceError(
+    retryable ? 'sink_unavailable' : 'sink_failed',
+    `cannot write to ${path}: ${reasonOf(cause)}`,
+    {
+      cause,
+      retryable,
+    },
+  )
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
 }
 
 /** In the place of what may fail without harm. */

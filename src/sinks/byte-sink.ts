@@ -19,6 +19,11 @@ interface ByteOptions {
   readonly framing?: Framing | undefined
 }
 
+/** Format and framing are those of the options, else what the context has. */
+export function codecOf({ format, framing }: ByteOptions, context: PartContext): Codec {
+  return { format: format ?? context.codec.format, framing: framing ?? context.lineFraming }
+}
+
 /** Where a sink of bytes writes to. */
 export interface Destination {
   /**
@@ -39,9 +44,8 @@ export class ByteSink implements Sink {
   #begun: Promise<void> = Promise.resolve()
   #closed: Promise<void> | undefined
 
-  /** Format and framing are those of the options, else what the context has. */
-  constructor({ format, framing }: ByteOptions, context: PartContext, destination: Destination) {
-    this.#codec = { format: format ?? context.codec.format, framing: framing ?? context.lineFraming }
+  constructor(options: ByteOptions, context: PartContext, destination: Destination) {
+    this.#codec = codecOf(options, context)
     this.#destination = destination
   }
 

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, open, readFile, rename, rm, stat, writeFile } from 'nod
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { compileOptions } from '../../test/support/options.ts'
 import type { PartContext } from '../contracts/context.ts'
 import type { Outcomes } from '../contracts/sink.ts'
 import { text } from '../formats/text.ts'
@@ -28,7 +29,7 @@ afterEach(async () => {
 })
 
 const create = async (given: object = {}, context: PartContext = createTestContext()) =>
-  await file.create(file.options.parse({ path, ...given }), context)
+  await file.create(compileOptions(file, { path, ...given }), context)
 const content = () => readFile(path, 'utf8')
 
 /** Limits the length of every file that this process writes: a short write, then EFBIG. */
@@ -112,8 +113,9 @@ test('format and framing are those of the options, else of the endpoint', async 
   await sink.write(createBatch(['é']))
   await sink.close()
   expect(await readFile(path)).toEqual(Buffer.from([0xe9, 10]))
+  const options: Parameters<typeof file.create>[0] = compileOptions(file, { path })
   const other = await file.create(
-    { path, fsync: false, format: text.create({ encoding: 'utf-8' }), framing: line.create({ ending: 'crlf' }) },
+    { ...options, format: text.create({ encoding: 'utf-8' }), framing: line.create({ ending: 'crlf' }) },
     context,
   )
   await other.write(createBatch(['é']))

@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto'
-import { validateHeaderValue } from 'node:http'
-import { contentText } from '../contracts/codec.ts'
-import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { type Address, Addresses, isConstant } from '../brokers/http-address.ts'
+import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
 import type { Framing } from '../contracts/framing.ts'
 import type { Message, Source } from '../contracts/message.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
-import { type HttpOptions, isConstant } from './http-options.ts'
+import type { HttpOptions } from './http-options.ts'
 import { jsonText } from './json-text.ts'
 
 /** Messages that go into one request, each written already. */
@@ -33,15 +32,13 @@ export class RequestMaker {
   readonly #options: HttpOptions
   readonly #writing: Writing
   readonly #isConstant: boolean
-  readonly #fixed: Readonly<Record<string, string>>
-  /** The last url and what it was made of: mostly it is always the same. */
-  #last: { readonly text: string; readonly url: URL } | undefined
+  readonly #addresses: Addresses
 
   constructor(options: HttpOptions, writing: Writing) {
     this.#options = options
     this.#writing = writing
     this.#isConstant = [options.url, ...Object.values(options.headers ?? {})].every(isConstant)
-    this.#fixed = fixedHeaders(options)
+    this.#addresses = new Addresses(options)
   }
 
   /** @param outcomes gets the error of each message that cannot be sent */
@@ -52,7 +49,7 @@ export class RequestMaker {
     for (let i = 0; i < messages.length; i++) {
       const message = messages[i]!
       try {
-        const address = common ?? this.#addressOf(message)
+        const address = common ?? this.#addresses.of(message)
         if (this.#isConstant) common = address
         const piece = this.#print(message)
         const name = isSingle ? message.source : address.name
@@ -84,20 +81,7 @@ export class RequestMaker {
 
   #finish({ address: { url, headers }, example, positions, pieces, keys }: Draft): Envelope {
     const type = contentType(this.#options.batch, example)
-    return { url, headers: { 'Content-Type': type, ...this.#fixed, ...headers }, positions, pieces, keys }
-  }
-
-  #addressOf(message: Message): Address {
-    const text = String(contentText(this.#options.url(message)))
-    if (text !== this.#last?.text) this.#last = { text, url: readUrl(text) }
-    const headers: Record<string, string> = {}
-    for (const [name, value] of Object.entries(this.#options.headers ?? {})) {
-      const content = String(contentText(value(message)))
-      if (content === '') continue
-      check(name, content)
-      headers[canonical(name)] = content
-    }
-    return { url: this.#last.url, headers, name: JSON.stringify([text, headers]) }
+    return { url, headers: { 'Content-Type': type, ...headers }, positions, pieces, keys }
   }
 
   #print(message: Message): string | Buffer {
@@ -121,12 +105,6 @@ export function idempotencyKey(keys: readonly string[]): string {
   return createHash('sha256').update(JSON.stringify(keys)).digest('hex')
 }
 
-interface Address {
-  readonly url: URL
-  readonly headers: Readonly<Record<string, string>>
-  readonly name: string
-}
-
 interface Draft {
   readonly address: Address
   /** One of the values; the others are of the same kind unless somebody mixes them. */
@@ -136,13 +114,6 @@ interface Draft {
   readonly keys: string[]
 }
 
-function fixedHeaders({ bearer, user, password }: HttpOptions): Record<string, string> {
-  const basic = () => `Basic ${Buffer.from(`${user}:${password}`, 'utf8').toString('base64')}`
-  const authorization = bearer !== undefined ? `Bearer ${bearer}` : user !== undefined ? basic() : undefined
-  if (authorization !== undefined) check('Authorization', authorization)
-  return { 'User-Agent': 'sluice', ...(authorization === undefined ? {} : { Authorization: authorization }) }
-}
-
 /** What a value is says what it looks like when it is written, unless a header says otherwise. */
 function contentType(batch: HttpOptions['batch'], value: unknown): string {
   if (batch === 'array') return 'application/json'
@@ -150,29 +121,3 @@ function contentType(batch: HttpOptions['batch'], value: unknown): string {
   if (value instanceof Uint8Array) return 'application/octet-stream'
   return batch === 'lines' ? 'application/x-ndjson' : 'application/json'
 }
-
-/** @throws SluiceError `sink_failed` for an address that a message must not lead to */
-function readUrl(text: string): URL {
-  const url = /[\p{Cc}\\#]|\/(?:\.|%2e){1,2}(?:[/?]|$)/iu.test(text) ? null : URL.parse(text)
-  if (url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '') return url
-  // The text is not shown, as values of the environment may be in it.
-  throw new SluiceError('sink_failed', 'what the message makes of the url is no valid address', {
-    hint: 'A value in it may have no control characters, no backslash, no # and no path that leads upwards (..).',
-  })
-}
-
-function check(name: string, value: string): void {
-  try {
-    validateHeaderValue(name, value)
-  } catch (cause) {
-    throw new SluiceError('sink_failed', `the header ${name} would have characters that no header may have`, { cause })
-  }
-}
-
-/** So that a header of the user replaces ours, however it is written. */
-function canonical(name: string): string {
-  const lower = name.toLowerCase()
-  return OURS.find((ours) => ours.toLowerCase() === lower) ?? name
-}
-
-const OURS = ['Content-Type', 'User-Agent', 'Authorization', 'Idempotency-Key'] as const

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Answer, HttpServer } from '../../test/support/http-server.ts'
 import { batchOf, value, write } from '../../test/support/sink-values.ts'
+import { readRetryAfter } from '../brokers/http-answer.ts'
 import type { PartContext } from '../contracts/context.ts'
 import { Batch, type Message } from '../contracts/message.ts'
 import type { Template } from '../contracts/schema.ts'
@@ -10,7 +11,6 @@ import { definitionSuite } from '../testing/definition-suite.ts'
 import { createFramesBatch, createMessages, createTestContext, testSource } from '../testing/part-context.ts'
 import { sinkSuite } from '../testing/sink-suite.ts'
 import { http } from './http.ts'
-import { readRetryAfter } from './http-answer.ts'
 import { idempotencyKey } from './http-requests.ts'
 
 let server: HttpServer

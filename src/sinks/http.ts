@@ -1,12 +1,13 @@
 import { readTls } from '../brokers/client-tls.ts'
+import { checkHttpAddress, maskSecrets, showUrl } from '../brokers/http-address.ts'
+import { judge, type Success, type Verdict } from '../brokers/http-answer.ts'
+import { HttpClient } from '../brokers/http-client.ts'
 import type { PartContext, Shared } from '../contracts/context.ts'
 import { defineSink } from '../contracts/define.ts'
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
 import type { Batching, Outcomes, Sink } from '../contracts/sink.ts'
-import { judge, type Success, type Verdict } from './http-answer.ts'
-import { HttpClient } from './http-client.ts'
-import { checkHttpOptions, type HttpOptions, httpOptions, isLiteral } from './http-options.ts'
+import { type HttpOptions, httpOptions } from './http-options.ts'
 import { type Envelope, idempotencyKey, RequestMaker } from './http-requests.ts'
 import { OpenWrites } from './open-writes.ts'
 
@@ -52,7 +53,7 @@ export const http = defineSink({
   confirms: () => 'accepted',
   finished: 'the server has answered 2xx',
   batching: { maxBatch: 100, maxInFlight: 8 },
-  check: checkHttpOptions,
+  check: checkHttpAddress,
   create(options, context) {
     const nodeTls = readTls(options.tls ?? false, context.resolvePath)
     const shared = context.share(`http ${JSON.stringify(nodeTls ?? {})}`, () => new HttpClient(nodeTls))
@@ -130,26 +131,13 @@ class HttpSink implements Sink {
       const body = this.#requests.bodyOf(envelope)
       const length = { 'Content-Length': String(body.length) }
       const answer = await this.#shared.value.send({ url, method, timeout, body, headers: { ...headers, ...length } })
-      const safe = { ...answer, excerpt: this.#mask(answer.excerpt) }
-      return judge(safe, this.#success, this.#show(url), this.#context.clock.now())
+      const safe = { ...answer, excerpt: maskSecrets(answer.excerpt, this.#options) }
+      return judge(safe, this.#success, showUrl(url, this.#options), this.#context.clock.now())
     } catch (thrown) {
       return { error: toSluiceError(thrown, 'sink_failed') }
     } finally {
       this.#slots.give()
     }
-  }
-
-  /** A path that was put together may hold what nobody should see. */
-  #show({ host, pathname }: URL): string {
-    return isLiteral(this.#options.url) ? host + pathname : host
-  }
-
-  /** Some servers answer with what they were sent. */
-  #mask(text: string): string {
-    const { bearer, password } = this.#options
-    let masked = text
-    for (const secret of [bearer, password]) if (secret) masked = masked.replaceAll(secret, '…')
-    return masked
   }
 }
 

@@ -3,7 +3,8 @@ import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Batch, Message } from '../contracts/message.ts'
 import { expr, withoutProto, z } from '../contracts/schema.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
-import type { Database, SqlRow, SqlValue } from '../contracts/storage.ts'
+import { toSqlValue } from '../contracts/sql-value.ts'
+import type { Database, SqlRow } from '../contracts/storage.ts'
 import { identifierProblem } from '../util/sql-identifier.ts'
 import { MAX_COLUMNS, Table } from './sqlite-table.ts'
 import { type TableRow, tableRowOf } from './table-row.ts'
@@ -154,40 +155,6 @@ function columnName(): z.ZodType<string, string> {
     const problem = identifierProblem(name)
     if (problem !== undefined) context.addIssue({ code: 'custom', message: `the name ${problem}` })
   })
-}
-
-/** @throws SluiceError `sink_failed` when the value has no form that a database could hold */
-function toSqlValue(value: unknown): SqlValue {
-  switch (typeof value) {
-    case 'string':
-    case 'number':
-    case 'bigint':
-      return value
-    case 'boolean':
-      return value ? 1 : 0
-    case 'undefined':
-      return null
-    case 'object':
-      if (value === null || value instanceof Uint8Array) return value
-      return value instanceof Date ? toTime(value) : toJson(value)
-    default:
-      throw new SluiceError('sink_failed', `a ${typeof value} cannot be stored`)
-  }
-}
-
-function toTime(value: Date): string {
-  if (Number.isNaN(value.getTime())) throw new SluiceError('sink_failed', 'an invalid time cannot be stored')
-  return value.toISOString()
-}
-
-function toJson(value: object): string | null {
-  try {
-    const json: string | undefined = JSON.stringify(value)
-    return json ?? null
-  } catch (cause) {
-    const { message } = toSluiceError(cause)
-    throw new SluiceError('sink_failed', `a value cannot be stored as JSON: ${message}`, { cause })
-  }
 }
 
 function sameNames(a: readonly string[], b: readonly string[]): boolean {

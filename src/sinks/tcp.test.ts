@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { startRecorder } from '../../test/support/recorder.ts'
 import type { PartContext } from '../contracts/context.ts'
 import type { Socket, Transport } from '../contracts/transport.ts'
 import { withRetry } from '../delivery/retry.ts'
@@ -25,50 +26,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true })
 })
 
-/** A server that records what its connections send, on a Unix socket so that it can come back at the same address. */
-async function startServer({ silent = false } = {}) {
-  const connections: Receiver[] = []
-  let arrival = Promise.withResolvers<void>()
-  const path = join(folder, 'server.sock')
-  const sockets: Socket[] = []
-  const listen = () =>
-    transport.listen({ path }, (socket) => {
-      sockets.push(socket)
-      if (silent) return
-      const receiver = new Receiver(socket)
-      receiver.whenData = () => {
-        arrival.resolve()
-        arrival = Promise.withResolvers()
-      }
-      void receiver.ended.then(() => socket.end())
-      connections.push(receiver)
-    })
-  let listener = await listen()
-  const lines = () =>
-    connections
-      .map(({ text }) => text)
-      .join('')
-      .split('\n')
-      .slice(0, -1)
-  return {
-    path,
-    sockets,
-    connections,
-    async lines(count: number) {
-      while (lines().length < count) await arrival.promise
-      return lines()
-    },
-    async stop() {
-      await listener.close()
-      for (const socket of sockets) socket.destroy()
-      await Promise.all(connections.map(({ closed }) => closed))
-    },
-    async restart() {
-      listener = await listen()
-    },
-  }
-}
-
+const startServer = (options?: { silent?: boolean }) => startRecorder(join(folder, 'server.sock'), options)
 const contextWith = (more: Partial<PartContext> = {}) => createTestContext({ tcp: transport, ...more })
 /** The stream of Node under a socket of the real transport, to break it as a network does. */
 const streamOf = (socket: Socket): NetSocket => (socket as SocketAdapter).stream

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Address, Client } from '../contracts/client.ts'
+import type { Address } from '../contracts/client.ts'
+import { noClient } from '../contracts/detached-source.ts'
 import type { SluiceError } from '../contracts/errors.ts'
 import type { Delivery, Receiver } from '../contracts/subscription.ts'
 import { Lane } from './lane.ts'
@@ -24,7 +25,7 @@ export class SourceEndpoint implements Receiver {
 
   constructor(spec: SourceSpec, around: SourceSurroundings) {
     this.#around = around
-    this.#client = describe(spec, around.clock.now())
+    this.#client = noClient(spec.name, around.clock.now())
     this.#lane = new Lane(spec, this.#client, around)
   }
 
@@ -88,25 +89,4 @@ export class SourceEndpoint implements Receiver {
 }
 
 /** What is known of a broker changes when it is connected to. */
-type SourceClient = { -readonly [Key in keyof Client]: Client[Key] }
-
-/** The broker as a client: one for the whole life of the endpoint. */
-function describe({ name }: SourceSpec, now: number): SourceClient {
-  return {
-    id: name,
-    endpoint: name,
-    ip: '',
-    port: 0,
-    localIp: '',
-    localPort: 0,
-    tls: false,
-    since: now,
-    lastSeen: now,
-    bytesIn: 0,
-    bytesOut: 0,
-    messagesIn: 0,
-    messagesOut: 0,
-    state: 'open',
-    tags: {},
-  }
-}
+type SourceClient = ReturnType<typeof noClient>

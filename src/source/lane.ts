@@ -150,7 +150,8 @@ export class Lane {
       counters.queuedBytes -= payload.length
       try {
         if (delivery.error !== undefined) throw delivery.error
-        messages.push(this.#messageOf(arrival, format.parse(payload, 0, payload.length), format))
+        if (delivery.event !== undefined) messages.push(this.#messageOf(arrival, null, undefined))
+        else messages.push(this.#messageOf(arrival, format.parse(payload, 0, payload.length), format))
       } catch (thrown) {
         const error = toSluiceError(thrown, 'format_invalid')
         const message = this.#messageOf(arrival, null, undefined)
@@ -164,13 +165,13 @@ export class Lane {
   }
 
   #messageOf({ delivery, time, sequence }: Arrival, msg: unknown, verbatim: Message['verbatim']): Message {
-    const { payload, topic, id } = delivery
+    const { payload, topic, id, event = 'message' } = delivery
     const { length } = payload
     const source = this.#source
     return new Message(
       msg,
       source,
-      'message',
+      event,
       time,
       sequence,
       payload,
@@ -252,5 +253,5 @@ function nextTurn(): Promise<void> {
 }
 
 function nobodyToWaitFor(): Promise<never> {
-  return Promise.reject(new SluiceError('no_connection', 'a message from a broker has no client to wait for'))
+  return Promise.reject(new SluiceError('no_connection', 'there is no client here to wait for'))
 }

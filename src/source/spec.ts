@@ -9,7 +9,7 @@ import type { Subscription } from '../contracts/subscription.ts'
 
 /** An endpoint without connections, ready to run: everything resolved and built, nothing to look up. */
 export interface SourceSpec {
-  readonly kind: 'subscribe'
+  readonly kind: 'subscribe' | 'schedule'
   readonly name: string
   /** How a payload becomes a value. */
   readonly format: Format

@@ -2,6 +2,7 @@ import type { PartContext } from '../contracts/context.ts'
 import { detachedSource } from '../contracts/detached-source.ts'
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { Batch, type Dataflow, type Message, type Source } from '../contracts/message.ts'
+import { keepFailed } from './keep-failed.ts'
 
 /**
  * A branch of a `fork` that is not waited for. Runs of one client do not overlap in it: the next one waits for the one
@@ -50,7 +51,7 @@ export class DetachedBranch {
     const kept: Promise<void>[] = []
     const failures = {
       add: (message: Message, error: SluiceError, step = this.#context.id) => {
-        kept.push(this.#keep(message, error, step))
+        kept.push(keepFailed(this.#context, `in the branch ${this.#name}`, message, error, step))
       },
     }
     const silent = new Map<Source, Source>()
@@ -72,16 +73,6 @@ export class DetachedBranch {
     }
     await Promise.all(kept)
     this.#running.delete(client)
-  }
-
-  async #keep(message: Message, error: SluiceError, step: string): Promise<void> {
-    const { deadLetters, log } = this.#context
-    log('warn', `${step} failed in the branch ${this.#name}: ${error.message}`, message)
-    try {
-      await deadLetters.add(message, error, step)
-    } catch (thrown) {
-      log('error', `the message is lost, because the dead letters failed: ${toSluiceError(thrown).message}`, message)
-    }
   }
 }
 

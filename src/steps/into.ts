@@ -1,10 +1,11 @@
 import type { Message } from '../contracts/message.ts'
 import { z } from '../contracts/schema.ts'
 
+/** A key of `msg` that a step writes. */
+export const keyName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected a name, such as answer')
+
 /** The option with which a step that finds something out says where it goes. */
-export const intoOption = z
-  .string()
-  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected a name, such as answer')
+export const intoOption = keyName
   .optional()
   .describe('The key of `msg` that takes the result; the rest of `msg` stays. Without it the result is the new `msg`.')
 

@@ -29,11 +29,26 @@ export interface Payload {
   readonly content: Expression
 }
 
+/** Whether anything leaves, where that is not a must. */
+export function hasPayload(options: PayloadChoice): boolean {
+  return KINDS.some((kind) => options[kind] !== undefined)
+}
+
 /** Reports a choice that is not exactly one. For `superRefine`. */
 export function requireOnePayload(options: PayloadChoice, context: z.core.$RefinementCtx): void {
-  const given = KINDS.filter((kind) => options[kind] !== undefined)
+  requireOne(options, KINDS, context)
+}
+
+/** Reports when not exactly one of some options is given. */
+export function requireOne<Name extends string>(
+  options: { readonly [name in Name]?: unknown },
+  names: readonly Name[],
+  context: z.core.$RefinementCtx,
+): void {
+  const given = names.filter((name) => options[name] !== undefined)
   if (given.length === 1) return
-  const message = given.length === 0 ? 'one of text, value and raw is needed' : `only one of ${given.join(' and ')}`
+  const all = `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`
+  const message = given.length === 0 ? `one of ${all} is needed` : `only one of ${given.join(' and ')}`
   context.addIssue({ code: 'custom', message })
 }
 

@@ -90,10 +90,10 @@ test('is answered one by one when the value is not the frame, or the source cann
   }
 })
 
-test('takes exactly one of text, value and raw', () => {
+test('takes exactly one of text, value, raw and file', () => {
   const problem = (options: unknown) => reply.options.safeParse(options).error?.issues[0]?.message
   expect(problem({ text: 'OK' })).toBeUndefined()
-  expect(problem({})).toBe('one of text, value and raw is needed')
+  expect(problem({})).toBe('one of text, value, raw and file is needed')
   expect(problem({ text: 'a', raw: 'b' })).toBe('only one of text and raw')
   expect(problem({ txt: 'a' })).toContain('txt')
 })

@@ -1,8 +1,9 @@
 import { defineStep } from '../contracts/define.ts'
 import { toSluiceError } from '../contracts/errors.ts'
 import { Batch, type Failures, type Message } from '../contracts/message.ts'
-import { z } from '../contracts/schema.ts'
-import { type Payload, payloadOf, payloadOptions, requireOnePayload } from './payload.ts'
+import { pathTemplate, z } from '../contracts/schema.ts'
+import { type Payload, payloadOf, payloadOptions, requireOne } from './payload.ts'
+import { sendFile } from './reply-file.ts'
 
 /** Answers the sender. */
 export const reply = defineStep({
@@ -10,8 +11,24 @@ export const reply = defineStep({
   summary: 'Answers the sender of the message.',
   details:
     'Behind a sink the answer is a promise that the sink has delivered; before it, that the message has arrived. ' +
-    'Answers leave in the order of the messages that caused them. The message goes on unchanged.',
-  options: z.strictObject(payloadOptions).superRefine(requireOnePayload),
+    'Answers leave in the order of the messages that caused them. The message goes on unchanged.\n\n' +
+    '`file` answers with the content of a file as it is, neither formatted nor framed, from the first byte to the last one ' +
+    'that it has when it is opened. It is read as fast as the client reads, so it may be of any size. A value in its path ' +
+    'is a part of one name, and cannot lead elsewhere. A file that is not there, or is none, fails the message before ' +
+    'anything is sent (`step_failed`); one that cannot be read to its end also ends the connection, so that half of it is ' +
+    'not taken for the whole. A connection takes its messages one by one where such a step is. It cannot stand behind ' +
+    '`dedupe` or a buffer, and a broker gets no files.',
+  options: z
+    .strictObject({
+      ...payloadOptions,
+      file: pathTemplate()
+        .optional()
+        .describe(
+          'Path of a file whose content is the answer: a text in which `${…}` is evaluated. Relative paths start at the ' +
+            "configuration's folder.",
+        ),
+    })
+    .superRefine((options, context) => requireOne(options, ['text', 'value', 'raw', 'file'], context)),
   short: 'text',
   examples: [
     {
@@ -32,7 +49,17 @@ export const reply = defineStep({
   ],
   answers: true,
   promise: 'answers',
-  create(options, { codec }) {
+  waits: ({ file }) => file !== undefined,
+  create(options, { codec, resolvePath }) {
+    const { file } = options
+    if (file !== undefined) {
+      return {
+        async run(message) {
+          await sendFile(message, resolvePath(file(message)))
+          return message
+        },
+      }
+    }
     const payload = payloadOf(options)
     const echoes = payload.kind === 'text' && payload.content.isMessage && codec.format.encodeText === undefined
     return {

@@ -20,11 +20,12 @@ export class DatabaseFile {
   readonly #database: DatabaseSync
   readonly #statements = new Map<string, StatementSync>()
 
-  /** Opens or creates the file and the folders above it. */
-  constructor(file: string) {
-    makeFolder(dirname(file))
+  /** Opens or creates the file and the folders above it; one that is only read must be there, and stays as it is. */
+  constructor(file: string, { readOnly = false } = {}) {
+    if (!readOnly) makeFolder(dirname(file))
     this.#file = file
-    this.#database = new DatabaseSync(file, { timeout: BUSY_TIMEOUT })
+    this.#database = new DatabaseSync(file, { timeout: BUSY_TIMEOUT, readOnly })
+    if (readOnly) return
     try {
       this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
     } catch (thrown) {

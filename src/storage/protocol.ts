@@ -8,13 +8,24 @@ export type Request = { readonly id: number } & Action
 
 /** A file is opened by the first action that names it, so a worker that is started anew needs to be told nothing. */
 export type Action =
-  | { readonly kind: 'open'; readonly file: string }
-  | { readonly kind: 'exec'; readonly file: string; readonly sql: string }
-  | ({ readonly kind: 'write'; readonly file: string } & Write)
-  | { readonly kind: 'all'; readonly file: string; readonly sql: string; readonly parameters: SqlRow }
-  | { readonly kind: 'close'; readonly file: string }
+  | ({ readonly kind: 'open' } & Target)
+  | ({ readonly kind: 'exec'; readonly sql: string } & Target)
+  | ({ readonly kind: 'write' } & Target & Write)
+  | ({ readonly kind: 'all'; readonly sql: string; readonly parameters: SqlRow } & Target)
+  | ({ readonly kind: 'close' } & Target)
   /** Closes every file. The worker has then nothing left that ending it could harm. */
   | { readonly kind: 'end' }
+
+/** Which file, and how it is opened: one that is only read is opened apart from the same file that is written. */
+export interface Target {
+  readonly file: string
+  readonly readOnly: boolean
+}
+
+/** Tells what is opened from everything else that is. */
+export function targetKey({ file, readOnly }: Target): string {
+  return `${readOnly ? 'read' : 'write'} ${file}`
+}
 
 /** One statement and the rows to run it for. */
 export interface Write {

@@ -3,7 +3,15 @@ import { Worker } from 'node:worker_threads'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Database, SqlRow, SqlValue, Storage } from '../contracts/storage.ts'
 import { toStorageError } from './failure.ts'
-import type { Action, Answer, Request, Results, Written } from './protocol.ts'
+import {
+  type Action,
+  type Answer,
+  type Request,
+  type Results,
+  type Target,
+  targetKey,
+  type Written,
+} from './protocol.ts'
 
 /**
  * The embedded database engine. Its thread is started by the first `open` and keeps the process alive only while a
@@ -47,17 +55,25 @@ class WorkerStorage implements Storage {
     this.#startWorker = startWorker
   }
 
-  async open(file: string): Promise<Database> {
-    const path = resolve(file)
-    let database = this.#databases.get(path)
+  open(file: string): Promise<Database> {
+    return this.#open({ file: resolve(file), readOnly: false })
+  }
+
+  openReadOnly(file: string): Promise<Database> {
+    return this.#open({ file: resolve(file), readOnly: true })
+  }
+
+  async #open(target: Target): Promise<Database> {
+    const key = targetKey(target)
+    let database = this.#databases.get(key)
     if (database === undefined) {
-      const opened = new SharedDatabase(path, this.#request({ kind: 'open', file: path }), {
+      const opened = new SharedDatabase(target, this.#request({ kind: 'open', ...target }), {
         request: (action) => this.#request(action),
-        forget: () => this.#forget(path, opened),
-        release: () => this.#release(path, opened),
+        forget: () => this.#forget(key, opened),
+        release: () => this.#release(target, opened),
       })
       database = opened
-      this.#databases.set(path, database)
+      this.#databases.set(key, database)
     }
     await database.use()
     return database
@@ -77,14 +93,14 @@ class WorkerStorage implements Storage {
     await this.#worker?.terminate()
   }
 
-  #forget(path: string, database: SharedDatabase): void {
-    if (this.#databases.get(path) === database) this.#databases.delete(path)
+  #forget(key: string, database: SharedDatabase): void {
+    if (this.#databases.get(key) === database) this.#databases.delete(key)
   }
 
-  async #release(path: string, database: SharedDatabase): Promise<void> {
+  async #release(target: Target, database: SharedDatabase): Promise<void> {
     if (this.#closing !== undefined) return this.#closing
-    this.#forget(path, database)
-    await this.#post({ kind: 'close', file: path })
+    this.#forget(targetKey(target), database)
+    await this.#post({ kind: 'close', ...target })
   }
 
   #request<A extends Action>(action: A): Promise<Results[A['kind']]> {
@@ -157,13 +173,13 @@ interface Owner {
 
 /** One file for all who opened it; the last `close` closes it. */
 class SharedDatabase implements Database {
-  readonly #file: string
+  readonly #target: Target
   readonly #opened: Promise<null>
   readonly #owner: Owner
   #users = 0
 
-  constructor(file: string, opened: Promise<null>, owner: Owner) {
-    this.#file = file
+  constructor(target: Target, opened: Promise<null>, owner: Owner) {
+    this.#target = target
     this.#opened = opened
     this.#owner = owner
   }
@@ -179,7 +195,7 @@ class SharedDatabase implements Database {
   }
 
   async exec(sql: string): Promise<void> {
-    await this.#request({ kind: 'exec', file: this.#file, sql })
+    await this.#request({ kind: 'exec', ...this.#target, sql })
   }
 
   async write(sql: string, rows: readonly SqlRow[]): Promise<readonly (SluiceError | undefined)[]> {
@@ -200,7 +216,7 @@ class SharedDatabase implements Database {
   }
 
   async all(sql: string, parameters: SqlRow = []): Promise<readonly Readonly<Record<string, SqlValue>>[]> {
-    return this.#request({ kind: 'all', file: this.#file, sql, parameters: detach(parameters) })
+    return this.#request({ kind: 'all', ...this.#target, sql, parameters: detach(parameters) })
   }
 
   async close(): Promise<void> {
@@ -209,7 +225,7 @@ class SharedDatabase implements Database {
   }
 
   #write(sql: string, rows: readonly SqlRow[], wantsIds: boolean): Promise<Written> {
-    return this.#request({ kind: 'write', file: this.#file, sql, rows: rows.map(detach), wantsIds })
+    return this.#request({ kind: 'write', ...this.#target, sql, rows: rows.map(detach), wantsIds })
   }
 
   #request<A extends Action>(action: A): Promise<Results[A['kind']]> {

@@ -12,13 +12,14 @@
 import { type MessagePort, parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import { DatabaseFile } from './database-file.ts'
 import { toFailure } from './failure.ts'
-import type { Action, Answer, Request, Results, Write } from './protocol.ts'
+import { type Action, type Answer, type Request, type Results, type Target, targetKey, type Write } from './protocol.ts'
 
 /** No round takes more rows than this once it has them, so that the rows in memory and the wait for answers are bounded. */
 const MAX_ROWS_PER_ROUND = 10_000
 
 interface OpenFile {
   readonly file: DatabaseFile
+  readonly path: string
   /** Writes that the next commit takes. */
   collected: { id: number; write: Write }[]
 }
@@ -42,14 +43,14 @@ class StorageWorker {
       }
       requests = rows < MAX_ROWS_PER_ROUND ? receiveMessageOnPort(this.#port)?.message : undefined
     }
-    for (const [path, open] of this.#files) this.#commit(path, open)
+    for (const open of this.#files.values()) this.#commit(open)
   }
 
   #take(request: Request): void {
     const path = request.kind === 'end' ? '' : request.file
     try {
       if (request.kind === 'write') {
-        this.#open(path).collected.push({ id: request.id, write: request })
+        this.#open(request).collected.push({ id: request.id, write: request })
         return
       }
       const result = this.#act(request)
@@ -61,36 +62,37 @@ class StorageWorker {
 
   #act(action: Exclude<Action, { kind: 'write' }>) {
     if (action.kind === 'end') {
-      for (const path of [...this.#files.keys()]) this.#close(path)
+      for (const key of [...this.#files.keys()]) this.#close(key)
       return null
     }
     if (action.kind === 'close') {
-      this.#close(action.file)
+      this.#close(targetKey(action))
       return null
     }
-    const open = this.#open(action.file)
-    this.#commit(action.file, open)
+    const open = this.#open(action)
+    this.#commit(open)
     if (action.kind === 'exec') open.file.exec(action.sql)
     return action.kind === 'all' ? open.file.all(action.sql, action.parameters) : null
   }
 
-  #open(path: string): OpenFile {
-    const known = this.#files.get(path)
+  #open(target: Target): OpenFile {
+    const key = targetKey(target)
+    const known = this.#files.get(key)
     if (known !== undefined) return known
-    const opened: OpenFile = { file: new DatabaseFile(path), collected: [] }
-    this.#files.set(path, opened)
+    const opened: OpenFile = { file: new DatabaseFile(target.file, target), path: target.file, collected: [] }
+    this.#files.set(key, opened)
     return opened
   }
 
-  #close(path: string): void {
-    const open = this.#files.get(path)
+  #close(key: string): void {
+    const open = this.#files.get(key)
     if (open === undefined) return
-    this.#commit(path, open)
-    this.#files.delete(path)
+    this.#commit(open)
+    this.#files.delete(key)
     open.file.close()
   }
 
-  #commit(path: string, open: OpenFile): void {
+  #commit(open: OpenFile): void {
     const { collected } = open
     if (collected.length === 0) return
     open.collected = []
@@ -98,7 +100,7 @@ class StorageWorker {
       const written = open.file.commit(collected.map(({ write }) => write))
       this.#answer(collected.map(({ id }, i) => ({ id, result: written[i]! })))
     } catch (thrown) {
-      const failure = toFailure(thrown, path)
+      const failure = toFailure(thrown, open.path)
       this.#answer(collected.map(({ id }) => ({ id, failure })))
     }
   }

@@ -46,7 +46,11 @@ export function createTestContext(overrides: Partial<PartContext> = {}): TestCon
     clients,
     codec: { framing: plainLines, format: plainText },
     lineFraming: plainLines,
-    storage: { open: () => Promise.reject(absent('storage')), close: () => Promise.resolve() },
+    storage: {
+      open: () => Promise.reject(absent('storage')),
+      openReadOnly: () => Promise.reject(absent('storage')),
+      close: () => Promise.resolve(),
+    },
     deadLetters: {
       add(message, error, step) {
         dead.push({ message, error, step })
@@ -67,7 +71,7 @@ export function createTestContext(overrides: Partial<PartContext> = {}): TestCon
   }
 }
 
-/** A clock that stands still until it is moved. */
+/** A clock that stands still until it is moved. Who waits moves it, and goes on at once. */
 export interface TestClock extends Clock {
   advance(milliseconds: number): void
 }
@@ -79,6 +83,12 @@ export function createTestClock(start: number = Date.UTC(2026, 0, 1)): TestClock
   let sequence = 0
   return {
     now: () => time,
+    elapsed: () => time - start,
+    async sleep(milliseconds, signal) {
+      if (signal?.aborted) return false
+      time += milliseconds
+      return true
+    },
     uuid: () => `00000000-0000-4000-8000-${String(++uuids).padStart(12, '0')}`,
     next: () => ++sequence,
     advance(milliseconds) {

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import type { Plan, StepPlan } from '../config/plan.ts'
+import type { EndpointPlan, Plan, SocketPlan, StepPlan } from '../config/plan.ts'
 import type { PlannedServer } from '../config/planned-server.ts'
 import { createServerFromPlan } from '../config/server.ts'
 import { nestedIn } from '../config/step-words.ts'
@@ -26,10 +26,10 @@ import { createRandom } from './random.ts'
 export async function runCase(plan: Plan, test: DataflowCase): Promise<void> {
   const endpoint = plan.endpoints.find(({ name }) => name === test.endpoint)
   if (endpoint === undefined) throw new Error(`there is no endpoint "${test.endpoint}"`)
-  const isSubscription = endpoint.kind === 'subscribe'
-  const alone: Plan = { ...plan, endpoints: [isSubscription ? endpoint : { ...endpoint, tls: undefined }] }
+  const isSocket = endpoint.kind === 'listen' || endpoint.kind === 'connect'
+  const alone: Plan = { ...plan, endpoints: [isSocket ? onePeer(endpoint) : endpoint] }
   const bytes = parseBytes(test.sends)
-  for (const { how, chunks } of test.split && !isSubscription ? chunkings(bytes) : [WHOLE(bytes)]) {
+  for (const { how, chunks } of test.split && isSocket ? chunkings(bytes) : [WHOLE(bytes)]) {
     const came = await play(alone, test, chunks)
     try {
       compare(test, came)
@@ -46,15 +46,22 @@ export async function runCase(plan: Plan, test: DataflowCase): Promise<void> {
  */
 export async function rehearseConnect(plan: Plan, name: string): Promise<string[]> {
   const endpoint = plan.endpoints.find((one) => one.name === name)
-  if (endpoint === undefined || endpoint.kind === 'subscribe' || !endpoint.runOnConnect) return []
+  if (endpoint === undefined || endpoint.kind === 'subscribe' || endpoint.kind === 'schedule' || !endpoint.runOnConnect)
+    return []
   if (endpoint.dataflow === undefined || endpoint.dataflow.some(hasUserCode)) return []
   const alone: Plan = {
     ...plan,
-    endpoints: [{ ...endpoint, tls: undefined, onConnect: undefined, onError: undefined }],
+    endpoints: [{ ...onePeer(endpoint), onConnect: undefined, onError: undefined }],
   }
   const nothing: DataflowCase = { name: 'a client that says nothing', endpoint: name, sends: '', split: false }
   const { deadLetters } = await play(alone, nothing, [])
   return deadLetters.map(({ step, reason }) => `${step}: ${reason}`)
+}
+
+/** Without TLS, and of many devices the first, at once. */
+function onePeer(endpoint: SocketPlan): SocketPlan {
+  if (endpoint.kind === 'listen') return { ...endpoint, tls: undefined }
+  return { ...endpoint, tls: undefined, devices: endpoint.devices.slice(0, 1) }
 }
 
 function hasUserCode({ definition, options, otherwise = [] }: StepPlan): boolean {
@@ -105,7 +112,8 @@ async function play(plan: Plan, test: DataflowCase, chunks: readonly Buffer[]): 
   const endpoint = plan.endpoints[0]!
   const topic = test.topic ?? 'test'
   const broker = endpoint.kind === 'subscribe' ? oneMessage(endpoint.definition, chunks[0]!, topic) : undefined
-  const endpoints = endpoint.kind === 'subscribe' ? [{ ...endpoint, definition: broker!.definition }] : [endpoint]
+  const endpoints =
+    endpoint.kind === 'subscribe' ? [{ ...endpoint, definition: broker!.definition }] : [onceAtStart(endpoint)]
   const server = createServerFromPlan(
     { ...plan, endpoints, data: { ...plan.data, dir: folder } },
     {
@@ -122,10 +130,10 @@ async function play(plan: Plan, test: DataflowCase, chunks: readonly Buffer[]): 
   const device = endpoint.kind === 'connect' ? await awaitDial(plan, transport) : undefined
   try {
     await server.start()
-    if (broker !== undefined) {
+    if (endpoint.kind === 'subscribe' || endpoint.kind === 'schedule') {
       // A stop finishes what has come.
       await server.stop({ deadline: 1000 })
-      return { replies: Buffer.concat(broker.replies), sinks, deadLetters }
+      return { replies: Buffer.concat(broker?.replies ?? []), sinks, deadLetters }
     }
     const socket = device === undefined ? await dial(plan, server, transport) : await device.socket
     return { replies: await talk(socket, chunks), sinks, deadLetters }
@@ -134,6 +142,12 @@ async function play(plan: Plan, test: DataflowCase, chunks: readonly Buffer[]): 
     await device?.close()
     await rm(folder, { recursive: true })
   }
+}
+
+/** A schedule runs once, whatever the time is. */
+function onceAtStart(endpoint: EndpointPlan): EndpointPlan {
+  if (endpoint.kind !== 'schedule') return endpoint
+  return { ...endpoint, timing: { ...endpoint.timing, runAtStart: true } }
 }
 
 function standIn(
@@ -175,7 +189,9 @@ async function awaitDial(
 ): Promise<{ socket: Promise<Socket>; close(): Promise<void> }> {
   const endpoint = plan.endpoints[0]!
   if (endpoint.kind !== 'connect') throw new Error('only a connecting endpoint dials')
-  const { host, port, path } = endpoint.dial
+  const [device] = endpoint.devices
+  if (device === undefined) throw new Error(`${endpoint.name} has no device that could be played`)
+  const { host, port, path } = device.dial
   const { promise, resolve } = Promise.withResolvers<Socket>()
   const address = {
     ...(host !== undefined && { host }),

@@ -77,10 +77,10 @@ export function dialError(error: unknown, options: DialOptions): SluiceError {
     new SluiceError(code, message, { cause: error, retryable: code !== 'permission_denied', ...(hint && { hint }) })
   switch (codeOf(error)) {
     case 'ECONNREFUSED':
-      return make('connection_refused', `nothing listens on ${where} (connection refused)`)
+      return make('connection_refused', `nothing listens on ${where} (connection refused)`, NOBODY)
     case 'ENOENT':
     case 'ENOTSOCK':
-      return make('connection_refused', `nothing listens on ${where} (no such socket)`)
+      return make('connection_refused', `nothing listens on ${where} (no such socket)`, NOBODY)
     case 'ECONNRESET':
     case 'EPIPE':
       return make('connection_reset', `${where} reset the connection`)
@@ -111,6 +111,8 @@ export function timeoutError(options: DialOptions, cause?: unknown): SluiceError
       : `${target(options)} did not answer`
   return new SluiceError('connection_timeout', message, { cause, retryable: true })
 }
+
+const NOBODY = 'Check the address, and that the program or device there is running.'
 
 function target({ host = 'localhost', port = 0, path }: DialOptions): string {
   return path ?? formatAddress({ ip: host, port })

@@ -350,3 +350,28 @@ async function freedPort(): Promise<number> {
   await using running = await RunningSluice.start(echo)
   return running.port('echo')
 }
+
+describe('a folder of configurations', () => {
+  it('is checked and tested as one', async () => {
+    using configs = temporaryFolder()
+    const file = (name: string, text: string) => writeFileSync(join(configs.path, name), text)
+    file('a.yaml', echo)
+    file('b.yaml', 'schedule: { tick: { every: 1h, runAtStart: true, dataflow: [ { log: "it is time" } ] } }')
+    file('a.test.yaml', 'tests: [ { name: hello, endpoint: echo, sends: "hello\\n", replies: "hello\\n" } ]')
+    file('b.test.yaml', 'tests: [ { name: a run, endpoint: tick, sends: "" } ]')
+    const checked = await runSluice(['check', configs.path])
+    expect(checked).toMatchObject({ code: 0, stderr: '' })
+    expect(checked.stdout).toContain(`${configs.path} is valid`)
+    const tested = await runSluice(['test', configs.path])
+    expect(tested).toMatchObject({ code: 0, stdout: expect.stringContaining('2 passed, 0 failed') })
+  })
+
+  it('without cases says where they belong', async () => {
+    using configs = temporaryFolder()
+    const { code, stderr } = await runSluice(['test', configs.path])
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: `${configs.path} has no file that ends in .test.yaml; the cases belong there\n`,
+    })
+  })
+})

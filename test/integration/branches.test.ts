@@ -62,6 +62,39 @@ describe('fork', () => {
   })
 })
 
+describe('each', () => {
+  const json = { format: 'json' } as const
+
+  it('takes items through steps, answers in their order, and then the message goes on', async () => {
+    const list = 'msg.items.map(item, merge(item, {"order": msg.id}))'
+    const each = { list, dataflow: [{ filter: 'msg.n > 0' }, { reply: '${msg.order}/${msg.n}' }] }
+    const lines = '{"id":"A","items":[{"n":1},{"n":0},{"n":2}]}\n{"id":"B","items":[{"n":3}]}\n'
+    const text = await converse({ ...json, dataflow: [{ each }, { reply: 'end ${msg.id}' }] }, lines)
+    expect(text).toBe('A/1\nA/2\nend A\nB/3\nend B\n')
+  })
+
+  it('fails the message with the first item that fails, unless a step inside takes it', async () => {
+    const inner = { map: 'msg * 2' }
+    const lines = '[1,"x","y"]\n[2]\n'
+    const onError = [{ reply: 'ERR ${msg}' }]
+    const failing = { each: { list: 'msg', dataflow: [inner] } }
+    expect(await converse({ ...json, dataflow: [failing, { reply: 'OK' }], onError }, lines)).toBe(
+      'ERR [1,"x","y"]\nOK\n',
+    )
+    const handled = { each: { list: 'msg', dataflow: [{ ...inner, onError: [{ reply: 'no ${msg}' }] }] } }
+    expect(await converse({ ...json, dataflow: [handled, { reply: 'OK' }], onError }, lines)).toBe(
+      'no x\nno y\nOK\nOK\n',
+    )
+  })
+
+  it('takes items one by one where a step writes what later ones read', async () => {
+    const sum = { set: { 'state.sum': 'default(state.sum, 0) + msg' } }
+    const each = { list: 'msg', dataflow: [sum, { map: 'state.sum' }], collect: 'sums' }
+    const text = await converse({ ...json, dataflow: [{ each }, { reply: '${msg.sums}' }] }, '[1,2,3]\n[4]\n')
+    expect(text).toBe('[1,3,6]\n[10]\n')
+  })
+})
+
 describe('dataflow by name', () => {
   it('runs in place, and what comes out goes on', async () => {
     const dataflows = { twice: [{ map: 'msg * 2' }], both: [{ dataflow: 'twice' }, { dataflow: 'twice' }] }

@@ -162,7 +162,7 @@ describe('connect', () => {
     for await (const { id } of connection) seen.push(id)
     expect(seen).toEqual([1, 2, 3])
     expect(await connection.receive()).toBeUndefined()
-    await expect(connection.send({ id: 4 })).rejects.toMatchObject({ code: 'client_gone' })
+    await expect(connection.send({ id: 4 })).rejects.toMatchObject({ code: 'connection_closed' })
   })
 
   it('gives up a request in time, and its late answer is not given to the next', async () => {
@@ -174,7 +174,7 @@ describe('connect', () => {
       })
     })
     await using connection = await connect({ ...server, ...json })
-    await expect(connection.request({ id: 1 }, { timeout: 20 })).rejects.toMatchObject({ code: 'connection_timeout' })
+    await expect(connection.request({ id: 1 }, { timeout: 20 })).rejects.toMatchObject({ code: 'request_timeout' })
     expect(await connection.request({ id: 2 })).toEqual({ id: 2 })
   })
 
@@ -221,7 +221,7 @@ describe('connect', () => {
     const note = (error: unknown) => void unhandled.push(error)
     process.on('unhandledRejection', note)
     const late = connection.request('x'.repeat(32 * 1024 * 1024), { timeout: 20 })
-    await expect(late).rejects.toMatchObject({ code: 'connection_timeout' })
+    await expect(late).rejects.toMatchObject({ code: 'request_timeout' })
     await new Promise(setImmediate)
     process.off('unhandledRejection', note)
     expect(unhandled).toEqual([])
@@ -231,7 +231,7 @@ describe('connect', () => {
   it('fails a request whose connection closes, and a stream that cannot be read', async () => {
     await using gone = await plainServer((socket) => socket.once('data', () => socket.end()))
     await using connection = await connect({ ...gone, ...json })
-    await expect(connection.request({ id: 1 })).rejects.toMatchObject({ code: 'client_gone' })
+    await expect(connection.request({ id: 1 })).rejects.toMatchObject({ code: 'connection_lost' })
     await using garbled = await plainServer((socket) => socket.write('{"id":1}\noops\n'))
     await using other = await connect({ ...garbled, ...json })
     expect(await other.receive()).toEqual({ id: 1 })
@@ -247,6 +247,7 @@ describe('connect', () => {
     expect(error).toMatchObject({
       code: 'connection_refused',
       message: `nothing listens on 127.0.0.1:${port} (connection refused)`,
+      hint: 'Check the address, and that the program or device there is running.',
     })
     await expect(connect({ host: '127.0.0.1', port, framing: 'lines' })).rejects.toBeInstanceOf(ConfigError)
   })

@@ -51,6 +51,7 @@ const NAMES: readonly EventName[] = [
   'part.logged',
   'poll.timedOut',
   'reply.lost',
+  'schedule.skipped',
   'server.draining',
   'server.reloadFailed',
   'server.reloaded',

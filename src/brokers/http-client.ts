@@ -1,9 +1,9 @@
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
-import type { TlsSettings } from '../brokers/client-tls.ts'
-import { networkProblem, tlsProblem } from '../brokers/network-error.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { formatDuration } from '../util/units.ts'
+import type { TlsSettings } from './client-tls.ts'
+import { networkProblem, tlsProblem } from './network-error.ts'
 
 /** One request, ready to be sent. */
 export interface HttpRequest {
@@ -13,6 +13,13 @@ export interface HttpRequest {
   readonly body: Buffer
   /** Milliseconds until the whole answer must be there, connecting included. */
   readonly timeout: number
+  /** Most bytes of the answer's body that are wanted. Default: none. */
+  readonly keep?: number
+  /**
+   * It must reach the server at most once, so it gets a new connection: a kept one may be closed by the server while it is
+   * used, and then nobody knows.
+   */
+  readonly once?: boolean
 }
 
 /** What a server has answered, as far as we look at it. */
@@ -21,8 +28,11 @@ export interface HttpAnswer {
   readonly statusText: string
   readonly location: string | undefined
   readonly retryAfter: string | undefined
+  readonly contentType: string
   /** The beginning of the body, on one line. */
   readonly excerpt: string
+  /** The whole body; undefined when it is longer than was to be kept. */
+  readonly body: Buffer | undefined
 }
 
 /**
@@ -32,8 +42,10 @@ export interface HttpAnswer {
 export class HttpClient {
   readonly #http = new HttpAgent(AGENT)
   readonly #https: HttpsAgent
+  readonly #tls: TlsSettings | undefined
 
   constructor(tls: TlsSettings | undefined) {
+    this.#tls = tls
     this.#https = new HttpsAgent({ ...AGENT, ...tls })
   }
 
@@ -56,11 +68,15 @@ export class HttpClient {
     this.#https.destroy()
   }
 
-  #attempt({ url, method, headers, body, timeout }: HttpRequest, left: number): Promise<HttpAnswer | 'stale'> {
+  #attempt(
+    { url, method, headers, body, timeout, keep = 0, once = false }: HttpRequest,
+    left: number,
+  ): Promise<HttpAnswer | 'stale'> {
     return new Promise((resolve, reject) => {
       const isSecure = url.protocol === 'https:'
       const send = isSecure ? httpsRequest : httpRequest
-      const request = send(url, { method, headers, agent: isSecure ? this.#https : this.#http })
+      const kept = isSecure ? this.#https : this.#http
+      const request = send(url, { method, headers, ...(once ? { ...this.#tls, agent: false } : { agent: kept }) })
       let late: SluiceError | null = null
       const timer = setTimeout(() => {
         late = unavailable(`${url.host} did not answer within ${formatDuration(timeout)}`)
@@ -73,7 +89,7 @@ export class HttpClient {
       let answered = false
       request.on('response', (response) => {
         answered = true
-        readAnswer(response, (answer) => {
+        readAnswer(response, keep, (answer) => {
           settle(() => (answer === undefined ? reject(requestError(late, url)) : resolve(answer)))
         })
       })
@@ -99,25 +115,35 @@ const EXCERPT = 200
 
 /**
  * Reads an answer to its end.
+ * @param keep most bytes of its body that are wanted
  * @param done called once; with undefined when an answer that says yes broke off, which is no confirmation
  */
-function readAnswer(response: IncomingMessage, done: (answer: HttpAnswer | undefined) => void): void {
+function readAnswer(response: IncomingMessage, keep: number, done: (answer: HttpAnswer | undefined) => void): void {
   const { statusCode = 0, statusMessage = '', headers } = response
+  const most = Math.max(keep, EXCERPT * 4)
   const head: Buffer[] = []
   let length = 0
   let isDone = false
   const finish = (isWhole: boolean) => {
     if (isDone) return
     isDone = true
-    const excerpt = showText(Buffer.concat(head).toString('utf8'))
-    const answer = { status: statusCode, statusText: statusMessage, location: headers.location, excerpt }
-    done(isWhole || statusCode >= 300 ? { ...answer, retryAfter: headers['retry-after'] } : undefined)
+    const bytes = Buffer.concat(head)
+    const answer: HttpAnswer = {
+      status: statusCode,
+      statusText: statusMessage,
+      location: headers.location,
+      retryAfter: headers['retry-after'],
+      contentType: headers['content-type'] ?? '',
+      excerpt: showText(bytes.toString('utf8', 0, EXCERPT * 4)),
+      body: length <= keep ? bytes : undefined,
+    }
+    done(isWhole || statusCode >= 300 ? answer : undefined)
   }
   response.on('data', (chunk: Buffer) => {
     // A character of UTF-8 has at most four bytes.
-    if (length < EXCERPT * 4) head.push(chunk.subarray(0, EXCERPT * 4 - length))
+    if (length < most) head.push(chunk.subarray(0, most - length))
     length += chunk.length
-    if (length <= MAX_BODY) return
+    if (length <= Math.max(keep, MAX_BODY)) return
     finish(true)
     response.destroy()
   })

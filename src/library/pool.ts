@@ -1,0 +1,249 @@
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import type { Events } from '../contracts/events.ts'
+import { z } from '../contracts/schema.ts'
+import { createBackoff } from '../util/backoff.ts'
+import { whenAborted } from '../util/late.ts'
+import { timedOut, tooMany } from './client-errors.ts'
+import { type ConnectionEventMap, createClientEvents } from './client-events.ts'
+import { abortSignal, type ClientOptions, checkOptions, milliseconds } from './client-options.ts'
+import { type ClientSettings, createSettings } from './client-settings.ts'
+import { DEFAULT_CLOSE_MS, ManagedConnection } from './connection.ts'
+import { pause } from './dialling.ts'
+import type { Duration, RequestOptions } from './link.ts'
+import { requestRepeating } from './repeating.ts'
+import { within } from './within.ts'
+
+export interface PoolOptions<In, Out = In> extends ClientOptions<In, Out> {
+  /** Most connections. Default 4. */
+  readonly max?: number
+  /** A connection that nobody has used for so long is closed; `off` keeps it. Default 30 s. */
+  readonly idleTimeout?: Duration
+  /** Closes the pool at once when it is aborted: what is under way fails. */
+  readonly signal?: AbortSignal
+}
+
+/** Several connections to one place, opened when they are needed, which share the requests. */
+export interface Pool<In, Out = In> extends AsyncDisposable {
+  /** Connections that are open or being opened. */
+  readonly size: number
+  /** Requests that have not been answered. */
+  readonly pending: number
+  readonly events: Events<ConnectionEventMap<In>>
+  /**
+   * Asks on the connection with the fewest requests under way; when all have some and there may be more, on a new one.
+   * A connection that breaks is replaced by the next request that needs it.
+   * @throws SluiceError as `request` of a connection; and why no connection could be opened
+   */
+  request(value: Out, options?: RequestOptions<In>): Promise<In>
+  /**
+   * Refuses what is new, waits for the answers to what has been asked, and closes all connections.
+   * @param options.deadline milliseconds for what is under way. Default 15,000
+   */
+  close(options?: { readonly deadline?: number }): Promise<void>
+}
+
+/**
+ * Makes a pool. It connects when it is asked for the first time.
+ * @throws ConfigError for wrong options
+ */
+export function createPool<In = string, Out = In>(options: PoolOptions<In, Out>): Pool<In, Out> {
+  const checked = checkOptions(options, {
+    max: z.int().min(1).prefault(4),
+    idleTimeout: milliseconds({ off: true }).prefault('30s'),
+    signal: abortSignal().optional(),
+  })
+  const { max, idleTimeout } = checked
+  return new ConnectionPool(createSettings<In, Out>(options, checked), { max, idleTimeout, signal: options.signal })
+}
+
+/** A place for one connection. */
+interface Slot<In, Out> {
+  readonly opening: Promise<ManagedConnection<In, Out>>
+  /** Undefined while it is being opened. */
+  connection: ManagedConnection<In, Out> | undefined
+  /** Requests that wait for it or on it. */
+  pending: number
+  idle: NodeJS.Timeout | undefined
+}
+
+interface Bounds {
+  readonly max: number
+  /** Milliseconds; 0 is off. */
+  readonly idleTimeout: number
+  readonly signal: AbortSignal | undefined
+}
+
+class ConnectionPool<In, Out> implements Pool<In, Out> {
+  pending = 0
+  readonly events = createClientEvents<In>()
+  readonly #settings: ClientSettings<In, Out>
+  readonly #bounds: Bounds
+  readonly #slots = new Set<Slot<In, Out>>()
+  readonly #stop = new AbortController()
+  #closing: Promise<void> | undefined = undefined
+  #markIdle: (() => void) | undefined = undefined
+  /** Nothing that is under way goes on. */
+  #over = false
+
+  constructor(settings: ClientSettings<In, Out>, bounds: Bounds) {
+    this.#settings = settings
+    this.#bounds = bounds
+    const { signal } = bounds
+    if (signal === undefined) return
+    const forget = whenAborted(signal, () => {
+      this.#stop.abort(signal.reason)
+      void this.close({ deadline: 0 })
+    })
+    this.#stop.signal.addEventListener('abort', forget, { once: true })
+  }
+
+  get size(): number {
+    return this.#usable().length
+  }
+
+  async request(value: Out, options: RequestOptions<In> = {}): Promise<In> {
+    if (this.#closing !== undefined) throw poolClosed()
+    const { timeout = this.#settings.requestTimeout, signal } = options
+    const backoff = createBackoff(this.#settings.backoff)
+    let slot: Slot<In, Out> | undefined
+    this.pending++
+    try {
+      return await requestRepeating({ ...options, timeout }, async (left, attempt) => {
+        this.#leave(slot)
+        slot = undefined
+        if (attempt > 1) await within(pause(backoff.next(), this.#stop.signal), left(), signal, noConnection)
+        slot = this.#enter(this.#choose())
+        let connection = slot.connection
+        try {
+          connection ??= await within(slot.opening, left(), signal, noConnection)
+        } catch (thrown) {
+          // Where it could not be opened, one that is open will do: nothing has been sent.
+          const other = this.#leastBusy(this.#usable().filter((one) => one.connection !== undefined))
+          if (other === undefined || this.#slots.has(slot)) throw thrown
+          slot = this.#enter(other)
+          connection = other.connection!
+        }
+        return connection.requestWithin(value, options, left())
+      })
+    } finally {
+      this.#leave(slot)
+      this.pending--
+      if (this.pending === 0) this.#markIdle?.()
+    }
+  }
+
+  close({ deadline = DEFAULT_CLOSE_MS }: { readonly deadline?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(deadline)
+    return this.#closing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #close(deadline: number): Promise<void> {
+    if (this.pending > 0 && deadline > 0) {
+      const idle = new Promise<void>((resolve) => {
+        this.#markIdle = resolve
+      })
+      await within(idle, deadline, undefined, poolClosed).catch(() => undefined)
+    }
+    this.#over = true
+    await Promise.all([...this.#slots].map(({ connection }) => connection?.close({ deadline: 0 })))
+    this.#stop.abort(poolClosed())
+    // Those that were still being opened.
+    await Promise.allSettled([...this.#slots].map(async ({ opening }) => (await opening).close({ deadline: 0 })))
+    for (const { idle } of this.#slots) clearTimeout(idle)
+    this.#slots.clear()
+  }
+
+  /** Those that are open or being opened. */
+  #usable(): Slot<In, Out>[] {
+    return [...this.#slots].filter(({ connection }) => connection === undefined || connection.state === 'open')
+  }
+
+  #choose(): Slot<In, Out> {
+    if (this.#over) throw poolClosed()
+    const usable = this.#usable()
+    const best = this.#leastBusy(usable)
+    if (best === undefined || (best.pending > 0 && usable.length < this.#bounds.max)) return this.#add()
+    return best
+  }
+
+  #leastBusy(slots: readonly Slot<In, Out>[]): Slot<In, Out> | undefined {
+    return slots.reduce<Slot<In, Out> | undefined>(
+      (best, slot) => (best === undefined || slot.pending < best.pending ? slot : best),
+      undefined,
+    )
+  }
+
+  #add(): Slot<In, Out> {
+    const { events } = this
+    const opening = ManagedConnection.open(this.#settings, { reconnect: false, signal: this.#stop.signal, events })
+    const slot: Slot<In, Out> = { opening, connection: undefined, pending: 0, idle: undefined }
+    this.#slots.add(slot)
+    opening.then(
+      (connection) => this.#opened(slot, connection),
+      () => this.#slots.delete(slot),
+    )
+    return slot
+  }
+
+  #opened(slot: Slot<In, Out>, connection: ManagedConnection<In, Out>): void {
+    slot.connection = connection
+    this.events.emit('connection.opened', { remote: connection.remote })
+    void connection.closed.then(() => {
+      clearTimeout(slot.idle)
+      this.#slots.delete(slot)
+    })
+    void this.#dropUnrequested(connection)
+    this.#watchIdle(slot)
+  }
+
+  /** Nobody reads on a connection of a pool, and what nobody reads would hold the answers back. */
+  async #dropUnrequested(connection: ManagedConnection<In, Out>): Promise<void> {
+    while (connection.state !== 'closed') {
+      try {
+        const message = await connection.receive()
+        if (message === undefined) return
+        this.events.emit('message.dropped', { message, reason: 'unrequested' })
+      } catch (thrown) {
+        // One that cannot be read is no answer either; where the connection broke, it is closed now or soon.
+        if (connection.state !== 'open') return
+        this.events.emit('message.dropped', { message: undefined, error: toSluiceError(thrown), reason: 'unrequested' })
+      }
+    }
+  }
+
+  #enter(slot: Slot<In, Out>): Slot<In, Out> {
+    const { maxPending } = this.#settings
+    if (slot.pending >= maxPending) throw tooMany(maxPending)
+    slot.pending++
+    clearTimeout(slot.idle)
+    return slot
+  }
+
+  #leave(slot: Slot<In, Out> | undefined): void {
+    if (slot === undefined) return
+    slot.pending--
+    this.#watchIdle(slot)
+  }
+
+  #watchIdle(slot: Slot<In, Out>): void {
+    const { idleTimeout } = this.#bounds
+    if (slot.pending > 0 || slot.connection === undefined || idleTimeout === 0 || !this.#slots.has(slot)) return
+    clearTimeout(slot.idle)
+    slot.idle = setTimeout(() => void slot.connection?.close(), idleTimeout)
+  }
+}
+
+function poolClosed(): SluiceError {
+  return new SluiceError('connection_closed', 'the pool is closed', { hint: 'Make another one with createPool.' })
+}
+
+function noConnection(): SluiceError {
+  return timedOut(
+    'no connection was there in time to ask on',
+    'Raise max, or see whether the other side can be reached.',
+  )
+}

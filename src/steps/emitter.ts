@@ -1,0 +1,79 @@
+import type { PartContext } from '../contracts/context.ts'
+import { detachedSource, noClient } from '../contracts/detached-source.ts'
+import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { Batch, type Dataflow, Message, type Source } from '../contracts/message.ts'
+import { keepFailed } from './keep-failed.ts'
+
+/**
+ * The lane of what a step makes of many messages: new messages without a connection (`event == "timer"`), one run through
+ * the steps behind at a time. What fails there, and has no `onError` of its step, is kept in the dead letters.
+ */
+export class Emitter {
+  readonly #context: PartContext
+  readonly #source: Source
+  readonly #rest: () => Dataflow
+  #sequence = 0
+  #waiting: Message[] = []
+  /** Settles when nothing waits and nothing runs; undefined then. Never rejects. */
+  #work: Promise<void> | undefined = undefined
+
+  /**
+   * @param boot of the server's run, as the messages that are held have it
+   * @param rest the steps behind, asked for at each run
+   */
+  constructor(context: PartContext, boot: string, rest: () => Dataflow) {
+    const { endpoint, clock } = context
+    const client = noClient(endpoint, clock.now())
+    this.#context = context
+    this.#rest = rest
+    this.#source = detachedSource(
+      { client, boot, endpoint, clock, state: {} },
+      'Put the reply before the step that holds.',
+    )
+  }
+
+  /** How many messages wait for the run that is under way. */
+  get waiting(): number {
+    return this.#waiting.length
+  }
+
+  /** Takes a message through the steps behind, after those that wait. */
+  emit(value: unknown): void {
+    const { clock } = this.#context
+    const key = `${this.#context.id}-${clock.uuid()}`
+    const args = [NO_BYTES, 0, 0, undefined, undefined, key] as const
+    this.#waiting.push(new Message(value, this.#source, 'timer', clock.now(), ++this.#sequence, ...args))
+    this.#work ??= this.#runAll()
+  }
+
+  /** Resolves when nothing waits and nothing runs. */
+  async idle(): Promise<void> {
+    await this.#work
+  }
+
+  async #runAll(): Promise<void> {
+    // What is made in one turn goes together.
+    await new Promise((resolve) => setImmediate(resolve))
+    while (this.#waiting.length > 0) await this.#run(Batch.of(this.#waiting.splice(0, MAX_BATCH)))
+    this.#work = undefined
+  }
+
+  async #run(batch: Batch): Promise<void> {
+    const kept: Promise<void>[] = []
+    const { id } = this.#context
+    const add = (message: Message, error: SluiceError, step = id) => {
+      kept.push(keepFailed(this.#context, `behind ${id}`, message, error, step))
+    }
+    try {
+      await this.#rest().run(batch, { add })
+    } catch (thrown) {
+      for (const message of batch.messages) add(message, toSluiceError(thrown, 'internal'))
+    }
+    await Promise.all(kept)
+  }
+}
+
+/** Most messages of one run. */
+const MAX_BATCH = 1000
+
+const NO_BYTES = Buffer.alloc(0)

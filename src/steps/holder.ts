@@ -1,0 +1,183 @@
+import type { Clock } from '../contracts/clock.ts'
+import { contentText } from '../contracts/codec.ts'
+import type { PartContext, Shared } from '../contracts/context.ts'
+import { toSluiceError } from '../contracts/errors.ts'
+import { Batch, type Dataflow, type Failures, type Message } from '../contracts/message.ts'
+import type { Expression } from '../contracts/schema.ts'
+import type { Step } from '../contracts/step.ts'
+import { Emitter } from './emitter.ts'
+
+/** What is made of the messages with one key. */
+export interface Bucket {
+  /** How much is held. */
+  readonly size: number
+  /**
+   * Takes a message.
+   * @returns whether it is complete now
+   * @throws what fails this message; the bucket is as before then
+   */
+  add(message: Message): boolean
+  /** What is sent on. @param key what `per` gave; undefined without it */
+  value(key: unknown): unknown
+}
+
+/** When buckets are complete, besides what they say themselves. */
+export interface Holding {
+  readonly per: Expression | undefined
+  /** Milliseconds; undefined for no time. */
+  readonly every: number | undefined
+  /** All buckets end at multiples of `every`: at full minutes, say. Else each ends so long after its first message. */
+  readonly aligned: boolean
+  /** Most that is held in all buckets together; beyond it the oldest bucket is sent on. */
+  readonly max: number
+  open(): Bucket
+}
+
+/**
+ * A step that keeps messages in buckets, one for each key. A message is settled when it is in its bucket; a bucket is sent on
+ * when it is complete, or when the server stops. A reload that leaves the step as it is leaves its buckets too: the step
+ * before the reload and the one after it have them together for a while.
+ */
+export class Holder implements Step {
+  readonly #shared: Shared<Buckets>
+
+  /** @param options of the step: it is the same as before where they and its place are the same */
+  constructor(holding: Holding, options: unknown, context: PartContext) {
+    const { endpoint, id, clock, share } = context
+    const identity = JSON.stringify(options, (_, value) =>
+      typeof value === 'function' ? sourceOf(value, clock) : value,
+    )
+    this.#shared = share(`held ${endpoint} ${id} ${identity}`, () => new Buckets(holding, context))
+  }
+
+  attach(rest: Dataflow): void {
+    this.#shared.value.ways.set(this, rest)
+  }
+
+  runAround(batch: Batch, _rest: Dataflow, failures: Failures): Batch | Promise<Batch> {
+    return this.#shared.value.take(batch, failures)
+  }
+
+  async flush(): Promise<void> {
+    const { ways } = this.#shared.value
+    // Where another step has the buckets too, that one goes on with them.
+    if (ways.size > 1) ways.delete(this)
+    else if (ways.has(this)) this.#shared.value.emitAll()
+    await this.#shared.value.idle()
+    ways.delete(this)
+    await this.#shared.release()
+  }
+}
+
+/** An expression as it is written. Functions of a program cannot be compared, so none is the same as another. */
+function sourceOf(expression: Expression, clock: Clock): string {
+  return expression.isFunction === true ? clock.uuid() : expression.source
+}
+
+class Buckets {
+  /** What stands behind those who have these buckets. The last one is in force. */
+  readonly ways = new Map<Holder, Dataflow>()
+  readonly #holding: Holding
+  readonly #context: PartContext
+  /** In the order in which they were opened, which is that in which they end. */
+  readonly #open = new Map<string, Open>()
+  #held = 0
+  #timer: NodeJS.Timeout | undefined = undefined
+  #emitter: Emitter | undefined = undefined
+
+  constructor(holding: Holding, context: PartContext) {
+    this.#holding = holding
+    this.#context = context
+  }
+
+  take({ messages }: Batch, failures: Failures): Batch | Promise<Batch> {
+    if (messages.length === 0) return NOTHING
+    this.#emitter ??= new Emitter(this.#context, messages[0]!.source.boot, () => [...this.ways.values()].at(-1)!)
+    for (const message of messages) {
+      try {
+        this.#take(message)
+      } catch (thrown) {
+        failures.add(message, toSluiceError(thrown))
+      }
+    }
+    this.#arm()
+    const emitter = this.#emitter
+    // Where the steps behind are slow, those who send have to wait.
+    return emitter.waiting > MAX_WAITING ? emitter.idle().then(() => NOTHING) : NOTHING
+  }
+
+  emitAll(): void {
+    for (const id of [...this.#open.keys()]) this.#emit(id)
+  }
+
+  /** Resolves when all that was sent on has come to its end. */
+  async idle(): Promise<void> {
+    await this.#emitter?.idle()
+  }
+
+  close(): void {
+    clearTimeout(this.#timer)
+  }
+
+  #take(message: Message): void {
+    // That a client came or went is no message.
+    if (message.event === 'connect' || message.event === 'disconnect') return
+    const { per, open } = this.#holding
+    const key = per?.(message)
+    const id = per === undefined ? '' : contentText(key).toString('latin1')
+    const now = this.#context.clock.elapsed()
+    // The timer may be late.
+    if ((this.#open.get(id)?.ends ?? now + 1) <= now) this.#emit(id)
+    const one = this.#open.get(id) ?? { bucket: open(), key, ends: this.#endFrom(now) }
+    const before = one.bucket.size
+    const isComplete = one.bucket.add(message)
+    if (!this.#open.has(id)) {
+      this.#open.set(id, one)
+      this.#held += one.bucket.size
+    } else this.#held += one.bucket.size - before
+    if (isComplete) this.#emit(id)
+    while (this.#held > this.#holding.max) this.#emit(this.#open.keys().next().value!)
+  }
+
+  #endFrom(now: number): number {
+    const { every, aligned } = this.#holding
+    if (every === undefined) return Number.POSITIVE_INFINITY
+    return now + every - (aligned ? this.#context.clock.now() % every : 0)
+  }
+
+  #emit(id: string): void {
+    const { bucket, key } = this.#open.get(id)!
+    this.#open.delete(id)
+    this.#held -= bucket.size
+    this.#emitter!.emit(bucket.value(key))
+  }
+
+  /** Sets the timer for the bucket that ends first. */
+  #arm(): void {
+    const [first] = this.#open.values()
+    if (this.#timer !== undefined || first === undefined || first.ends === Number.POSITIVE_INFINITY) return
+    const left = Math.max(1, Math.ceil(first.ends - this.#context.clock.elapsed()))
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      const now = this.#context.clock.elapsed()
+      for (const [id, { ends }] of this.#open) {
+        if (ends > now) break
+        this.#emit(id)
+      }
+      this.#arm()
+    }, left)
+    this.#timer.unref()
+  }
+}
+
+interface Open {
+  readonly bucket: Bucket
+  readonly key: unknown
+  /** In the time of `clock.elapsed`. */
+  readonly ends: number
+}
+
+/** Most messages that may wait for the steps behind. */
+const MAX_WAITING = 10_000
+
+const NOTHING = Batch.of([])
