@@ -195,6 +195,23 @@ const conversations: Record<string, () => Promise<void>> = {
     await client.hear('Stored: hello\n')
     expect(rows(running, 'quick-start.db', 'SELECT text FROM lines')).toEqual([{ text: 'hello' }])
   },
+
+  async 'teltonika-tracker'() {
+    await using running = await startExample('teltonika-tracker')
+    await using tracker = await Peer.connect(running.port())
+    tracker.send('\x00\x0f356307042441013')
+    await tracker.hear('\x01')
+    // Two records of Codec 8, cut in the middle.
+    const records =
+      '000000000000004308020000016b40d57b480100000000000000000000000000000001010101000000000000016b40d5c198010000000000000000000000000000000101010101000000020000252c'
+    tracker.send(Buffer.from(records.slice(0, 70), 'hex'))
+    tracker.send(Buffer.from(records.slice(70), 'hex'))
+    await tracker.hear('\x01\x00\x00\x00\x02')
+    expect(rows(running, 'positions.db', 'SELECT imei, time, priority FROM positions')).toEqual([
+      { imei: '356307042441013', time: '2019-06-10T10:01:01.000Z', priority: 'high' },
+      { imei: '356307042441013', time: '2019-06-10T10:01:19.000Z', priority: 'high' },
+    ])
+  },
 }
 
 describe.each(folders)('the example %s', (name) => {
