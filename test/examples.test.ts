@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
+import ModbusRTU from 'modbus-serial'
 import { connectAsync } from 'mqtt'
 import { describe, expect, it } from 'vitest'
 import { hasClient } from '../scripts/debian-clients.ts'
@@ -174,6 +175,33 @@ const conversations: Record<string, () => Promise<void>> = {
     ])
   },
 
+  async 'modbus-server'() {
+    using folder = temporaryFolder()
+    const database = makeDatabases('modbus-server', folder.path)
+    await using running = await startExample('modbus-server', (config) =>
+      Object.assign(config, JSON.parse(JSON.stringify(config).replaceAll('registers.db', database))),
+    )
+    const master = new ModbusRTU()
+    await master.connectTCP('127.0.0.1', { port: running.port() })
+    try {
+      master.setID(17)
+      expect((await master.readHoldingRegisters(0, 3)).data).toEqual([215, 0, 7])
+      expect(await master.writeRegister(1, 3)).toEqual({ address: 1, value: 3 })
+      expect(await master.writeRegisters(0, [190, 4])).toEqual({ address: 0, length: 2 })
+      expect((await master.readInputRegisters(0, 3)).data).toEqual([190, 4, 7])
+      await expect(master.readHoldingRegisters(2, 2)).rejects.toMatchObject({ modbusCode: 2 })
+      await expect(master.writeRegister(9, 1)).rejects.toMatchObject({ modbusCode: 2 })
+      await expect(master.readCoils(0, 1)).rejects.toMatchObject({ modbusCode: 1 })
+      const change = new DatabaseSync(database)
+      change.exec("CREATE TRIGGER refuse BEFORE INSERT ON registers BEGIN SELECT RAISE(ABORT, 'no'); END")
+      change.close()
+      await expect(master.writeRegister(1, 8)).rejects.toMatchObject({ modbusCode: 4 })
+      expect((await master.readHoldingRegisters(1, 1)).data).toEqual([4])
+    } finally {
+      await new Promise<void>((closed) => master.close(() => closed()))
+    }
+  },
+
   async 'polled-scale'() {
     await using scale = await startScale(['US,+  12.10 kg\r\n', 'ST,+  12.50 kg\r\n'])
     await using running = await startExample('polled-scale', (config) => {
@@ -238,8 +266,12 @@ describe.each(configured)('the configuration of %s', (name) => {
   })
 
   it('passes its dataflow tests', async () => {
-    const { plan } = await readPlan(file, {})
-    const { tests, report } = await readCases(caseFileOf(file))
+    using folder = temporaryFolder()
+    cpSync(dirname(file), folder.path, { recursive: true, filter: (path) => !/\.db|sluice-data/.test(path) })
+    makeDatabases(name, folder.path)
+    const copy = join(folder.path, 'sluice.yaml')
+    const { plan } = await readPlan(copy, {})
+    const { tests, report } = await readCases(caseFileOf(copy))
     expect(report).toBe('')
     for (const test of tests!) await runCase(plan!, test)
   })
@@ -267,6 +299,21 @@ function rows({ folder }: Running, file: string, query: string): Record<string, 
   } finally {
     database.close()
   }
+}
+
+/**
+ * Makes the database `X.db` for each file `X.sql` of an example, as its README tells a user to.
+ * @returns the path of the last one
+ */
+function makeDatabases(example: string, folder: string): string {
+  let path = ''
+  for (const name of readdirSync(join(root, 'examples', example)).filter((file) => file.endsWith('.sql'))) {
+    path = join(folder, name.replace(/\.sql$/, '.db'))
+    const database = new DatabaseSync(path)
+    database.exec(readFileSync(join(root, 'examples', example, name), 'utf8'))
+    database.close()
+  }
+  return path
 }
 
 /** Makes the commit of every further row fail, as a full disk would. */
