@@ -1,9 +1,10 @@
+import { once } from 'node:events'
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
-import ModbusRTU from 'modbus-serial'
+import ModbusRTU, { ServerTCP } from 'modbus-serial'
 import { connectAsync } from 'mqtt'
 import { describe, expect, it } from 'vitest'
 import { hasClient } from '../scripts/debian-clients.ts'
@@ -14,6 +15,7 @@ import { readCases } from '../src/testing/read-cases.ts'
 import { runCase } from '../src/testing/run-case.ts'
 import { run } from './support/command.ts'
 import { exampleFile, startExample } from './support/example.ts'
+import { freePort } from './support/free-port.ts'
 import { Mosquitto } from './support/mosquitto.ts'
 import { Peer } from './support/peer.ts'
 import { type Running, temporaryFolder } from './support/server.ts'
@@ -173,6 +175,47 @@ const conversations: Record<string, () => Promise<void>> = {
       { scale: 'scale-1', line: 'packing', weight: 12.5 },
       { scale: 'scale-2', line: 'packing', weight: 7.25 },
     ])
+  },
+
+  async 'modbus-client'() {
+    const registers = [-25 + 65536, 1, 1, 7]
+    const written: number[][] = []
+    let asked = () => {}
+    const port = await freePort()
+    const plc = new ServerTCP(
+      {
+        getHoldingRegister: (address: number) => {
+          if (address === 3) asked()
+          return registers[address]!
+        },
+        setRegister: (address: number, value: number) => {
+          written.push([address, value])
+        },
+      },
+      { host: '127.0.0.1', port, unitID: 1 },
+    )
+    await once(plc, 'initialized')
+    try {
+      await using running = await startExample('modbus-client', (config) => {
+        const entry = config.connect!['plc']!
+        entry.port = port
+        entry.poll = { ...(entry.poll as { send: string }), every: '20ms', timeout: '10s' }
+      })
+      // A poll is sent only after the answer to the one before has arrived.
+      for (let polls = 0; polls < 2; polls++) await new Promise<void>((resolve) => (asked = resolve))
+      await using operator = await Peer.connect(running.port('commands'))
+      operator.send('set 21.5\n')
+      await operator.hear('OK\n')
+      expect(written).toEqual([[10, 215]])
+      operator.send('set warm\n')
+      await operator.hear('ERR ')
+      await running.server.stop()
+      expect(rows(running, 'plc.db', 'SELECT temperature, state, pieces FROM readings LIMIT 1')).toEqual([
+        { temperature: -2.5, state: 'running', pieces: 65543 },
+      ])
+    } finally {
+      await new Promise<void>((closed) => plc.close(() => closed()))
+    }
   },
 
   async 'modbus-server'() {
