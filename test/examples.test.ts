@@ -26,6 +26,22 @@ const configured = folders.filter((name) => existsSync(exampleFile(name)))
 
 /** One conversation with each example over real sockets. Every folder of `examples/` must have one. */
 const conversations: Record<string, () => Promise<void>> = {
+  async 'astm-analyser'() {
+    await using running = await startExample('astm-analyser')
+    await using analyser = await Peer.connect(running.port())
+    const header = '1H|\\^&|||ABX|||||||P|E1394-97|20050111111502\r\x0347'
+    const frames = [header, '2R|1|^^^GLU|5.24|mmol/L\r\x03B0', '3L|1|N\r\x0306']
+    analyser.send('\x05')
+    await analyser.hear('\x06')
+    for (const [index, frame] of frames.entries()) {
+      analyser.send(`\x02${frame}\r\n`)
+      await analyser.until(({ text }) => text === '\x06'.repeat(index + 2))
+    }
+    const results =
+      "SELECT analyser, json_extract(value, '$[3]') AS result FROM messages, json_each(records) WHERE json_extract(value, '$[0]') = 'R'"
+    expect(rows(running, 'results.db', results)).toEqual([{ analyser: 'ABX', result: '5.24' }])
+  },
+
   async 'barcode-scanner'() {
     await using running = await startExample('barcode-scanner')
     await using scanner = await Peer.connect(running.port())
