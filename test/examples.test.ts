@@ -17,6 +17,7 @@ import { run } from './support/command.ts'
 import { exampleFile, startExample } from './support/example.ts'
 import { freePort } from './support/free-port.ts'
 import { Mosquitto } from './support/mosquitto.ts'
+import { eventually } from './support/parts.ts'
 import { Peer } from './support/peer.ts'
 import { type Running, temporaryFolder } from './support/server.ts'
 
@@ -281,6 +282,37 @@ const conversations: Record<string, () => Promise<void>> = {
     client.send('hello\r\n')
     await client.hear('Stored: hello\n')
     expect(rows(running, 'quick-start.db', 'SELECT text FROM lines')).toEqual([{ text: 'hello' }])
+  },
+
+  async 'sia-alarm'() {
+    await using running = await startExample('sia-alarm')
+    await using panel = await Peer.connect(running.port())
+    const event = '\n87CD0037"ADM-CID"9876R579BDFL789ABC#12345A[#12345A|1110 00 129]\r'
+    panel.send(event)
+    await panel.hear('"ACK"9876R579BDFL789ABC#12345A[]\r')
+    panel.send(event)
+    await panel.until(({ text }) => text.split('"ACK"').length === 3)
+    expect(rows(running, 'alarms.db', 'SELECT account, event FROM events')).toEqual([
+      { account: '12345A', event: '1110 00 129' },
+    ])
+  },
+
+  async syslog() {
+    await using running = await startExample('syslog')
+    await using sender = await Peer.connect(running.port())
+    sender.send("<34>Oct 11 22:14:15 mymachine su: 'su root' failed for lonvick on /dev/pts/8\n")
+    const styles = hasClient('logger') ? [['--rfc5424'], ['--rfc3164'], ['--rfc5424', '--octet-count']] : []
+    for (const style of styles) {
+      const to = ['-T', '-n', '127.0.0.1', '-P', String(running.port())]
+      const sent = await run('logger', [...style, ...to, '-p', 'local0.err', '-t', 'press', 'oil is low'])
+      expect(sent).toEqual({ stdout: '', stderr: '', code: 0 })
+    }
+    await eventually(() => running.server.endpoints[0]!.counters.messagesIn === 1 + styles.length)
+    await running.server.stop()
+    expect(rows(running, 'log.db', 'SELECT app, severity, message FROM log ORDER BY app DESC')).toEqual([
+      { app: 'su', severity: 'crit', message: "'su root' failed for lonvick on /dev/pts/8" },
+      ...styles.map(() => ({ app: 'press', severity: 'err', message: 'oil is low' })),
+    ])
   },
 
   async 'teltonika-tracker'() {
