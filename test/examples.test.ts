@@ -14,7 +14,7 @@ import { DEAD_LETTERS_FILE } from '../src/delivery/dead-letters.ts'
 import { readCases } from '../src/testing/read-cases.ts'
 import { runCase } from '../src/testing/run-case.ts'
 import { run } from './support/command.ts'
-import { exampleFile, startExample } from './support/example.ts'
+import { type ExampleConfig, exampleFile, startExample } from './support/example.ts'
 import { freePort } from './support/free-port.ts'
 import { Mosquitto } from './support/mosquitto.ts'
 import { eventually } from './support/parts.ts'
@@ -163,6 +163,27 @@ const conversations: Record<string, () => Promise<void>> = {
     await lab.hear('MSA|AR||')
   },
 
+  async 'http-answer'() {
+    const articles = join(root, 'examples/http-answer/articles.csv')
+    await using running = await startExample('http-answer', withFile('articles.csv', articles))
+    if (!hasClient('curl')) {
+      await using peer = await Peer.connect(running.port())
+      const answer = await peer.send('GET /articles/4006381333931 HTTP/1.1\r\n\r\n').end()
+      expect(answer).toContain('{"ean":"4006381333931","name":"Pen","price":"0.99"}\n')
+      return
+    }
+    const curl = async (path: string, ...args: string[]) => {
+      const url = `http://127.0.0.1:${running.port()}${path}`
+      const { stdout, code } = await run('curl', ['-s', '-w', '%{http_code}', ...args, url])
+      expect(code).toBe(0)
+      return stdout
+    }
+    expect(await curl('/articles/4006381333931')).toBe('{"ean":"4006381333931","name":"Pen","price":"0.99"}\n200')
+    expect(await curl('/articles/7?lang=de')).toBe('{"error":"no such article"}\n404')
+    expect(await curl('/articles/7', '-I')).toMatch(/^HTTP\/1\.1 404 .*\r\n\r\n404$/s)
+    expect(await curl('/articles', '-d', 'x=y')).toBe('{"error":"only GET and HEAD"}\n405')
+  },
+
   async 'library-client'() {
     expect(existsSync(join(root, 'dist')), 'dist/ is missing: npm run build makes it').toBe(true)
     using folder = temporaryFolder()
@@ -238,9 +259,7 @@ const conversations: Record<string, () => Promise<void>> = {
   async 'modbus-server'() {
     using folder = temporaryFolder()
     const database = makeDatabases('modbus-server', folder.path)
-    await using running = await startExample('modbus-server', (config) =>
-      Object.assign(config, JSON.parse(JSON.stringify(config).replaceAll('registers.db', database))),
-    )
+    await using running = await startExample('modbus-server', withFile('registers.db', database))
     const master = new ModbusRTU()
     await master.connectTCP('127.0.0.1', { port: running.port() })
     try {
@@ -282,6 +301,28 @@ const conversations: Record<string, () => Promise<void>> = {
     client.send('hello\r\n')
     await client.hear('Stored: hello\n')
     expect(rows(running, 'quick-start.db', 'SELECT text FROM lines')).toEqual([{ text: 'hello' }])
+  },
+
+  async 'redis-commands'() {
+    using folder = temporaryFolder()
+    const database = makeDatabases('redis-commands', folder.path)
+    await using running = await startExample('redis-commands', withFile('values.db', database))
+    if (!hasClient('redis-cli')) {
+      await using peer = await Peer.connect(running.port())
+      peer.send('*1\r\n$4\r\nPING\r\n')
+      await peer.hear('+PONG\r\n')
+      return
+    }
+    const cli = async (...args: string[]) =>
+      (await run('redis-cli', ['-p', String(running.port()), ...args])).stdout.trimEnd()
+    expect(await cli('PING')).toBe('PONG')
+    expect(await cli('GET', 'temp')).toBe('')
+    expect(await cli('SET', 'temp', '21,5 °C')).toBe('OK')
+    expect(await cli('SET', 'temp', '')).toBe('OK')
+    expect(await cli('SET', 'temp', '22,0 °C')).toBe('OK')
+    expect(await cli('GET', 'temp')).toBe('22,0 °C')
+    expect(await cli('DEL', 'temp')).toBe('ERR DEL with 1 words is not known here')
+    expect(await cli('SET', 'temp', 'a\r\nb')).toBe('ERR Protocol error')
   },
 
   async 'sia-alarm'() {
@@ -390,6 +431,11 @@ function rows({ folder }: Running, file: string, query: string): Record<string, 
   } finally {
     database.close()
   }
+}
+
+/** Changes a configuration so that it uses a file that lies elsewhere. */
+function withFile(name: string, path: string): (config: ExampleConfig) => void {
+  return (config) => Object.assign(config, JSON.parse(JSON.stringify(config).replaceAll(name, path)))
 }
 
 /**
