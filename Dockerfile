@@ -11,6 +11,7 @@ ENV NODE_ENV=production
 WORKDIR /app
 COPY package.json ./
 COPY bin ./bin
+COPY templates ./templates
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 RUN ln -s /app/bin/sluice.js /usr/local/bin/sluice && install -d -o node -g node -m 0700 /data

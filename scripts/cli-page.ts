@@ -6,8 +6,16 @@ export function cliPage(program: Command): Page {
   return createPage('cli.md', 'Command line', [
     program.description(),
     afterHelp(program),
-    ...program.commands.flatMap((command) => commandBlocks(command, program.name())),
+    ...visibleCommands(program).flatMap((command) => commandBlocks(command, program.name())),
   ])
+}
+
+/** Without `help`, which every command has, and what only other programs call. */
+function visibleCommands(program: Command): Command[] {
+  return program
+    .createHelp()
+    .visibleCommands(program)
+    .filter((command) => command.name() !== 'help')
 }
 
 /** A command and those below it, each under its full name. */

@@ -30,6 +30,7 @@ export const ranks: Readonly<Record<string, number>> = {
   config: 4,
   library: 4.5,
   cluster: 5,
+  sniff: 5,
   testing: 5,
   admin: 6,
   cli: 7,

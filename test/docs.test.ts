@@ -229,6 +229,6 @@ function isCommand(line: string): boolean {
     const next = command.commands.find((one) => one.name() === word)
     if (next !== undefined) command = next
   }
-  const known = command.options.map(({ long }) => long)
+  const known = ['--help', ...command.options.map(({ long }) => long as string)]
   return command.parent !== null && words.filter((word) => word.startsWith('--')).every((word) => known.includes(word))
 }

@@ -12,6 +12,7 @@ import {
   parseCount,
   withChoice,
 } from './dead-choice.ts'
+import { hexLines } from './hex-lines.ts'
 import { FILE_HELP } from './plan-file.ts'
 import { paint, print } from './terminal.ts'
 
@@ -66,16 +67,4 @@ function showCommand(): Command {
 function fieldsOf({ raw, step, packed, passed: _, ...fields }: StoredDeadLetter): Record<string, unknown> {
   const retry = packed === null ? 'not possible: it was kept without what that needs' : undefined
   return { ...fields, step: step || 'framing or format', raw: `${raw.length} bytes`, ...(retry && { retry }) }
-}
-
-/** Sixteen bytes a line: offset, hexadecimal, text. */
-function hexLines(bytes: Uint8Array): string[] {
-  const lines: string[] = []
-  for (let at = 0; at < bytes.length; at += 16) {
-    const part = Buffer.from(bytes.subarray(at, at + 16))
-    const hex = part.toString('hex').replaceAll(/(..)/g, '$1 ').padEnd(48)
-    const text = part.toString('latin1').replaceAll(/[^\x20-\x7e]/g, '.')
-    lines.push(`${at.toString(16).padStart(6, '0')}  ${hex} ${text}`)
-  }
-  return lines
 }

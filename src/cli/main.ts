@@ -1,13 +1,17 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { checkCommand } from './check.ts'
+import { completeCommand, completionCommand } from './completion.ts'
+import { connectCommand } from './connect.ts'
 import { dataCommand } from './data.ts'
 import { deadCommand } from './dead.ts'
 import { EXIT } from './exit.ts'
 import { listCommand } from './list.ts'
+import { newCommand } from './new.ts'
 import { reloadCommand } from './reload.ts'
 import { runCommand } from './run.ts'
 import { schemaCommand } from './schema.ts'
+import { sniffCommand } from './sniff.ts'
 import { testCommand } from './test.ts'
 
 /**
@@ -42,9 +46,14 @@ export function createProgram(): Command {
     schemaCommand,
     deadCommand,
     dataCommand,
+    connectCommand,
+    sniffCommand,
+    newCommand,
+    completionCommand,
   ]) {
     program.addCommand(command())
   }
+  program.addCommand(completeCommand(), { hidden: true })
   return program
 }
 
@@ -54,6 +63,9 @@ Examples:
   sluice check sluice.yaml    find mistakes, and say in words what each endpoint promises
   sluice test sluice.yaml     run the cases of sluice.test.yaml against its dataflows
   sluice list framing         what there is of a kind
+  sluice new                  write a starter project
+  sluice sniff 9100           show what a device sends, and propose a configuration for it
+  sluice connect HOST:PORT    talk to a server or a device
 
 Exit codes: 0 all good, 1 something failed or is wrong in the configuration, 2 wrong usage.
 `

@@ -102,6 +102,8 @@ function sendTo({ client, connection, codec }: Entry, kind: PayloadKind, content
 
 /** The wait is open before anything is sent, so that no answer is too quick for it. */
 async function ask(entry: Entry, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<Message> {
+  // Who has given up meanwhile must not have it asked: the answer would be taken for that to the next question.
+  wait.signal?.throwIfAborted()
   const failed = new AbortController()
   const signal = wait.signal === undefined ? failed.signal : AbortSignal.any([wait.signal, failed.signal])
   const answer = entry.connection.wait({ ...wait, signal })

@@ -33,6 +33,10 @@ export class Waits {
   #unread: Buffer = NOTHING
   /** Bytes that are held; undefined while none are to be. */
   #held: Buffer | undefined = undefined
+  /** The input has ended while bytes were held. */
+  ended = false
+  /** Messages that were waited for and have come. */
+  #given = 0
   readonly #source: Source
   readonly #format: Format
   readonly #maxLength: number
@@ -50,6 +54,11 @@ export class Waits {
     return this.#held?.length ?? 0
   }
 
+  /** The other side has sent what was waited for, or what is held. */
+  get heard(): boolean {
+    return this.#given > 0 || this.size > 0
+  }
+
   /** From now on bytes are held until somebody waits, so that a wait can read them with a framing of its own. */
   hold(): void {
     this.#held = NOTHING
@@ -61,6 +70,12 @@ export class Waits {
     this.#counters.queuedBytes -= held.length
     if (this.#held !== undefined) this.#held = ended ? undefined : NOTHING
     return held
+  }
+
+  /** The input has ended. Where bytes are held they may still be waited for. @returns false when none are to be */
+  endHeld(): boolean {
+    this.ended = this.#held !== undefined
+    return this.ended
   }
 
   /** @returns resolves to the message; rejects with SluiceError `wait_failed`, or with the reason of its signal */
@@ -92,14 +107,14 @@ export class Waits {
     this.#unread = NOTHING
     for (let open = this.#own[0]; open !== undefined && bytes.length > 0; open = this.#own[0]) {
       try {
-        const next = readFrame(open.decoder!, bytes, this.#maxLength)
-        if (next === undefined) {
+        const { frames, end } = readFrame(open.decoder!, bytes, this.#maxLength)
+        bytes = bytes.subarray(end)
+        if (frames === undefined) {
           this.#unread = bytes
           return NOTHING
         }
-        bytes = bytes.subarray(next.end)
-        next.frames.time = time
-        this.#takeOwn(open, next.frames)
+        frames.time = time
+        this.#takeOwn(open, frames)
       } catch (thrown) {
         open.settle(toSluiceError(thrown, 'frame_invalid'))
       }
@@ -127,8 +142,10 @@ export class Waits {
     return left
   }
 
-  /** Nothing more can arrive for any of them. */
-  fail(error: SluiceError): void {
+  /** Nothing more can arrive for any of them. @param ended not because of what has arrived already */
+  fail(ended: boolean): void {
+    const full = 'too much else arrived, more than limits.maxQueued'
+    const error = new SluiceError('wait_failed', ended ? 'the connection has ended, or reads no more' : full)
     for (const open of [...this.#framed, ...this.#own]) open.settle(error)
   }
 
@@ -155,6 +172,7 @@ export class Waits {
   }
 
   #give(open: Open, message: Message): void {
+    this.#given++
     this.#source.client.messagesIn++
     this.#counters.messagesIn++
     open.settle(message)
@@ -180,14 +198,21 @@ function isMatch(open: Open, message: Message): boolean {
   }
 }
 
-/** The first frame in some bytes, and the index behind it; undefined when it has not ended. */
-function readFrame(decoder: Decoder, bytes: Buffer, maxLength: number): { frames: Frames; end: number } | undefined {
+/**
+ * The first frame in some bytes, and the index behind it; without one, the index behind what is not needed any more. A
+ * frame may be skipped on purpose (`whenTooLong`).
+ */
+function readFrame(decoder: Decoder, bytes: Buffer, limit: number): { frames: Frames | undefined; end: number } {
+  const maxLength = Math.min(limit, decoder.maxLength ?? limit)
   const found = new Found()
-  for (let from = 0; from < bytes.length; ) {
+  let from = 0
+  while (from < bytes.length) {
     const next = decoder.next(bytes, from, bytes.length, found)
     if (next === NEED_MORE) break
-    if (found.error !== undefined) throw found.error
-    if (!found.skipped) {
+    const { error, skipped } = found
+    // The rest of a frame that was cut would go to the framing of the endpoint, so such a one is refused, too.
+    if (error !== undefined && error.code !== 'frame_skipped') throw error
+    if (!skipped && error === undefined) {
       const payload = found.payload ?? bytes.subarray(found.start, found.end)
       if (payload.length > maxLength) throw tooLong(maxLength)
       const frames = new Frames(payload)
@@ -195,10 +220,12 @@ function readFrame(decoder: Decoder, bytes: Buffer, maxLength: number): { frames
       return { frames, end: next }
     }
     found.skipped = false
+    found.error = undefined
+    found.payload = undefined
     from = next
   }
-  if (bytes.length > maxLength + (decoder.envelope ?? DEFAULT_ENVELOPE)) throw tooLong(maxLength)
-  return undefined
+  if (bytes.length - from > maxLength + (decoder.envelope ?? DEFAULT_ENVELOPE)) throw tooLong(maxLength)
+  return { frames: undefined, end: from }
 }
 
 function notArrived(timeout: number, trouble: SluiceError | undefined): SluiceError {

@@ -13,8 +13,9 @@ export interface Step<In = unknown, Out = unknown> {
   /**
    * One message at a time: the usual choice. Called in order; where it returns a promise, the next message waits for it.
    * What it throws fails this message alone.
+   * @param over aborted when the step has not finished in its time: the message has failed, and what comes out is ignored
    */
-  run?(message: Message<In>): StepResult<Out> | Promise<StepResult<Out>>
+  run?(message: Message<In>, over?: AbortSignal): StepResult<Out> | Promise<StepResult<Out>>
   /**
    * A whole batch, for steps that gain by it. Each message must either be in the result, or in `failures`, or have ended
    * on purpose. What it throws fails every message of the batch.

@@ -54,6 +54,8 @@ export class DiskQueue implements Queue {
   #oldestUnread = 0
   /** Up to this id everything is dealt with; what is left of it on disk is deleted with the next that is. */
   #settled = 0
+  /** Up to this id nothing is left on disk. */
+  #deleted = 0
   #suspects: Suspects | undefined = undefined
   /** Messages that are settled and not deleted, for a while: what is added next takes the deletion along into its commit. */
   #undeleted = 0
@@ -130,6 +132,8 @@ export class DiskQueue implements Queue {
   }
 
   async take(maxMessages: number, maxBytes: number, formatOf: FormatOf): Promise<readonly Entry[]> {
+    if (this.#deleted < this.#settled && this.#suspects?.isAfterDeath(this.#cursor))
+      await this.#delete().catch(() => {})
     const entries: Entry[] = []
     const stored: StoredEntry[] = []
     while (entries.length === 0 && (this.#tail.length > 0 || this.#spilled)) {
@@ -224,7 +228,9 @@ export class DiskQueue implements Queue {
     this.#timer = undefined
     this.#undeleted = 0
     const database = await this.#database!
-    await database.write('DELETE FROM entries WHERE step = ? AND id <= ?', [[this.#options.step, this.#settled]])
+    const upTo = this.#settled
+    await database.write('DELETE FROM entries WHERE step = ? AND id <= ?', [[this.#options.step, upTo]])
+    this.#deleted = upTo
   }
 
   /** Reads entries behind the cursor, some `maxBytes` of them, into the tail, which is empty. */

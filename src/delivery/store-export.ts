@@ -121,12 +121,13 @@ const FRAMES: Format = {
   print: (value) => value as Buffer,
 }
 
-function fieldsOf({ endpoint, client, key, event, time, raw, msg, verbatim }: Message): Exported {
+function fieldsOf({ endpoint, client, key, topic, event, time, raw, msg, verbatim }: Message): Exported {
   const value = verbatim === undefined ? toJson(msg) : null
   return {
     endpoint,
     client: client.id,
     key,
+    topic: topic === '' ? undefined : topic,
     event,
     received: timeOf(time),
     ...bytesOf(raw),

@@ -35,6 +35,8 @@ export class Suspects implements Guard {
   readonly #step: string
   /** Entries up to this id are suspected: with more than these no delivery begins. */
   readonly #upTo: number
+  /** The last entry that was there when the run before had died; 0 when it has ended well. */
+  readonly #lastAtDeath: number
   readonly #blamed: ReadonlySet<string>
   /** Marks of this run: messages that are being delivered. */
   readonly #marks = new Map<string, Place>()
@@ -43,6 +45,7 @@ export class Suspects implements Guard {
     this.#database = database
     this.#step = step
     this.#upTo = found.upTo
+    this.#lastAtDeath = found.lastAtDeath
     this.#blamed = found.blamed
     const { deaths } = found
     if (deaths >= DEATHS || found.blamed.size > 0) this.suspicion = { deaths, blamed: found.blamed.size }
@@ -67,12 +70,23 @@ export class Suspects implements Guard {
     ])
     if (failed !== undefined) throw failed
     const blamed = new Set(marks.map(({ entry, place }) => keyOf([Number(entry), Number(place)])))
-    return new Suspects(database, step, { deaths, blamed, upTo: Number(entries!['last'] ?? 0) })
+    const upTo = Number(entries!['last'] ?? 0)
+    const lastAtDeath = run === undefined ? 0 : Number(entries!['end'] ?? 0)
+    return new Suspects(database, step, { deaths, blamed, upTo, lastAtDeath })
   }
 
   /** Whether there may be suspects behind this entry. */
   isBehind(id: number): boolean {
     return this.suspicion !== undefined && id < this.#upTo
+  }
+
+  /**
+   * Whether this run delivers what may have killed the one before. What it has got through must then be off the disk
+   * before it goes on: were that still the head at the next start, the death would be counted against it.
+   * @param id of the entry that was taken last
+   */
+  isAfterDeath(id: number): boolean {
+    return id < this.#lastAtDeath
   }
 
   /** A sink that gives another the messages of an entry one by one, each marked while it is under way. */
@@ -160,6 +174,7 @@ interface Found {
   readonly deaths: number
   readonly blamed: ReadonlySet<string>
   readonly upTo: number
+  readonly lastAtDeath: number
 }
 
 /** A message: the id of its entry, and where it stands in it, for an entry has the messages of many writes. */
@@ -180,9 +195,9 @@ const CREATE = `
   CREATE TABLE IF NOT EXISTS suspects (
     step TEXT NOT NULL, entry INTEGER NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (entry, place)
   ) STRICT`
-/** The first entry of a step, and the last one that a delivery can begin with at that place. */
+/** The first entry of a step, the last one that a delivery can begin with at that place, and the last of all. */
 const HEAD = `
-  SELECT min(id) AS head, max(id) FILTER (WHERE before < ?) AS last
+  SELECT min(id) AS head, max(id) FILTER (WHERE before < ?) AS last, max(id) AS end
   FROM (SELECT id, sum(messages) OVER (ORDER BY id) - messages AS before FROM entries WHERE step = ?)`
 const MARKS = 'SELECT entry, place FROM suspects JOIN entries ON entries.id = entry WHERE suspects.step = ?'
 const MARK = 'INSERT OR REPLACE INTO suspects (step, entry, place) VALUES (?, ?, ?)'

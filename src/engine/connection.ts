@@ -120,9 +120,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
     const bytes = this.#waits === undefined ? chunk : this.#waits.read(chunk, this.#readAt)
     this.#framer.feed(bytes, this)
     // Who waits may hold the lane, and what is waited for could not come any more.
-    if (this.#phase === 'open' && this.#work !== 'idle' && this.#lane.pauseAbove(this.#waits?.size ?? 0)) {
-      this.#waits?.fail(new SluiceError('wait_failed', 'too much else arrived, more than limits.maxQueued'))
-    }
+    if (this.#phase === 'open' && this.#work !== 'idle' && this.#lane.pauseAbove(this.#waits)) this.#endWaits()
     if (this.#framer.broken !== undefined) this.finish('frame_error', this.#framer.broken.message)
   }
 
@@ -130,12 +128,12 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
   #release(ended: boolean): void {
     if (this.#waits === undefined) return
     this.#read(this.#waits.release(ended))
-    if (this.#phase === 'open') this.#lane.resumeBelow(this.#waits.size)
+    if (this.#phase === 'open') this.#lane.resumeBelow(this.#waits)
   }
 
   onEnd(): void {
     if (this.#phase !== 'open') return
-    this.#endInput(false)
+    if (!this.#waits?.endHeld()) this.#endInput(false)
     this.finish('client_closed')
   }
 
@@ -164,7 +162,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
   }
 
   onClose(error: Error | undefined): void {
-    if (this.#phase === 'open') this.#endInput(error !== undefined)
+    if (this.#phase === 'open' || this.#waits?.ended) this.#endInput(error !== undefined)
     if (this.#reason === undefined) {
       this.#reason = closeReasonOf(error)
       this.#detail = error?.message ?? ''
@@ -195,9 +193,11 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
   wait(wait: Wait<Message>): Promise<Message> {
     const waits = this.#conversation
     const message = waits.open(wait)
+    // What a wait has read with a framing of its own, and could not use, is read with that of the endpoint.
+    if (wait.codec !== undefined) message.catch(() => this.#release(false))
     this.#lane.offerTo(waits)
     this.#release(false)
-    if (this.#phase !== 'open') this.#endWaits()
+    if (this.#phase !== 'open' || this.#lane.paused) this.#endWaits()
     return message
   }
 
@@ -245,7 +245,8 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
     const open = this.#phase === 'open'
     if (open && (this.#lane.paused || this.#work === 'waiting')) this.#owed.excuse(tick)
     const late =
-      this.#owed.lateOut(tick, limits) ?? (open ? this.#owed.lateIn(tick, this.#sequence === 0, limits) : undefined)
+      this.#owed.lateOut(tick, limits) ??
+      (open ? this.#owed.lateIn(tick, this.#sequence === 0 && !this.#waits?.heard, limits) : undefined)
     if (late !== undefined) this.#endLate(late)
     return this.#owed.watched(open, limits)
   }
@@ -284,8 +285,9 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
     return this.#waits
   }
 
+  /** Nothing can arrive for who waits. */
   #endWaits(): void {
-    this.#waits?.fail(new SluiceError('wait_failed', 'the connection has ended, or reads no more'))
+    this.#waits?.fail(this.#phase !== 'open')
   }
 
   /** Runs jobs until one has to wait or none is left. */
@@ -329,8 +331,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
       const message = Message.ofEvent(this, job.event, this.clock.now())
       const ended = this.#run(this.#running[job.flow], Batch.of([message]), failures)
       if (!job.required) return ended
-      if (ended !== undefined) return ended.then(() => this.#admit(failures))
-      return this.#admit(failures)
+      return ended === undefined ? this.#admit(failures) : ended.then(() => this.#admit(failures))
     }
     return this.#run(this.#running.dataflow, this.#nextBatch(failures), failures)
   }
@@ -339,6 +340,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
   #admit({ entries: [failed] }: FailureList): undefined {
     if (failed === undefined) {
       this.#release(true)
+      if (this.#waits?.ended) this.takeFrames(this.#framer.end())
       return
     }
     this.#waits?.release(true)
@@ -351,7 +353,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
     const { spec } = this.#host
     const reads = this.#lane.takeReads(this.#running.dataflow?.oneMessage === true)
     this.#replies.begin(reads[0]!.sequence)
-    if (this.#phase === 'open') this.#lane.resumeBelow(this.#waits?.size ?? 0)
+    if (this.#phase === 'open') this.#lane.resumeBelow(this.#waits)
     const batch = this.#toBatch(reads, failures)
     this.client.messagesIn += batch.length
     spec.counters.messagesIn += batch.length

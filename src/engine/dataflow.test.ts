@@ -134,6 +134,40 @@ describe('a timeout', () => {
     ])
   })
 
+  it('begins with no other message when it is over, and takes none past a step', async () => {
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
+    const begun: unknown[] = []
+    const behind: unknown[] = []
+    const slow: Step = {
+      async run(message) {
+        begun.push(message.msg)
+        await released
+        return undefined
+      },
+    }
+    const { hooks } = createHooks()
+    const stages = [
+      { id: 'slow', step: slow },
+      { id: 'behind', step: each((msg) => behind.push(msg)) },
+    ]
+    const inner = createDataflow(stages, hooks)
+    let ended: Promise<Batch> | Batch | undefined
+    const nested: Step = {
+      runBatch(batch, failures) {
+        ended = inner.run(batch, failures)
+        return ended
+      },
+    }
+    const { failed } = await run([{ id: 'nested', step: nested, timeout: 5 }], [1, 2])
+    release()
+    await ended
+    expect(failed.map(([msg, code]) => [msg, code])).toEqual([
+      [1, 'step_timeout'],
+      [2, 'step_timeout'],
+    ])
+    expect({ begun, behind }).toEqual({ begun: [1], behind: [] })
+  })
+
   it('leaves alone what ends in time', async () => {
     const quick: Step = { run: (message) => Promise.resolve(message) }
     expect(await run([{ id: 's', step: quick, timeout: 10_000 }], [1])).toEqual({ passed: [1], failed: [] })

@@ -96,7 +96,10 @@ function batchStage(step: Step, id: string, code: FailureCode): Stage {
   }
 }
 
-/** Runs a step message by message. When every message comes back as it was, the batch itself goes on, frames and all. */
+/**
+ * Runs a step message by message, until its time is over. When every message comes back as it was, the batch itself goes
+ * on, frames and all.
+ */
 function messageStage(step: Step, id: string): Stage {
   /** Takes the messages from index `from` on; leaves the synchronous path at the first promise. */
   function take(batch: Batch, from: number, progress: Progress, failures: Failures): Batch | Promise<Batch> {
@@ -105,10 +108,10 @@ function messageStage(step: Step, id: string): Stage {
       progress.changed = true
       failures.add(message, toSluiceError(thrown), id)
     }
-    for (let i = from; i < messages.length; i++) {
+    for (let i = from; i < messages.length && !failures.signal?.aborted; i++) {
       const message = messages[i]!
       try {
-        const result = step.run!(message)
+        const result = step.run!(message, failures.signal)
         if (result instanceof Promise) {
           const collected = result.then((later) => collect(progress, message, later, failures))
           return collected.catch((thrown) => fail(message, thrown)).then(() => take(batch, i + 1, progress, failures))
@@ -118,7 +121,7 @@ function messageStage(step: Step, id: string): Stage {
         fail(message, thrown)
       }
     }
-    return progress.changed ? Batch.of(progress.passed) : batch
+    return progress.changed || failures.signal?.aborted ? Batch.of(progress.passed) : batch
   }
 
   return (batch, failures) => take(batch, 0, { passed: [], changed: false }, failures)

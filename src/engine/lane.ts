@@ -87,11 +87,11 @@ export class Lane {
 
   /**
    * Pauses the socket when too much waits.
-   * @param held bytes that wait elsewhere for this connection
+   * @param waits hold bytes of this connection, too
    * @returns true when it has just been paused
    */
-  pauseAbove(held: number): boolean {
-    if (this.paused || this.#waiting(held) <= this.#spec.limits.maxQueued) return false
+  pauseAbove(waits: Waits | undefined): boolean {
+    if (this.paused || this.#waiting(waits) <= this.#spec.limits.maxQueued) return false
     this.paused = true
     this.#spec.counters.readsPaused++
     this.#socket.pause()
@@ -99,8 +99,8 @@ export class Lane {
   }
 
   /** Reads on when little enough waits. */
-  resumeBelow(held: number): void {
-    if (this.paused && this.#waiting(held) <= this.#spec.limits.maxQueued / 2) this.resume()
+  resumeBelow(waits: Waits | undefined): void {
+    if (this.paused && this.#waiting(waits) <= this.#spec.limits.maxQueued / 2) this.resume()
   }
 
   resume(): void {
@@ -108,8 +108,8 @@ export class Lane {
     this.paused = false
   }
 
-  #waiting(held: number): number {
-    return this.#queued + this.#jobs.length * READ_COST + held
+  #waiting(waits: Waits | undefined): number {
+    return this.#queued + this.#jobs.length * READ_COST + (waits?.size ?? 0)
   }
 
   #uncount(bytes: number): void {

@@ -18,7 +18,7 @@ export const dedupe = defineStep({
     'with it, together with what they answered. Another message with that key, from whatever client of the endpoint, ' +
     'then ends here: it gets the same answers, and counts as dropped. It goes through `else` where there is one.\n\n' +
     'The order is: delivered, then recorded on disk, then answered. So the answers of a message leave together, when all ' +
-    'steps have finished with it. After a crash between delivery and record the sender has no answer; what it sends ' +
+    'steps have finished with it: a question that an `expect` waits for is asked with `request`. After a crash between delivery and record the sender has no answer; what it sends ' +
     'again is delivered again. A message that fails is not recorded, also where an `onError` takes it. One that is sent ' +
     'again while the first is under way waits for it, and is tried in its turn if the first fails.\n\n' +
     'The step needs an `id`, under which the keys are kept in the data folder. It stands in the dataflow of the endpoint ' +

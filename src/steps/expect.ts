@@ -9,7 +9,7 @@ export const expect = defineStep({
   summary: 'Waits for the next message of the same client that matches, and goes on with it.',
   details: `For dialogues: a login before the data, ENQ and ACK, an answer to a question that a \`reply\` has asked. What does not match goes the usual way, behind the message that waits. When nothing comes in time, the message fails with \`wait_failed\`; in \`onConnect\` that closes the connection.
 
-With \`framing\` the bytes are read another way until one frame is there, and that frame has to match: a tracker that logs in with 17 bytes and then sends lines. In \`onConnect\` no byte is missed, whatever came before. Later, what has arrived already has been read with the framing of the endpoint.
+With \`framing\` the bytes are read another way until one frame is there, and that frame has to match: a tracker that logs in with 17 bytes and then sends lines. In \`onConnect\` no byte is missed, as long as every \`expect\` before it has a \`framing\`, too. Elsewhere, what has arrived already has been read with the framing of the endpoint.
 
 A connection gives a dataflow with this step one message at a time.`,
   options: z.strictObject({ ...waitOptions, ...codecOptions, into: intoOption }),
@@ -27,8 +27,8 @@ A connection gives a dataflow with this step one message at a time.`,
   create(options, { codec }) {
     requireSingleFrames(options.framing)
     return {
-      async run(message) {
-        const arrived = await message.source.wait(waitOf(message, options, codec))
+      async run(message, over) {
+        const arrived = await message.source.wait(waitOf(message, options, codec, over))
         return withResult(message, options.into, arrived.msg)
       },
     }

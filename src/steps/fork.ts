@@ -53,7 +53,7 @@ export const fork = defineStep({
     return {
       runBatch(batch, failures) {
         const pending: Promise<unknown>[] = []
-        const failed = new FailedOriginals(batch)
+        const failed = new FailedOriginals(batch, failures.signal)
         for (const branch of detached) {
           const turn = branch.start(batch)
           if (turn !== undefined) pending.push(turn)
@@ -78,6 +78,7 @@ function isAwaited(branch: string, finishedWhen: readonly string[] | undefined):
 
 /** Finds, for the messages that failed in branches, the originals that must not go on. */
 class FailedOriginals implements Failures {
+  readonly signal: AbortSignal | undefined
   readonly #batch: Batch
   readonly #failed = new Map<Message, BranchFailure>()
   /** Made for the first failure: a search through the batch for each would be quadratic. */
@@ -85,8 +86,9 @@ class FailedOriginals implements Failures {
   /** Batches behind a buffer come from several sources, and each of those counts for itself. */
   #bySource: ReadonlyMap<Source, Map<number, readonly Message[]>> | undefined = undefined
 
-  constructor(batch: Batch) {
+  constructor(batch: Batch, signal: AbortSignal | undefined) {
     this.#batch = batch
+    this.signal = signal
   }
 
   /**

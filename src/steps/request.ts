@@ -15,7 +15,7 @@ export const request = defineStep({
   summary: 'Asks a connected client or a web server, waits for the answer, and goes on with that.',
   details: `Whom it asks: the client of the message itself, one by its id, or the one that an endpoint has, such as a PLC under \`connect:\`. The content is written in the format and framing of that endpoint, and the answer is read in them.
 
-\`match\` says which message is the answer, so that many can be asked at once. Without it the next message of that client is, and questions are asked one after the other. When no answer comes in time, the message fails with \`wait_failed\`. A question may have been heard all the same: nothing asks twice by itself. With several \`workers\` it reaches the clients of its own worker only.
+\`match\` says which message is the answer, so that many can be asked at once. Without it the next message of that client is, and questions are asked one after the other; where the endpoint has a \`poll\`, the answer to that could be taken, so give a \`match\`. When no answer comes in time, the message fails with \`wait_failed\`. A question may have been heard all the same: nothing asks twice by itself. With several \`workers\` it reaches the clients of its own worker only.
 
 A web server is asked with \`to: { http: … }\`. \`timeout\` then covers connecting and the whole answer. An answer in JSON becomes a value, one in \`text/…\` a text, any other bytes, and one without content null. When there is none in time, or its status is not in \`success\`, the message fails with \`request_failed\`; redirects are not followed. With POST and PATCH each question gets a connection of its own, so that it arrives once or not at all, and a header \`Idempotency-Key\`, the key of the message.`,
   options: z
@@ -70,8 +70,8 @@ A web server is asked with \`to: { http: … }\`. \`timeout\` then covers connec
     const { kind, content } = payloadOf(options)
     const idOf = createTarget(to ?? {}, clients)
     return {
-      async run(message) {
-        const wait = waitOf(message, options, codec)
+      async run(message, over) {
+        const wait = waitOf(message, options, codec, over)
         const answer = await clients.request(idOf(message), kind, content(message), wait)
         return withResult(message, into, answer.msg)
       },

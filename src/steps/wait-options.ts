@@ -48,11 +48,18 @@ export function requireSingleFrames(framing: Framing | undefined): void {
 /**
  * What a message waits for.
  * @param codec of the endpoint, for what the options leave out
+ * @param over aborted when the message has failed already
  */
-export function waitOf(message: Message, { match, timeout, framing, format }: WaitChoice, codec: Codec): Wait<Message> {
+export function waitOf(
+  message: Message,
+  { match, timeout, framing, format }: WaitChoice,
+  codec: Codec,
+  over: AbortSignal | undefined,
+): Wait<Message> {
   const own = framing ?? format
   return {
     timeout,
+    signal: over,
     matches: match && ((arrived) => match(message.withAnswer(arrived.msg))),
     codec: own && { framing: framing ?? codec.framing, format: format ?? codec.format },
   }

@@ -8,11 +8,11 @@ import { runExample } from './run-example.ts'
 import { stepSuite } from './step-suite.ts'
 
 const good = defineStep({
-  name: 'rename',
+  name: 'wrap',
   summary: 'Puts the value under a key.',
   options: z.strictObject({ key: z.string().describe('The key.') }),
   short: 'key',
-  examples: [{ title: 'Rename', config: { rename: 'a' }, given: [{ b: 1 }], gives: [{ a: { b: 1 } }] }],
+  examples: [{ title: 'Wrap', config: { wrap: 'a' }, given: [{ b: 1 }], gives: [{ a: { b: 1 } }] }],
   create: ({ key }) => ({ run: (message) => message.with({ [key]: message.msg }) }),
 })
 
@@ -38,16 +38,16 @@ test('says which promise a step breaks', async () => {
   const broken = (change: Partial<StepDefinition>) => failing({ ...(good as StepDefinition), ...change })
   const example = good.examples[0]!
   expect(await broken({ examples: [] })).toEqual(['there is at least one example'])
-  expect(await broken({ examples: [{ ...example, gives: [{ a: { b: 2 } }] }] })).toEqual(['example: Rename'])
-  expect(await broken({ examples: [{ ...example, replies: ['OK'] }] })).toEqual(['example: Rename'])
-  expect(await broken({ examples: [{ ...example, config: { rename: { kee: 'a' } } }] })).toEqual([
-    'example: the options are valid: Rename',
-    'example: Rename',
-    'a batch is worth its messages one by one: Rename',
-    'a value that the step cannot use fails alone: Rename',
+  expect(await broken({ examples: [{ ...example, gives: [{ a: { b: 2 } }] }] })).toEqual(['example: Wrap'])
+  expect(await broken({ examples: [{ ...example, replies: ['OK'] }] })).toEqual(['example: Wrap'])
+  expect(await broken({ examples: [{ ...example, config: { wrap: { kee: 'a' } } }] })).toEqual([
+    'example: the options are valid: Wrap',
+    'example: Wrap',
+    'a batch is worth its messages one by one: Wrap',
+    'a value that the step cannot use fails alone: Wrap',
   ])
   expect(await broken({ examples: [{ ...example, config: { map: { a: 'msg' } } }] })).toEqual([
-    'example: the options are valid: Rename',
+    'example: the options are valid: Wrap',
   ])
   const mutates: StepDefinition['create'] = () => ({
     run(message) {
@@ -55,19 +55,19 @@ test('says which promise a step breaks', async () => {
       return message
     },
   })
-  expect(await broken({ create: mutates })).toEqual(['example: Rename'])
+  expect(await broken({ create: mutates })).toEqual(['example: Wrap'])
 })
 
 test('says when messages of a batch touch each other', async () => {
   const running = (step: Step) => failing({ ...(good as StepDefinition), create: () => step })
-  const rename = (message: Message) => message.with({ a: message.msg })
-  const alone = 'a value that the step cannot use fails alone: Rename'
+  const wrap = (message: Message) => message.with({ a: message.msg })
+  const alone = 'a value that the step cannot use fails alone: Wrap'
   expect(
-    await running({ runBatch: ({ messages }) => Batch.of(messages.length === 1 ? messages.map(rename) : []) }),
-  ).toEqual(['a batch is worth its messages one by one: Rename'])
+    await running({ runBatch: ({ messages }) => Batch.of(messages.length === 1 ? messages.map(wrap) : []) }),
+  ).toEqual(['a batch is worth its messages one by one: Wrap'])
   const fails = (thrown: unknown) => (message: Message) => {
     if (typeof message.msg === 'symbol') throw thrown
-    return rename(message)
+    return wrap(message)
   }
   expect(await running({ run: fails(new Error('no')) })).toEqual([])
   expect(await running({ run: fails('no') })).toEqual([alone])

@@ -35,8 +35,10 @@ describe('the package', () => {
     expect(files).toEqual(expect.arrayContaining(['dist/index.js', 'dist/index.d.ts', 'dist/testing/index.js']))
     expect(files).toEqual(expect.arrayContaining(['dist/storage/worker.js', 'dist/cli/main.js']))
     const expected =
-      /^((README|CHANGELOG)\.md|LICENSE|package\.json|bin\/sluice\.js|schema\/.+\.json|packaging\/sluice\.(service|socket)|dist\/.+(\.js|\.d\.ts))$/
-    expect(files.filter((file) => !expected.test(file) || file.includes('.test.'))).toEqual([])
+      /^((README|CHANGELOG)\.md|LICENSE|package\.json|bin\/sluice\.js|schema\/.+\.json|templates\/[a-z0-9]+\/(README\.md|sluice(\.test)?\.yaml)|packaging\/sluice\.(service|socket)|dist\/.+(\.js|\.d\.ts))$/
+    expect(
+      files.filter((file) => !expected.test(file) || (file.includes('.test.') && !file.startsWith('templates/'))),
+    ).toEqual([])
   })
 
   it('is a global command', async () => {

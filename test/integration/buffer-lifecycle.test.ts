@@ -216,11 +216,11 @@ describe('a disk buffer', () => {
     peer.send(line.repeat(3000))
     await running.event('buffer.filled')
     gate.open()
-    const done = await soon(30_000, () => running.server.buffers[0]!.delivered === 3000)
+    const done = await soon(90_000, () => running.server.buffers[0]!.delivered === 3000)
     const { delivered, messages } = running.server.buffers[0]!
     await running[Symbol.asyncDispose]()
     expect({ done, delivered, messages }).toEqual({ done: true, delivered: 3000, messages: 0 })
-  }, 40_000)
+  }, 100_000)
 
   it('gives each message its own client in a branch of onError that is not waited for', async () => {
     const opened = Promise.withResolvers<void>()

@@ -67,7 +67,8 @@ describe.skipIf(!hasClient('mosquitto'))('mqtt', () => {
     expect(acknowledged).toHaveLength(sent)
     const received = await subscriber.until((texts) => new Set(texts).size === sent)
     expect(outOfOrder(received)).toEqual([])
-    expect(received.length - sent).toBeLessThanOrEqual(maxBatch)
+    // Each attempt that was given up may have been heard.
+    expect(received.length - sent).toBeLessThanOrEqual(running.all('sink.retried').length * maxBatch)
   })
 
   it('away for good: each message fails, says so, and nothing arrives later', async () => {

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { readDeadLetters } from '../../src/delivery/dead-letter-files.ts'
 import { DEAD_LETTERS_FILE } from '../../src/delivery/dead-letters.ts'
+import { MAX_MESSAGES } from '../../src/delivery/queue.ts'
 import { DEATHS } from '../../src/delivery/suspects.ts'
 import { Command } from '../support/command.ts'
 import { Peer } from '../support/peer.ts'
@@ -106,6 +107,20 @@ describe('a message in a disk buffer that kills the process when it is delivered
       expect(buried(folder.path)).toEqual(
         ['poison 3', 'poison 4', 'poison 30'].map((text) => `${text} process_died store`),
       )
+      const good = lines.filter((line) => !line.startsWith('poison'))
+      expect([...new Set(delivered(folder.path))].toSorted()).toEqual(good.toSorted())
+    },
+    TIMEOUT,
+  )
+
+  it(
+    'is found behind as many messages as are delivered at once',
+    async () => {
+      using folder = temporaryFolder()
+      const lines = Array.from({ length: 1100 }, (_, i) => `${i === MAX_MESSAGES ? 'poison' : 'line'} ${i}`)
+      await fill(folder.path, [lines.slice(0, MAX_MESSAGES).join('\n'), lines.slice(MAX_MESSAGES).join('\n')])
+      await startUntilDelivered(folder.path)
+      expect(buried(folder.path)).toEqual([`poison ${MAX_MESSAGES} process_died store`])
       const good = lines.filter((line) => !line.startsWith('poison'))
       expect([...new Set(delivered(folder.path))].toSorted()).toEqual(good.toSorted())
     },

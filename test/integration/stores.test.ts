@@ -2,10 +2,14 @@ import { copyFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
+import { Batch, Message } from '../../src/contracts/message.ts'
+import { DiskQueue } from '../../src/delivery/disk-queue.ts'
 import { checkStores } from '../../src/delivery/store-check.ts'
 import { type Exported, exportDeadLetters, exportStep } from '../../src/delivery/store-export.ts'
 import { statusOfStores } from '../../src/delivery/store-status.ts'
 import { type Config, SluiceError } from '../../src/index.ts'
+import { createStorage } from '../../src/storage/storage.ts'
+import { createMessages, createTestClock, testSource } from '../../src/testing/part-context.ts'
 import { registryWith } from '../support/parts.ts'
 import { Peer } from '../support/peer.ts'
 import { type Running, start, temporaryFolder } from '../support/server.ts'
@@ -66,6 +70,41 @@ describe('the files of a data folder', () => {
       for (const { oldest } of contents) expect(Math.abs(Date.now() - oldest)).toBeLessThan(60_000)
     }
     expect(checkStores(data)).toEqual({ checked: ['buffers.db', 'dead-letters.db', 'dedupe-once.db'], damage: [] })
+  })
+
+  it('are exported with what a broker has filed a message under', async () => {
+    using folder = temporaryFolder()
+    const storage = createStorage()
+    const told = { onDamaged: expect.fail, onSuspected: () => expect.fail('nothing is suspected') }
+    const queue = new DiskQueue(storage, {
+      file: join(folder.path, 'buffers.db'),
+      step: 's',
+      clock: createTestClock(),
+      ...told,
+    })
+    await queue.open()
+    const raw = Buffer.from('on')
+    const message = new Message(
+      'on',
+      testSource(),
+      'message',
+      5,
+      1,
+      raw,
+      0,
+      2,
+      undefined,
+      undefined,
+      '',
+      '',
+      false,
+      'lamp/1',
+    )
+    await queue.add(Batch.of([message, ...createMessages(['off'])]))
+    await queue.close()
+    await storage.close()
+    const topics = exported((give) => exportStep(folder.path, 's', give, () => {})).map(({ topic }) => topic)
+    expect(topics).toEqual(['lamp/1', undefined])
   })
 
   it('can be exported: messages that wait, dead letters, and keys with their answers', async () => {

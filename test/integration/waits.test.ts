@@ -30,6 +30,35 @@ describe('expect', () => {
     },
   )
 
+  const between = { 'start-end': { start: '<', end: '>', between: '\\r\\n' } }
+  it.each([
+    ['json-stream', '\r\n{"a":{}}', '{"a":{}}'],
+    [between, '\r\n\r\n<ab>', 'ab'],
+    [{ line: { maxLength: 4, whenTooLong: 'skip' } }, `${'x'.repeat(90)}\nab\n`, 'ab'],
+  ] as const)('reads a login in %j behind what means nothing, however it arrives', async (framing, bytes, login) => {
+    await using running = await start({
+      listen: {
+        any: {
+          port: 0,
+          onConnect: [{ expect: { framing, format: 'text', timeout: '5s' } }, { reply: 'login ${msg}' }],
+          dataflow: [{ reply: '${msg}' }],
+        },
+      },
+    })
+    for (let at = 1; at <= bytes.length; at++) {
+      await using peer = await Peer.connect(running.port())
+      peer.send(bytes.slice(0, at))
+      await eventually(() => running.server.clients.list().some(({ bytesIn }) => bytesIn === at))
+      expect(
+        await peer
+          .send(`${bytes.slice(at)}rest\n`)
+          .finish()
+          .end(),
+      ).toBe(`login ${login}\nrest\n`)
+      await eventually(() => running.server.clients.list().length === 0)
+    }
+  })
+
   it('takes two logins one after the other, whatever comes with them in one read', async () => {
     const login = { framing: { fixed: { length: 2 } }, format: 'text' } as const
     await using running = await start({
@@ -159,11 +188,119 @@ describe('expect', () => {
     expect(running.all('connection.closed')).toEqual([])
   })
 
+  it('ends at once where the client is held back already', async () => {
+    await using running = await start({
+      listen: {
+        full: {
+          port: 0,
+          limits: { maxQueued: '4KiB' },
+          dataflow: [{ expect: { match: 'answer == "x"', timeout: '1h' } }],
+          onError: [{ reply: '${error.message}' }],
+        },
+      },
+    })
+    await using peer = await Peer.connect(running.port())
+    peer.send('a\n'.repeat(3000))
+    await peer.until(({ text }) => text.split('too much else arrived').length > 3)
+  })
+
+  it.each([
+    { expect: { timeout: '1h' }, timeout: '20ms' },
+    { fork: { branches: { one: [{ expect: { timeout: '1h' } }] } }, timeout: '20ms' },
+  ])('ends with the time of the step %j, and takes nothing that arrives later', async (step) => {
+    await using running = await start({
+      listen: {
+        slow: {
+          port: 0,
+          dataflow: [{ filter: 'msg == "ask"', else: [{ reply: 'got ${msg}' }] }, step],
+          onError: [{ reply: '${error.code}' }],
+        },
+      },
+    })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('ask\n').hear('step_timeout\n')
+    await peer.send('next\n').hear('got next\n')
+  })
+
+  it('gives what it has read with a framing of its own back when it fails', async () => {
+    await using running = await start({
+      listen: {
+        mixed: {
+          port: 0,
+          dataflow: [
+            { filter: 'msg == "binary"', else: [{ reply: 'got ${msg}' }] },
+            { reply: 'ready' },
+            { expect: { framing: { fixed: { length: 17 } }, timeout: '100ms' } },
+          ],
+          onError: [{ reply: '${error.code}' }],
+        },
+      },
+    })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('binary\n').hear('ready\n')
+    await peer.send('hello\n').hear('wait_failed\ngot hello\n')
+    await using other = await Peer.connect(running.port())
+    await other.send('binary\n').hear('ready\n')
+    expect(await other.send('hello\n').finish().end()).toBe('ready\nwait_failed\ngot hello\n')
+  })
+
+  it('finds in onConnect what has come before a FIN, however long the steps before it take', async () => {
+    const login = { framing: { fixed: { length: 2 } }, format: 'text' } as const
+    const looked = Promise.withResolvers<null>()
+    const lookUp = () => looked.promise
+    await using running = await start({
+      listen: {
+        two: {
+          port: 0,
+          onConnect: [{ expect: login }, lookUp, { expect: login }, { reply: 'b ${msg}' }],
+          dataflow: [{ reply: '${msg}' }],
+          onError: [{ reply: '${error.code}' }],
+        },
+      },
+    })
+    await using peer = await Peer.connect(running.port())
+    peer.send('1122rest\ncut').finish()
+    await eventually(() => running.server.clients.list()[0]?.state === 'closing')
+    looked.resolve(null)
+    expect(await peer.end()).toBe('b 22\nrest\nframe_truncated\n')
+  })
+
+  it('is no silence: what is held while onConnect runs is the first frame in time', async () => {
+    const late = Promise.withResolvers<null>()
+    const lookUp = () => late.promise
+    await using running = await start({
+      listen: {
+        quick: {
+          port: 0,
+          limits: { firstFrameTimeout: '100ms' },
+          onConnect: [lookUp],
+          dataflow: [{ reply: '${msg}' }],
+        },
+      },
+    })
+    await using silent = await Peer.connect(running.port())
+    await using peer = await Peer.connect(running.port())
+    peer.send('hello\n')
+    await eventually(() => running.server.clients.list().some(({ state }) => state === 'closing'))
+    late.resolve(null)
+    await silent.end()
+    await peer.hear('hello\n')
+    expect(running.server.clients.list().map(({ state }) => state)).toContain('open')
+  })
+
   it('refuses a framing that needs silence to end a frame', async () => {
     const onConnect = [{ expect: { framing: { gap: { silence: '50ms' } } } }]
     await expect(start({ listen: { quiet: { port: 0, onConnect, dataflow: [] } } })).rejects.toThrow(
       /onConnect\[0\] \(expect\): a framing whose frames end by silence/,
     )
+  })
+
+  it('refuses a frame that is longer than its own framing allows', async () => {
+    const onConnect = [{ expect: { framing: { line: { maxLength: 8 } } } }]
+    await using running = await start({ listen: { long: { port: 0, onConnect, dataflow: [] } } })
+    await using peer = await Peer.connect(running.port())
+    peer.send('x'.repeat(9)).send('\n')
+    expect((await running.event('connection.closed')).detail).toContain('longer than 8 bytes')
   })
 
   it('refuses a frame that is too long for its own framing', async () => {
@@ -222,6 +359,32 @@ describe('request', () => {
     device.send('2\n')
     expect(await one.hear('\n')).toBe('a is 1\n')
     expect(await two.hear('\n')).toBe('b is 2\n')
+  })
+
+  it('does not ask for who has no time left to hear the answer', async () => {
+    const ask = { to: { endpoint: 'plc' }, text: 'get ${msg}' } as const
+    await using running = await start({
+      listen: {
+        plc: { port: 0, dataflow: [] },
+        patient: { port: 0, dataflow: [{ request: ask }, { reply: '${msg}' }] },
+        hurried: {
+          port: 0,
+          dataflow: [{ request: ask, timeout: '20ms' }, { reply: '${msg}' }],
+          onError: [{ reply: '${error.code}' }],
+        },
+      },
+    })
+    await using device = await Peer.connect(running.port('plc'))
+    await using patient = await Peer.connect(running.port('patient'))
+    await using hurried = await Peer.connect(running.port('hurried'))
+    patient.send('a\n')
+    await device.hear('get a\n')
+    await hurried.send('b\n').hear('step_timeout\n')
+    device.send('A\n')
+    await patient.hear('A\n')
+    patient.send('c\n')
+    await device.hear('get c\n')
+    expect(device.text).toBe('get a\nget c\n')
   })
 
   it('says who is missing, and who left without an answer', async () => {
