@@ -3,6 +3,8 @@ import { existsSync } from 'node:fs'
 
 /** The real clients and tools that the end-to-end and fault tests use: program, and the Debian package it comes from. */
 const clients = {
+  curl: 'curl',
+  logger: 'bsdutils',
   'mkfs.ext4': 'e2fsprogs',
   mosquitto: 'mosquitto',
   mount: 'mount',
@@ -15,7 +17,9 @@ const clients = {
   plink: 'putty-tools',
   python3: 'python3-minimal',
   'rabbitmq-server': 'rabbitmq-server',
+  'redis-cli': 'redis-tools',
   'redis-server': 'redis-server',
+  rsyslogd: 'rsyslog',
   strace: 'strace',
   'systemd-analyze': 'systemd',
   'systemd-notify': 'systemd',

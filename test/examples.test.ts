@@ -1,8 +1,8 @@
 import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
-import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
+import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { connectAsync } from 'mqtt'
 import { describe, expect, it } from 'vitest'
@@ -12,8 +12,9 @@ import { readDeadLetters } from '../src/delivery/dead-letter-files.ts'
 import { DEAD_LETTERS_FILE } from '../src/delivery/dead-letters.ts'
 import { readCases } from '../src/testing/read-cases.ts'
 import { runCase } from '../src/testing/run-case.ts'
+import { deviceConversations } from './integration/packs/conversations.ts'
 import { run } from './support/command.ts'
-import { exampleFile, startExample } from './support/example.ts'
+import { exampleFile, makeDatabases, rows, startExample } from './support/example.ts'
 import { Mosquitto } from './support/mosquitto.ts'
 import { Peer } from './support/peer.ts'
 import { type Running, temporaryFolder } from './support/server.ts'
@@ -26,6 +27,8 @@ const configured = folders.filter((name) => existsSync(exampleFile(name)))
 
 /** One conversation with each example over real sockets. Every folder of `examples/` must have one. */
 const conversations: Record<string, () => Promise<void>> = {
+  ...deviceConversations,
+
   async 'barcode-scanner'() {
     await using running = await startExample('barcode-scanner')
     await using scanner = await Peer.connect(running.port())
@@ -237,8 +240,12 @@ describe.each(configured)('the configuration of %s', (name) => {
   })
 
   it.skipIf(withoutDataflow.has(name))('passes its dataflow tests', async () => {
-    const { plan } = await readPlan(file, {})
-    const { tests, report } = await readCases(caseFileOf(file))
+    using folder = temporaryFolder()
+    cpSync(dirname(file), folder.path, { recursive: true, filter: (path) => !/\.db|sluice-data/.test(path) })
+    makeDatabases(name, folder.path)
+    const copy = join(folder.path, 'sluice.yaml')
+    const { plan } = await readPlan(copy, {})
+    const { tests, report } = await readCases(caseFileOf(copy))
     expect(report).toBe('')
     for (const test of tests!) await runCase(plan!, test)
   })
@@ -253,33 +260,6 @@ function expectSchema(file: string, schema: string): void {
   const path = /^# yaml-language-server: \$schema=(.+)$/.exec(first!)?.[1]
   expect(resolve(dirname(file), path ?? '')).toBe(join(root, 'schema', schema))
   expect(existsSync(join(root, 'schema', schema))).toBe(true)
-}
-
-function rows({ folder }: Running, file: string, query: string): Record<string, SQLOutputValue>[] {
-  const database = new DatabaseSync(join(folder, file), { readOnly: true })
-  try {
-    // The rows of node:sqlite have no prototype.
-    return database
-      .prepare(query)
-      .all()
-      .map((row) => ({ ...row }))
-  } finally {
-    database.close()
-  }
-}
-
-/** A server that answers with its name and what it hears. */
-async function startNamed(name: string): Promise<{ readonly port: number } & AsyncDisposable> {
-  const server = createServer((socket) => void socket.on('data', (chunk) => socket.write(`${name}: ${chunk}`)))
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  return {
-    port,
-    async [Symbol.asyncDispose]() {
-      server.close()
-    },
-  }
 }
 
 /** Makes the commit of every further row fail, as a full disk would. */
@@ -317,5 +297,19 @@ async function startScale(
         look()
       }),
     [Symbol.asyncDispose]: () => new Promise((closed) => server.close(() => closed())),
+  }
+}
+
+/** A server that answers with its name and what it hears. */
+async function startNamed(name: string): Promise<{ readonly port: number } & AsyncDisposable> {
+  const server = createServer((socket) => void socket.on('data', (chunk) => socket.write(`${name}: ${chunk}`)))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      server.close()
+    },
   }
 }

@@ -92,3 +92,17 @@ test('any pattern gives the same frames for any split', () => {
     { numRuns: 300 },
   )
 })
+
+test('with keep a frame has its end, however it arrives, and only whole frames are written', () => {
+  const framing = regex.create(regex.options.parse({ end: '[\\x03\\x17]..\\r\\n|[\\x04\\x05]', keep: true }))
+  const stream = Buffer.from('\x05\x021A\r\x0382\r\n\x022B\x17C1\r\n\x04', 'latin1')
+  const frames = ['=\x05', '=\x021A\r\x0382\r\n', '=\x022B\x17C1\r\n', '=\x04']
+  for (let at = 0; at <= stream.length; at++) {
+    expect(decodeAll(framing, [stream.subarray(0, at), stream.subarray(at)])).toEqual(frames)
+  }
+  expect(encodeOne(framing, '\x021A\r\x0382\r\n')).toEqual(Buffer.from('\x021A\r\x0382\r\n'))
+  for (const no of ['', '\x021A', '\x05\x04', '\x04x']) expect(encodeOne(framing, no)).toBeUndefined()
+  expect(regex.options.safeParse({ end: ';', keep: true, writes: ';' }).error?.issues[0]?.message).toContain(
+    'leave out',
+  )
+})

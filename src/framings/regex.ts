@@ -20,10 +20,21 @@ const options = z
     writes: bytes()
       .optional()
       .describe('What ends a frame that is written; end must match it. Default: none, and nothing can be written.'),
+    keep: z
+      .boolean()
+      .default(false)
+      .describe(
+        'True to leave what matches in the frame, as its end: a checksum that is to be verified, or a control byte that is a ' +
+          'frame by itself. What is written then ends with it too. Default: false.',
+      ),
     ...limitOptions(),
   })
   .refine(({ end, writes }) => writes === undefined || problemWith(end) !== undefined || isWhole(end, writes), {
     message: 'end must match all of writes, and no beginning of it',
+    path: ['writes'],
+  })
+  .refine(({ keep, writes }) => !keep || writes === undefined, {
+    message: 'with keep what is written has its end already: leave out writes',
     path: ['writes'],
   })
 
@@ -33,7 +44,7 @@ export const regex = defineFraming({
   summary: 'Ends a frame where a pattern matches.',
   details:
     'For devices with an end that no other framing can describe, such as ETX and any check byte behind it: `\\x03(?s:.)`. What ' +
-    'matches is not part of the frame. The frame ends with the first byte at which the pattern has matched, so `\\n+` is ' +
+    'matches is not part of the frame, unless `keep` is true. The frame ends with the first byte at which the pattern has matched, so `\\n+` is ' +
     'the same as `\\n`, and an end that may be longer is not waited for: for `\\r` with or without `\\n` use `delimiter`, which ' +
     'can. What matches may be 64 bytes long; a longer match may be overlooked.\n\n' +
     'The pattern runs in linear time, whatever it is (RE2). `^`, `$` and `\\b` have no meaning in a stream of bytes and are ' +
@@ -53,10 +64,34 @@ export const regex = defineFraming({
       bytes: '7 OK\\n ERROR\\n',
       frames: ['7', ''],
     },
+    {
+      title: 'ASTM E1381: control bytes, and blocks with their checksum',
+      options: { end: '[\\x03\\x17]..\\r\\n|[\\x04\\x05]', keep: true },
+      bytes: '\\x05\\x021A\\r\\x0382\\r\\n\\x04',
+      frames: ['\\x05', '\\x021A\\r\\x0382\\r\\n', '\\x04'],
+    },
   ],
   alsoCalled: ['regexp', 'pattern', 're'],
-  create: ({ end, writes, ...limits }) => withLimits(createRegex(RE2JS.compile(end), writes), limits),
+  create: ({ end, writes, keep, ...limits }) => {
+    const pattern = RE2JS.compile(end)
+    return withLimits(keep ? createKeeping(pattern) : createRegex(pattern, writes), limits)
+  },
 })
+
+function createKeeping(pattern: RE2JS): Framing {
+  return {
+    createDecoder: () => new RegexDecoder(pattern, true),
+    encode(payload, out) {
+      const body = typeof payload === 'string' ? Buffer.from(payload) : payload
+      if (new RegexDecoder(pattern).next(body, 0, body.length, new Found()) !== body.length) {
+        throw new SluiceError('frame_not_encodable', 'the payload does not end where the framing regex ends a frame', {
+          hint: 'With keep write one whole frame with its end, or give another framing for out.',
+        })
+      }
+      out.write(body)
+    },
+  }
+}
 
 function createRegex(pattern: RE2JS, written: Buffer | undefined): Framing {
   return {
@@ -89,11 +124,13 @@ function createRegex(pattern: RE2JS, written: Buffer | undefined): Framing {
 class RegexDecoder implements Decoder {
   readonly envelope = 2 * LONGEST
   readonly #pattern: RE2JS
+  readonly #keeps: boolean
   /** Where the window begins among the unread bytes. */
   #window = 0
 
-  constructor(pattern: RE2JS) {
+  constructor(pattern: RE2JS, keeps = false) {
     this.#pattern = pattern
+    this.#keeps = keeps
   }
 
   next(bytes: Buffer, from: number, to: number, found: Found): number {
@@ -105,7 +142,7 @@ class RegexDecoder implements Decoder {
         const [begin, end] = firstToEnd(this.#pattern, text, matcher.start(), matcher.end())
         this.#window = 0
         found.start = from
-        found.end = start + begin
+        found.end = start + (this.#keeps ? end : begin)
         return start + end
       }
       if (start + 2 * LONGEST > to) return NEED_MORE

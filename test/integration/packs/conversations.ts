@@ -1,0 +1,224 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { fileURLToPath } from 'node:url'
+import modbus, { ServerTCP } from 'modbus-serial'
+import { expect } from 'vitest'
+import { hasClient } from '../../../scripts/debian-clients.ts'
+import { run } from '../../support/command.ts'
+import { makeDatabases, rows, startExample, withFile } from '../../support/example.ts'
+import { freePort } from '../../support/free-port.ts'
+import { eventually } from '../../support/parts.ts'
+import { Peer } from '../../support/peer.ts'
+import { temporaryFolder } from '../../support/server.ts'
+
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+
+/** One conversation with each example of a protocol, with a program that was not written here where there is one. */
+export const deviceConversations: Record<string, () => Promise<void>> = {
+  async 'astm-analyser'() {
+    await using running = await startExample('astm-analyser')
+    await using analyser = await Peer.connect(running.port())
+    const header = '1H|\\^&|||ABX|||||||P|E1394-97|20050111111502\r\x0347'
+    const frames = [header, '2R|1|^^^GLU|5.24|mmol/L\r\x03B0', '3L|1|N\r\x0306']
+    analyser.send('\x05')
+    await analyser.hear('\x06')
+    for (const [index, frame] of frames.entries()) {
+      analyser.send(`\x02${frame}\r\n`)
+      await analyser.until(({ text }) => text === '\x06'.repeat(index + 2))
+    }
+    const results =
+      "SELECT analyser, json_extract(value, '$[3]') AS result FROM messages, json_each(records) WHERE json_extract(value, '$[0]') = 'R'"
+    expect(rows(running, 'results.db', results)).toEqual([{ analyser: 'ABX', result: '5.24' }])
+  },
+
+  async 'http-answer'() {
+    const articles = join(root, 'examples/http-answer/articles.csv')
+    await using running = await startExample('http-answer', withFile('articles.csv', articles))
+    if (!hasClient('curl')) {
+      await using peer = await Peer.connect(running.port())
+      const answer = await peer.send('GET /articles/4006381333931 HTTP/1.1\r\n\r\n').end()
+      expect(answer).toContain('{"ean":"4006381333931","name":"Pen","price":"0.99"}\n')
+      return
+    }
+    const curl = async (path: string, ...args: string[]) => {
+      const url = `http://127.0.0.1:${running.port()}${path}`
+      const { stdout, code } = await run('curl', ['-s', '-w', '%{http_code}', ...args, url])
+      expect(code).toBe(0)
+      return stdout
+    }
+    expect(await curl('/articles/4006381333931')).toBe('{"ean":"4006381333931","name":"Pen","price":"0.99"}\n200')
+    expect(await curl('/articles/7?lang=de')).toBe('{"error":"no such article"}\n404')
+    expect(await curl('/articles/7', '-I')).toMatch(/^HTTP\/1\.1 404 .*\r\n\r\n404$/s)
+    expect(await curl('/articles', '-d', 'x=y')).toBe('{"error":"only GET and HEAD"}\n405')
+  },
+
+  async 'label-printer'() {
+    const jobs: string[] = []
+    const printer = createServer({ allowHalfOpen: true }, (socket) => {
+      let job = ''
+      socket.setEncoding('utf8').on('data', (text) => {
+        job += text
+      })
+      socket.on('end', () => {
+        jobs.push(job)
+        socket.end()
+      })
+      socket.on('error', () => undefined)
+    })
+    await once(printer.listen(0, '127.0.0.1'), 'listening')
+    try {
+      const { port } = printer.address() as { port: number }
+      await using running = await startExample('label-printer', (config) =>
+        Object.assign(config, JSON.parse(JSON.stringify(config).replace('"port":9100', `"port":${port}`))),
+      )
+      await using clerk = await Peer.connect(running.port())
+      clerk.send('4711;Screws;2\n4712;Nuts;1\n')
+      await clerk.hear('OK\nOK\n')
+      await eventually(() => jobs.length === 2)
+      expect(jobs).toEqual([
+        '^XA^CI28^FO40,40^A0N,40,40^FDScrews^FS^FO40,100^BCN,80,Y,N^FD4711^FS^PQ2^XZ\n',
+        '^XA^CI28^FO40,40^A0N,40,40^FDNuts^FS^FO40,100^BCN,80,Y,N^FD4712^FS^PQ1^XZ\n',
+      ])
+    } finally {
+      await new Promise<void>((closed) => printer.close(() => closed()))
+    }
+  },
+
+  async 'modbus-client'() {
+    const registers = [-25 + 65536, 1, 1, 7]
+    const written: number[][] = []
+    let asked = () => {}
+    const port = await freePort()
+    const plc = new ServerTCP(
+      {
+        getHoldingRegister: (address: number) => {
+          if (address === 3) asked()
+          return registers[address]!
+        },
+        setRegister: (address: number, value: number) => {
+          written.push([address, value])
+        },
+      },
+      { host: '127.0.0.1', port, unitID: 1 },
+    )
+    await once(plc, 'initialized')
+    try {
+      await using running = await startExample('modbus-client', (config) => {
+        const entry = config.connect!['plc']!
+        entry.port = port
+        entry.poll = { ...(entry.poll as { send: string }), every: '20ms', timeout: '10s' }
+      })
+      // A poll is sent only after the answer to the one before has arrived.
+      for (let polls = 0; polls < 2; polls++) await new Promise<void>((resolve) => (asked = resolve))
+      await using operator = await Peer.connect(running.port('commands'))
+      operator.send('set 21.5\n')
+      await operator.hear('OK\n')
+      expect(written).toEqual([[10, 215]])
+      operator.send('set warm\n')
+      await operator.hear('ERR ')
+      await running.server.stop()
+      expect(rows(running, 'plc.db', 'SELECT temperature, state, pieces FROM readings LIMIT 1')).toEqual([
+        { temperature: -2.5, state: 'running', pieces: 65543 },
+      ])
+    } finally {
+      await new Promise<void>((closed) => plc.close(() => closed()))
+    }
+  },
+
+  async 'modbus-server'() {
+    using folder = temporaryFolder()
+    const database = makeDatabases('modbus-server', folder.path)
+    await using running = await startExample('modbus-server', withFile('registers.db', database))
+    const master = new modbus.default()
+    await master.connectTCP('127.0.0.1', { port: running.port() })
+    try {
+      master.setID(17)
+      expect((await master.readHoldingRegisters(0, 3)).data).toEqual([215, 0, 7])
+      expect(await master.writeRegister(1, 3)).toEqual({ address: 1, value: 3 })
+      expect(await master.writeRegisters(0, [190, 4])).toEqual({ address: 0, length: 2 })
+      expect((await master.readInputRegisters(0, 3)).data).toEqual([190, 4, 7])
+      await expect(master.readHoldingRegisters(2, 2)).rejects.toMatchObject({ modbusCode: 2 })
+      await expect(master.writeRegister(9, 1)).rejects.toMatchObject({ modbusCode: 2 })
+      await expect(master.readCoils(0, 1)).rejects.toMatchObject({ modbusCode: 1 })
+      const change = new DatabaseSync(database)
+      change.exec("CREATE TRIGGER refuse BEFORE INSERT ON registers BEGIN SELECT RAISE(ABORT, 'no'); END")
+      change.close()
+      await expect(master.writeRegister(1, 8)).rejects.toMatchObject({ modbusCode: 4 })
+      expect((await master.readHoldingRegisters(1, 1)).data).toEqual([4])
+    } finally {
+      await new Promise<void>((closed) => master.close(() => closed()))
+    }
+  },
+
+  async 'redis-commands'() {
+    using folder = temporaryFolder()
+    const database = makeDatabases('redis-commands', folder.path)
+    await using running = await startExample('redis-commands', withFile('values.db', database))
+    if (!hasClient('redis-cli')) {
+      await using peer = await Peer.connect(running.port())
+      peer.send('*1\r\n$4\r\nPING\r\n')
+      await peer.hear('+PONG\r\n')
+      return
+    }
+    const cli = async (...args: string[]) =>
+      (await run('redis-cli', ['-p', String(running.port()), ...args])).stdout.trimEnd()
+    expect(await cli('PING')).toBe('PONG')
+    expect(await cli('GET', 'temp')).toBe('')
+    expect(await cli('SET', 'temp', '21,5 °C')).toBe('OK')
+    expect(await cli('SET', 'temp', '')).toBe('OK')
+    expect(await cli('SET', 'temp', '22,0 °C')).toBe('OK')
+    expect(await cli('GET', 'temp')).toBe('22,0 °C')
+    expect(await cli('DEL', 'temp')).toBe('ERR DEL with 1 words is not known here')
+    expect(await cli('SET', 'temp', 'a\r\nb')).toBe('ERR Protocol error')
+  },
+
+  async 'sia-alarm'() {
+    await using running = await startExample('sia-alarm')
+    await using panel = await Peer.connect(running.port())
+    const event = '\n87CD0037"ADM-CID"9876R579BDFL789ABC#12345A[#12345A|1110 00 129]\r'
+    panel.send(event)
+    await panel.hear('"ACK"9876R579BDFL789ABC#12345A[]\r')
+    panel.send(event)
+    await panel.until(({ text }) => text.split('"ACK"').length === 3)
+    expect(rows(running, 'alarms.db', 'SELECT account, event FROM events')).toEqual([
+      { account: '12345A', event: '1110 00 129' },
+    ])
+  },
+
+  async syslog() {
+    await using running = await startExample('syslog')
+    await using sender = await Peer.connect(running.port())
+    sender.send("<34>Oct 11 22:14:15 mymachine su: 'su root' failed for lonvick on /dev/pts/8\n")
+    const styles = hasClient('logger') ? [['--rfc5424'], ['--rfc3164'], ['--rfc5424', '--octet-count']] : []
+    for (const style of styles) {
+      const to = ['-T', '-n', '127.0.0.1', '-P', String(running.port())]
+      const sent = await run('logger', [...style, ...to, '-p', 'local0.err', '-t', 'press', 'oil is low'])
+      expect(sent).toEqual({ stdout: '', stderr: '', code: 0 })
+    }
+    await eventually(() => running.server.endpoints[0]!.counters.messagesIn === 1 + styles.length)
+    await running.server.stop()
+    expect(rows(running, 'log.db', 'SELECT app, severity, message FROM log ORDER BY app DESC')).toEqual([
+      { app: 'su', severity: 'crit', message: "'su root' failed for lonvick on /dev/pts/8" },
+      ...styles.map(() => ({ app: 'press', severity: 'err', message: 'oil is low' })),
+    ])
+  },
+
+  async 'teltonika-tracker'() {
+    await using running = await startExample('teltonika-tracker')
+    await using tracker = await Peer.connect(running.port())
+    tracker.send('\x00\x0f356307042441013')
+    await tracker.hear('\x01')
+    // Two records of Codec 8, cut in the middle.
+    const records =
+      '000000000000004308020000016b40d57b480100000000000000000000000000000001010101000000000000016b40d5c198010000000000000000000000000000000101010101000000020000252c'
+    tracker.send(Buffer.from(records.slice(0, 70), 'hex'))
+    tracker.send(Buffer.from(records.slice(70), 'hex'))
+    await tracker.hear('\x01\x00\x00\x00\x02')
+    expect(rows(running, 'positions.db', 'SELECT imei, time, priority FROM positions')).toEqual([
+      { imei: '356307042441013', time: '2019-06-10T10:01:01.000Z', priority: 'high' },
+      { imei: '356307042441013', time: '2019-06-10T10:01:19.000Z', priority: 'high' },
+    ])
+  },
+}
