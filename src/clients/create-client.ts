@@ -1,4 +1,4 @@
-import type { Client } from '../contracts/client.ts'
+import { type Client, newClient } from '../contracts/client.ts'
 import type { Socket } from '../contracts/transport.ts'
 
 /**
@@ -13,23 +13,8 @@ export function createClient(
   now: number,
   tags: Client['tags'] = NO_TAGS,
 ): Client {
-  return {
-    id,
-    endpoint,
-    ip: remote.ip,
-    port: remote.port,
-    localIp: local.ip,
-    localPort: local.port,
-    tls,
-    since: now,
-    lastSeen: now,
-    bytesIn: 0,
-    bytesOut: 0,
-    messagesIn: 0,
-    messagesOut: 0,
-    state: 'open',
-    tags,
-  }
+  const { ip, port } = remote
+  return newClient({ id, endpoint, ip, port, localIp: local.ip, localPort: local.port, tls, tags }, now)
 }
 
 const NO_TAGS = Object.freeze({})

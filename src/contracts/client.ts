@@ -46,6 +46,16 @@ export interface Client {
   tags: Readonly<Record<string, string>>
 }
 
+/** What is known of a client from its beginning. */
+export type ClientPlace = Pick<Client, 'id' | 'endpoint' | 'ip' | 'port' | 'localIp' | 'localPort' | 'tls' | 'tags'>
+
+/** A client that has just come. @param now milliseconds since 1970 */
+export function newClient(place: ClientPlace, now: number): Client {
+  const { id, endpoint, ip, port, localIp, localPort, tls, tags } = place
+  const known = { id, endpoint, ip, port, localIp, localPort, tls, since: now, lastSeen: now }
+  return { ...known, bytesIn: 0, bytesOut: 0, messagesIn: 0, messagesOut: 0, state: 'open', tags }
+}
+
 /** The fields of a client that an expression may read, with what each means. The reference page is made from this. */
 export const clientFields = {
   id: 'unique as long as the server runs, such as "scales-17"; with several workers "scales-2.17"; of a device of hosts what it is called there',

@@ -1,4 +1,4 @@
-import type { Client } from './client.ts'
+import { type Client, newClient } from './client.ts'
 import { SluiceError } from './errors.ts'
 import type { Source } from './message.ts'
 
@@ -42,21 +42,6 @@ export function mutedSource(of: Parameters<typeof detachedSource>[0], skipped: (
 
 /** What stands for the client of messages that come from no connection: one for as long as their source lives. */
 export function noClient(name: string, now: number): { -readonly [Key in keyof Client]: Client[Key] } {
-  return {
-    id: name,
-    endpoint: name,
-    ip: '',
-    port: 0,
-    localIp: '',
-    localPort: 0,
-    tls: false,
-    since: now,
-    lastSeen: now,
-    bytesIn: 0,
-    bytesOut: 0,
-    messagesIn: 0,
-    messagesOut: 0,
-    state: 'open',
-    tags: {},
-  }
+  const place = { id: name, endpoint: name, ip: '', port: 0, localIp: '', localPort: 0, tls: false, tags: {} }
+  return newClient(place, now)
 }
