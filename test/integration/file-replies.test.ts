@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { eventually } from '../support/parts.ts'
+import { eventually, stuck } from '../support/parts.ts'
 import { Peer } from '../support/peer.ts'
 import { start } from '../support/server.ts'
 
@@ -87,13 +87,8 @@ describe('a file as the answer', () => {
     peer.socket.pause()
     peer.send('large\n').finish()
     const { counters } = running.server.endpoints[0]!
-    let sent = -1
-    // It has stopped when nothing has left for as long as a piece takes many times over.
-    while (sent !== counters.bytesOut || sent === 0) {
-      sent = counters.bytesOut
-      await new Promise((resolve) => setTimeout(resolve, 100))
-    }
-    expect(sent).toBeLessThan(20_000_000)
+    await stuck(() => counters.bytesOut)
+    expect(counters.bytesOut).toBeLessThan(20_000_000)
     const hash = createHash('sha256')
     peer.socket.removeAllListeners('data').on('data', (chunk: Buffer) => hash.update(chunk))
     peer.socket.resume()

@@ -12,7 +12,7 @@ import { hasClient } from '../../scripts/debian-clients.ts'
 import { type Config, ConfigError } from '../../src/index.ts'
 import { run } from '../support/command.ts'
 import { freePort } from '../support/free-port.ts'
-import { addStep, Gate, registryWith } from '../support/parts.ts'
+import { addStep, Gate, registryWith, stuck } from '../support/parts.ts'
 import { Peer } from '../support/peer.ts'
 import { RedisServer } from '../support/redis.ts'
 import { start, temporaryFolder } from '../support/server.ts'
@@ -156,7 +156,8 @@ describe('a relay', () => {
     const chunk = randomBytes(1 << 20)
     const sent = [pour(client, chunk, 100), pour(server, chunk, 100)]
     // Nobody reads, so the relay must stop reading too: both senders are stuck once kernel and sockets are full.
-    await stuck(running.server.endpoints[0]!.counters)
+    const { counters: flow } = running.server.endpoints[0]!
+    await stuck(() => flow.bytesIn + flow.bytesOut)
     const held = process.memoryUsage()
     expect(held.arrayBuffers - before.arrayBuffers).toBeLessThan(16 << 20)
     const expected = createHash('sha256')
@@ -474,7 +475,8 @@ describe('a relay that inspects', () => {
     server.pause()
     const chunk = Buffer.from(`${'y'.repeat(1023)}\n`.repeat(1024))
     const sent = [pour(client, chunk, 20), pour(server, chunk, 20)]
-    await stuck(running.server.endpoints[0]!.counters)
+    const { counters: flow } = running.server.endpoints[0]!
+    await stuck(() => flow.bytesIn + flow.bytesOut)
     expect(running.server.endpoints[0]!.counters.queuedBytes).toBeLessThan(4 << 20)
     const expected = createHash('sha256')
     for (let i = 0; i < 20; i++) expected.update(chunk)
@@ -537,15 +539,4 @@ async function hashOf(socket: Socket): Promise<string> {
   socket.resume()
   await once(socket, 'end')
   return hash.digest('hex')
-}
-
-/** Resolves when bytes have flowed and no more do. */
-async function stuck(counters: { readonly bytesIn: number; readonly bytesOut: number }): Promise<void> {
-  let before = -1
-  for (;;) {
-    const now = counters.bytesIn + counters.bytesOut
-    if (now > 0 && now === before) return
-    before = now
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
 }

@@ -73,3 +73,14 @@ export function addStep(
 export async function eventually(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise(setImmediate)
 }
+
+/**
+ * Resolves when bytes have flowed and no more do: nothing tells that a sender is held back but that it sends nothing.
+ * @param flowed how many have
+ */
+export async function stuck(flowed: () => number): Promise<void> {
+  for (let before = -1; flowed() === 0 || flowed() !== before; ) {
+    before = flowed()
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}
