@@ -10,6 +10,7 @@ export default defineConfig({
     // Far more than any needs: a busy machine must not fail a test.
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 60_000 } },
     pool: 'forks',
     // Most tests wait for servers and files, not for a core.
     maxWorkers: Math.max(4, availableParallelism()),
@@ -22,6 +23,7 @@ export default defineConfig({
       // Scripts and the compiler of Kaitai run in threads and processes of their own.
       autoAttachSubprocess: true,
       reporter: ['text', 'json'],
+      reportOnFailure: true,
       thresholds: Object.fromEntries(measured.map((folder) => [`${folder}/**`, { lines: 95, branches: 90 }])),
     },
   },
