@@ -69,7 +69,7 @@ export interface Variable {
 }
 
 /** The value of a field that has no name. */
-export const NOTHING = js`undefined`
+export const NOTHING: Code = js`undefined`
 
 /** The index of a place, or of one behind it. */
 export function indexOf({ base, offset }: Place, further = 0): Code {
