@@ -130,6 +130,30 @@ describe('an order for an analyser that has connected to us', () => {
     expect(host.results()).toEqual(['refused', 'sent'])
   })
 
+  it('is ended with EOT when the analyser says nothing, and tried again', async () => {
+    await using host = await startHost(({ schedule }) => {
+      Object.assign(schedule!, JSON.parse(JSON.stringify(schedule).replaceAll('"timeout":"15s"', '"timeout":"50ms"')))
+    })
+    await using analyser = new Analyser(await Peer.connect(host.running.port('analyser')))
+    await host.order(order)
+    for (let times = 0; times < 2; times++) {
+      expect(await analyser.next()).toBe(ENQ)
+      expect(await analyser.next()).toBe(EOT)
+    }
+    expect(host.results()).toEqual([])
+  })
+
+  it('goes to the analyser that is there, whatever is left of an earlier connection', async () => {
+    await using host = await startHost()
+    await using gone = new Analyser(await Peer.connect(host.running.port('analyser')))
+    expect(await gone.say(ENQ)).toBe(ACK)
+    await using analyser = new Analyser(await Peer.connect(host.running.port('analyser')))
+    await host.order(order)
+    expect(await analyser.next()).toBe(ENQ)
+    expect(await takeAll(analyser, await analyser.say(ACK))).toHaveLength(4)
+    expect(gone.peer.text).toBe(ACK)
+  })
+
   it('is cut by ETB where a record is longer than a frame; numbers go from 7 to 0, and EOT counts as ACK', async () => {
     await using host = await startHost()
     await using analyser = new Analyser(await Peer.connect(host.running.port('analyser')))
