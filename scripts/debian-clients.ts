@@ -68,7 +68,7 @@ export function installClients(): void {
 function unpack({ package: name, files }: (typeof unpacked)[keyof typeof unpacked]): void {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-client-'))
   apt(['-o', 'APT::Sandbox::User=root', 'download', name], folder)
-  for (const file of files) run('sh', ['-c', `dpkg-deb --fsys-tarfile ./*.deb | tar -x -C / ${file}`], folder)
+  files.every((file) => run('sh', ['-c', `dpkg-deb --fsys-tarfile ./*.deb | tar -x -C / ${file}`], folder))
   rmSync(folder, { recursive: true })
 }
 
@@ -76,7 +76,8 @@ function apt(args: readonly string[], cwd?: string): void {
   run('apt-get', ['-qq', ...args], cwd)
 }
 
-function run(program: string, args: readonly string[], cwd?: string): void {
+/** @returns whether it has ended well */
+function run(program: string, args: readonly string[], cwd?: string): boolean {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  spawnSync(program, args, { env, cwd, stdio: ['ignore', 'ignore', 'inherit'] })
+  return spawnSync(program, args, { env, cwd, stdio: ['ignore', 'ignore', 'inherit'] }).status === 0
 }
