@@ -224,6 +224,39 @@ describe('an order for an analyser that has connected to us', () => {
   })
 })
 
+describe('a query of the analyser', () => {
+  /** The frames of a Panther (Hologic) that asks for two tubes, with their checksums. */
+  const query = [
+    '\x021H|\\^&|||Panther|||||LISHost||P|1|\r\x038E\r\n',
+    '\x022Q|1|^SAMPLE01||ALL||||||||O\r\x033D\r\n',
+    '\x023Q|2|^SAMPLE02||ALL||||||||O\r\x0340\r\n',
+    '\x024L|1|N\r\x0307\r\n',
+  ]
+
+  it('is answered for each tube behind its transfer: with the last order, or that there is none', async () => {
+    await using host = await startHost()
+    await host.order({ sample: 'SAMPLE01', tests: ['OLD'] })
+    await host.order({ sample: 'SAMPLE01', patient: 'P1', tests: ['CT', 'GC'] })
+    await using analyser = new Analyser(await Peer.connect(host.running.port('analyser')))
+    for (const sent of ['OLD', 'CT\\^^^GC']) {
+      expect(await analyser.next()).toBe(ENQ)
+      const frames = await takeAll(analyser, await analyser.say(ACK))
+      expect(frames[2]).toContain(`O|1|SAMPLE01||^^^${sent}|R||||||||||||||||||||O\r`)
+    }
+    for (const bytes of [ENQ, ...query]) expect(await analyser.say(bytes)).toBe(ACK)
+    expect(await analyser.say(EOT)).toBe(ENQ)
+    const [, patient, first, end] = await takeAll(analyser, await analyser.say(ACK))
+    expect(patient).toContain('2P|1|P1\r')
+    expect(first).toContain('3O|1|SAMPLE01||^^^CT\\^^^GC|R||||||||||||||||||||Q\r')
+    expect(end).toBe('\x024L|1|N\r\x0307\r\n')
+    expect(await analyser.next()).toBe(ENQ)
+    const none = await takeAll(analyser, await analyser.say(ACK))
+    expect(none).toHaveLength(2)
+    expect(none[1]).toBe(`\x022L|1|I\r\x03${checksumOf(none[1]!)}\r\n`)
+    await eventually(() => host.results().length === 4)
+  })
+})
+
 describe('an analyser that we connect to', () => {
   it('sends results and gets orders on the same connection', async () => {
     const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1')
