@@ -127,6 +127,27 @@ describe('write', () => {
     expect(await database.write(INSERT, [['small']])).toEqual([undefined])
   })
 
+  test('leaves out rows for which nobody waits any more when the lock on the file is gone', async () => {
+    const { file, database, values } = await openTable()
+    const other = new DatabaseSync(file)
+    other.exec('BEGIN IMMEDIATE')
+    const over = new AbortController()
+    const writes = [
+      database.write(INSERT, [['kept']]),
+      database.write(INSERT, [['given'], ['up']], over.signal),
+      database.write(INSERT, [['awaited']], new AbortController().signal),
+    ]
+    // Sent to the thread, where they wait for the lock.
+    await new Promise(setImmediate)
+    over.abort()
+    other.exec('COMMIT')
+    other.close()
+    const text = 'nobody waited for this any more, so it was not stored'
+    expect((await Promise.all(writes)).map(failed)).toEqual([[undefined], [text, text], [undefined]])
+    expect(failed(await database.write(INSERT, [['too late']], AbortSignal.abort()))).toEqual([text])
+    expect(await values()).toEqual(['kept', 'awaited'])
+  })
+
   test('insert tells the id of each row, or why it failed', async () => {
     const { database } = await openTable()
     await database.exec('CREATE TABLE numbered (id INTEGER PRIMARY KEY AUTOINCREMENT, v TEXT NOT NULL)')
@@ -205,6 +226,28 @@ describe('write', () => {
     const [[{ rows }]] = post.mock.calls[0] as [[{ rows: Uint8Array[][] }]]
     expect(rows[0]![0]!.buffer.byteLength).toBe(3)
     expect(await database.all('SELECT a FROM t')).toEqual([{ a: new Uint8Array(Buffer.from('xxx')) }])
+  })
+
+  test('rows may share bytes', async () => {
+    const { database, values } = await openTable()
+    const shared = new Uint8Array(10_000).fill(7)
+    const others = database.write(INSERT, [[shared]])
+    await Promise.all([others, database.write(INSERT, [[shared], [shared.subarray(0, 5000)]])])
+    expect(await values()).toEqual([shared, shared, shared.subarray(0, 5000)])
+    expect(shared).toHaveLength(10_000)
+  })
+
+  test('keeps nothing of what it has written', async () => {
+    const { database } = await openTable()
+    const size = 100_000
+    const held = async () => (await workers[0]!.getHeapStatistics()).external_memory
+    const before = await held()
+    let most = 0
+    for (let i = 0; i < 50; i++) {
+      await database.write(INSERT, [[new Uint8Array(size)]])
+      most = Math.max(most, (await held()) - before)
+    }
+    expect(most).toBeLessThan(10 * size)
   })
 })
 
