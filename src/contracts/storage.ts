@@ -23,7 +23,8 @@ export interface Database {
   write(sql: string, rows: readonly SqlRow[]): Promise<readonly (SluiceError | undefined)[]>
   /**
    * The same as `write`, for an INSERT into a table that numbers its rows itself.
-   * @returns for each row the number that SQLite gave it (`last_insert_rowid`), or its error
+   * @returns for each row the number that SQLite gave it (`last_insert_rowid`), 0 where the statement has added none, or
+   *   its error
    * @throws SluiceError `storage_failed`, as `write` does
    */
   insert(sql: string, rows: readonly SqlRow[]): Promise<readonly (number | SluiceError)[]>

@@ -141,6 +141,13 @@ describe('write', () => {
     expect(await database.insert('INSERT INTO numbered (v) VALUES (?)', [])).toEqual([])
   })
 
+  test('insert tells a row that a condition of its statement has left out', async () => {
+    const { database, values } = await openTable()
+    const some = 'INSERT INTO t (a) SELECT ?1 WHERE ?1 > 1'
+    expect(await database.insert(some, [[1], [2], [1], [3]])).toEqual([0, 1, 0, 2])
+    expect(await values()).toEqual([2, 3])
+  })
+
   test('gives nothing for nothing', async () => {
     const { database } = await openTable()
     expect(await database.write(INSERT, [])).toEqual([])
