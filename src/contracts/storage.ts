@@ -6,7 +6,7 @@ export type SqlValue = null | number | bigint | string | Uint8Array
 /** One row: the values of a statement's `?` in order. */
 export type SqlRow = readonly SqlValue[]
 
-/** One SQLite database file, used through the storage worker thread. */
+/** One SQLite database file, used through a storage thread. */
 export interface Database {
   /**
    * Runs statements that give no rows, such as `CREATE TABLE`.
@@ -34,7 +34,7 @@ export interface Database {
   close(): Promise<void>
 }
 
-/** The embedded database engine: one worker thread for all files. It is started by the first `open`. */
+/** The embedded database engine: a worker thread for all files that are written, and one for those that are only read. */
 export interface Storage {
   /**
    * Opens a file, creating it and its folder when missing. The same path gives the same database.
@@ -43,7 +43,7 @@ export interface Storage {
   open(file: string): Promise<Database>
   /**
    * Opens a file that is there to read from it alone: nothing of it is changed, whatever is asked for. It sees what has
-   * been committed, also by others.
+   * been committed, also by others. A question that takes long holds up no write.
    * @throws SluiceError `storage_failed`
    */
   openReadOnly(file: string): Promise<Database>

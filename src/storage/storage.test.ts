@@ -234,6 +234,24 @@ describe('open', () => {
     expect(await reopened.all('SELECT a FROM t')).toEqual([{ a: 1 }])
   })
 
+  test('to read alone does not let a question that takes long hold up what is written', async () => {
+    const { file, database } = await openTable()
+    const reader = await storage.openReadOnly(file)
+    const finished: string[] = []
+    const long =
+      'WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 5000000) SELECT max(n) AS n FROM c'
+    const asked = reader.all(long).then((rows) => {
+      finished.push('asked')
+      return rows
+    })
+    await database.write(INSERT, [['here']])
+    finished.push('written')
+    expect(await asked).toEqual([{ n: 5_000_000 }])
+    expect(finished).toEqual(['written', 'asked'])
+    expect(await reader.all('SELECT a FROM t')).toEqual([{ a: 'here' }])
+    expect(workers).toHaveLength(2)
+  })
+
   test('uses one thread for all files', async () => {
     await openTable('one.db')
     await openTable('two.db')
