@@ -1,4 +1,4 @@
-import type { SluiceError } from './errors.ts'
+import { SluiceError } from './errors.ts'
 import type { Batch } from './message.ts'
 
 /** What the confirmation of a sink can be worth; `sluice check` and the reference page say it in these words. */
@@ -25,6 +25,11 @@ export interface Batching {
 
 /** What became of each message of a batch: undefined at index i means message i was delivered. */
 export type Outcomes = readonly (SluiceError | undefined)[]
+
+/** The outcome of a message that a sink has not begun with, because nobody waits for it any more: it can be tried again. */
+export function nobodyWaits(): SluiceError {
+  return new SluiceError('sink_unavailable', 'nobody waits for it any more', { retryable: true })
+}
 
 /**
  * A sink delivers messages outside. It passes them on when its destination has confirmed; retry, timeout and dead

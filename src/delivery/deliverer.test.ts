@@ -60,6 +60,23 @@ describe('what a destination has confirmed of an entry', () => {
     expect(await textsOf(queue)).toEqual(['b'])
   })
 
+  test('is known when it comes after all before the end, however long an attempt takes', async () => {
+    const { open, deliver } = gate()
+    const { buffered, queueing, delivery, queue, counters, late } = setUp({}, async (texts) => {
+      await deliver()
+      return texts.map((text) => (text === 'b' ? down : undefined))
+    })
+    await buffered.write(createBatch(['a', 'b', 'c']))
+    await turn()
+    late.abort()
+    await queueing.leave(delivery)
+    expect(queue.messages).toBe(3)
+    open()
+    while (queue.messages === 3) await turn()
+    expect(counters).toMatchObject({ messages: 1, delivered: 2 })
+    expect(await textsOf(queue)).toEqual(['b'])
+  })
+
   test('is not delivered again while a neighbour cannot become a dead letter', async () => {
     const { queueing, delivery, buffered, queue, counters, until } = setUp()
     const seen: string[] = []

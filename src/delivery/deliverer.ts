@@ -83,25 +83,33 @@ export class Deliverer {
   /**
    * Writes all that is not too old in one go, for as long as the delivery says.
    * @param signal aborted when the delivery has ended: what is not delivered by then is left
+   * @param onLate told what has become of them after all, when it was not known soon after that
    * @returns the results in the order of the entries
    */
-  async deliver(entries: readonly Entry[], delivery: Delivery, signal: AbortSignal): Promise<readonly Result[]> {
+  async deliver(
+    entries: readonly Entry[],
+    delivery: Delivery,
+    signal: AbortSignal,
+    onLate: (results: readonly Result[]) => void,
+  ): Promise<readonly Result[]> {
     const expired = new Set(entries.filter((entry) => this.#isOld(entry, delivery)))
     const fresh = entries.filter((entry) => !expired.has(entry) && entry.batch.length > 0)
     const [oldest] = fresh
     const batch = Batch.join(fresh.map((entry) => entry.batch))
-    const outcomes = oldest && (await this.#attempt(batch, oldest.since, delivery, signal))
-    let at = 0
-    return entries.map((entry) => {
-      if (expired.has(entry)) return allFailed(entry, this.#tooOld(delivery))
-      const undelivered = refused(entry, outcomes, at)
-      at += entry.batch.length
-      return {
-        entry,
-        undelivered,
-        isOver: undelivered.size === 0 || !this.#isTriedAgain(entry, undelivered, delivery, signal),
-      }
-    })
+    const toResults = (outcomes: void | Outcomes): Result[] => {
+      let at = 0
+      return entries.map((entry) => {
+        if (expired.has(entry)) return allFailed(entry, this.#tooOld(delivery))
+        const undelivered = refused(entry, outcomes, at)
+        at += entry.batch.length
+        const isOver = undelivered.size === 0 || !this.#isTriedAgain(entry, undelivered, delivery, signal)
+        return { entry, undelivered, isOver }
+      })
+    }
+    if (oldest === undefined) return toResults(undefined)
+    const { outcomes, later } = await this.#attempt(batch, oldest.since, delivery, signal)
+    void later?.then((told) => onLate(toResults(told)))
+    return toResults(outcomes)
   }
 
   /** Nothing is given up because of an end, nor before its time is over. */
@@ -111,23 +119,28 @@ export class Deliverer {
     return isRetryable && hasTime(delivery) && !this.#isOld(entry, delivery)
   }
 
-  /** @param since when the oldest of the messages was stored */
+  /**
+   * @param since when the oldest of the messages was stored
+   * @returns what is known now, and what will be where the delivery has ended meanwhile
+   */
   async #attempt(
     batch: Batch,
     since: number,
     { sink, buffer, retry }: Delivery,
     signal: AbortSignal,
-  ): Promise<void | Outcomes> {
+  ): Promise<{ outcomes: void | Outcomes; later?: Promise<void | Outcomes> }> {
     const { timing } = this.#options
     const left = buffer.maxAge === 0 ? Number.POSITIVE_INFINITY : buffer.maxAge - this.#ageOf(since)
     const forMs = buffer.kind === 'memory' ? retry.forMs : left
     const delivered = new Set<Message>()
-    const written = withRetry(noting(sink, delivered), { ...retry, timing, forMs, signal }).write(batch, signal)
+    const tried = withRetry(noting(sink, delivered), { ...retry, timing, forMs, signal })
+    const written = Promise.resolve(tried.write(batch, signal))
     const ended = this.#ended(signal)
     try {
       const outcomes = await Promise.race([written, ended.promise])
-      if (outcomes !== 'unknown') return outcomes
-      return batch.messages.map((message) => (delivered.has(message) ? undefined : UNKNOWN))
+      if (outcomes !== 'unknown') return { outcomes }
+      const known = batch.messages.map((message) => (delivered.has(message) ? undefined : UNKNOWN))
+      return { outcomes: known, later: written }
     } finally {
       ended.forget()
     }

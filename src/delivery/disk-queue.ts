@@ -173,15 +173,15 @@ export class DiskQueue implements Queue {
       this.#undeleted += messages
     }
     this.#taken = this.#taken.filter(({ id }) => id > upTo)
-    this.#progress.forget((id) => id <= upTo)
+    this.#progress.settle(upTo)
     this.#settled = upTo
     // Where the next delivery may kill the process, the mark before it takes the deletion along.
     if (this.#undeleted >= MOST_UNDELETED || this.suspects !== undefined) this.#deleteSoon()
     else this.#timer ??= setTimeout(() => this.#deleteSoon(), DELETE_WITHIN)
   }
 
-  note(entry: number, places: readonly number[]): void {
-    this.#progress.note(entry, places)
+  note(entry: number, places: readonly number[]): number {
+    return this.#progress.note(entry, places)
   }
 
   giveBack(): void {
@@ -296,7 +296,7 @@ export class DiskQueue implements Queue {
     await database.write('DELETE FROM entries WHERE id = ?', [[id]])
     this.#messages -= messages
     this.bytes -= data.length
-    this.#progress.forget((entry) => entry === id)
+    this.#progress.forget(id)
     this.#tail = this.#tail.filter((entry) => entry.id !== id)
     this.#cursor = Math.max(this.#cursor, id)
     onDamaged(detail)

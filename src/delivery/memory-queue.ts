@@ -68,11 +68,11 @@ export class MemoryQueue implements Queue {
       this.#messages -= messages
       this.bytes -= data.length
     }
-    this.#progress.forget((id) => id <= upTo)
+    this.#progress.settle(upTo)
   }
 
-  note(entry: number, places: readonly number[]): void {
-    this.#progress.note(entry, places)
+  note(entry: number, places: readonly number[]): number {
+    return this.#progress.note(entry, places)
   }
 
   giveBack(): void {

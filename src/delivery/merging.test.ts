@@ -54,6 +54,47 @@ test('a write that finds nothing under way goes on at once; what comes meanwhile
   assert.deepEqual(await Promise.all(others), [undefined, undefined])
 })
 
+test('of a write for which nobody waits any more nothing else is sent, and it has finished', async () => {
+  const sink = new GatedSink()
+  const merged = merge(sink, { maxBatch: 2 })
+  const over = new AbortController()
+  const long = merged.write(createBatch(['1', '2', '3']), over.signal)
+  const waiting = merged.write(createBatch(['x']), over.signal)
+  const other = merged.write(createBatch(['y']))
+  over.abort()
+  expect(await waiting).toMatchObject([{ code: 'sink_unavailable', retryable: true }])
+  assert.deepEqual(sink.seen, ['1 2'])
+  sink.writes[0]!.finish()
+  expect(await long).toMatchObject([undefined, undefined, { code: 'sink_unavailable', retryable: true }])
+  assert.deepEqual(sink.seen, ['1 2', 'y'])
+  sink.writes[1]!.finish()
+  assert.equal(await other, undefined)
+  expect(await merged.write(createBatch(['z']), over.signal)).toMatchObject([{ code: 'sink_unavailable' }])
+  await merged.close()
+  assert.deepEqual(sink.seen, ['1 2', 'y'])
+})
+
+test('the end of who waits is told to the sink where there is one alone', async () => {
+  const told: (boolean | undefined)[] = []
+  const gate = Promise.withResolvers<void>()
+  const sink: Sink = {
+    async write(batch, over) {
+      if (textsOf(batch).includes('first')) await gate.promise
+      told.push(over?.aborted)
+    },
+    close() {},
+  }
+  const merged = merge(sink)
+  const over = new AbortController()
+  const first = merged.write(createBatch(['first']), over.signal)
+  over.abort()
+  const others = ['a', 'b'].map((text) => merged.write(createBatch([text]), new AbortController().signal))
+  gate.resolve()
+  await Promise.all([first, ...others])
+  assert.deepEqual(told, [true, undefined])
+  await merged.close()
+})
+
 test('each message keeps its own outcome', async () => {
   const sink = new GatedSink()
   const merged = merge(sink)

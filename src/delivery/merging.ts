@@ -1,6 +1,6 @@
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { Batch, type Message } from '../contracts/message.ts'
-import type { Batching, Outcomes, Sink } from '../contracts/sink.ts'
+import { type Batching, nobodyWaits, type Outcomes, type Sink } from '../contracts/sink.ts'
 import { checkOutcomes } from './outcomes.ts'
 
 /**
@@ -16,13 +16,13 @@ import { checkOutcomes } from './outcomes.ts'
  *
  * The messages of one write are delivered in their order: those that did not fit into a batch wait until the ones before
  * them have their outcome. After a failure that may pass they fail with it, unsent: they would overtake what is tried
- * again. When the sink refuses a batch for good, its halves are tried apart, down to the message that
+ * again. Nor are they sent when nobody waits for them any more. When the sink refuses a batch for good, its halves are tried apart, down to the message that
  * is to blame, so that one bad row does not fail its neighbours.
  */
 export function withMerging(sink: Sink, batching: Batching): Sink {
   const merger = new Merger(sink, batching)
   return {
-    write: (batch) => merger.write(batch),
+    write: (batch, over) => merger.write(batch, over),
     close: async () => {
       await merger.settled()
       await sink.close()
@@ -34,6 +34,7 @@ export function withMerging(sink: Sink, batching: Batching): Sink {
 interface Waiting {
   readonly messages: readonly Message[]
   readonly outcomes: (SluiceError | undefined)[]
+  readonly over: AbortSignal | undefined
   /** How many messages have an outcome. */
   settled: number
   failed: boolean
@@ -42,6 +43,8 @@ interface Waiting {
   /** When it was called; milliseconds of `performance.now`. */
   readonly since: number
   readonly resolve: (outcomes: void | Outcomes) => void
+  /** Called when it has nothing left that waits. */
+  forget(): void
 }
 
 /** Messages of one waiting write that stand in a batch. */
@@ -65,13 +68,28 @@ class Merger {
     this.#batching = batching
   }
 
-  write(batch: Batch): Promise<void | Outcomes> {
+  write(batch: Batch, over: AbortSignal | undefined): Promise<void | Outcomes> {
     const { messages } = batch
     if (messages.length === 0) return Promise.resolve()
     return new Promise((resolve) => {
       const outcomes = new Array<SluiceError | undefined>(messages.length).fill(undefined)
       const since = performance.now()
-      this.#waiting.push({ messages, outcomes, settled: 0, failed: false, busy: false, since, resolve })
+      const end = () => this.#end(waiting)
+      const forget = () => over?.removeEventListener('abort', end)
+      const waiting: Waiting = {
+        messages,
+        outcomes,
+        over,
+        settled: 0,
+        failed: false,
+        busy: false,
+        since,
+        resolve,
+        forget,
+      }
+      this.#waiting.push(waiting)
+      over?.addEventListener('abort', end)
+      if (over?.aborted) end()
       this.#begin()
     })
   }
@@ -123,7 +141,9 @@ class Merger {
 
   async #deliver(shares: readonly Share[]): Promise<void> {
     const messages = shares.flatMap(({ of, count }) => of.messages.slice(of.settled, of.settled + count))
-    const outcomes = await deliverApart(this.#sink, messages)
+    // A batch of several writes goes on for those who still wait.
+    const over = shares.length === 1 ? shares[0]!.of.over : undefined
+    const outcomes = await deliverApart(this.#sink, messages, over)
     let at = 0
     for (const { of, count } of shares) {
       let passing: SluiceError | undefined
@@ -135,33 +155,60 @@ class Merger {
         if (error.retryable) passing = error
       }
       of.settled += count
-      if (passing !== undefined) {
-        of.outcomes.fill(passing, of.settled)
-        of.settled = of.messages.length
-      }
       of.busy = false
-      if (of.settled === of.messages.length) of.resolve(of.failed ? of.outcomes : undefined)
+      if (passing !== undefined) failRest(of, passing)
+      else if (of.over?.aborted) failRest(of, nobodyWaits())
+      if (of.settled < of.messages.length) continue
+      of.forget()
+      of.resolve(of.failed ? of.outcomes : undefined)
     }
-    this.#waiting = this.#waiting.filter((waiting) => waiting.settled < waiting.messages.length)
     this.#inFlight--
+    this.#sweep()
+    this.#begin()
+  }
+
+  /** Nobody waits for a write any more. What is under way of it comes to its end. */
+  #end(waiting: Waiting): void {
+    if (waiting.busy) return
+    failRest(waiting, nobodyWaits())
+    waiting.forget()
+    waiting.resolve(waiting.outcomes)
+    this.#sweep()
+  }
+
+  /** Keeps only what has messages without an outcome. */
+  #sweep(): void {
+    this.#waiting = this.#waiting.filter((waiting) => waiting.settled < waiting.messages.length)
     if (this.#waiting.length === 0) for (const resolve of this.#onSettled.splice(0)) resolve()
-    else this.#begin()
   }
 }
 
+/** Gives all that has no outcome yet this one. */
+function failRest(waiting: Waiting, error: SluiceError): void {
+  const { outcomes, messages, settled } = waiting
+  if (settled === messages.length) return
+  outcomes.fill(error, settled)
+  waiting.settled = messages.length
+  waiting.failed = true
+}
+
 /** One write, and when the sink refuses it for good, one for each half. */
-async function deliverApart(sink: Sink, messages: readonly Message[]): Promise<void | Outcomes> {
+async function deliverApart(
+  sink: Sink,
+  messages: readonly Message[],
+  over: AbortSignal | undefined,
+): Promise<void | Outcomes> {
   try {
-    return checkOutcomes(await sink.write(Batch.of(messages)), messages.length)
+    return checkOutcomes(await sink.write(Batch.of(messages), over), messages.length)
   } catch (thrown) {
     const error = toSluiceError(thrown, 'sink_failed')
     if (error.retryable || messages.length === 1) return new Array<SluiceError>(messages.length).fill(error)
     const halves = [messages.slice(0, messages.length >> 1), messages.slice(messages.length >> 1)]
     const outcomes: (SluiceError | undefined)[] = []
     for (const half of halves) {
-      const passing = outcomes.find((one) => one?.retryable)
+      const passing = outcomes.find((one) => one?.retryable) ?? (over?.aborted ? nobodyWaits() : undefined)
       if (passing !== undefined) outcomes.push(...half.map(() => passing))
-      else outcomes.push(...((await deliverApart(sink, half)) ?? half.map(() => undefined)))
+      else outcomes.push(...((await deliverApart(sink, half, over)) ?? half.map(() => undefined)))
     }
     return outcomes
   }

@@ -8,30 +8,37 @@ import type { Database, SqlRow } from '../contracts/storage.ts'
  */
 export class Progress {
   readonly #places = new Map<number, Set<number>>()
+  #settled = 0
 
   /** Messages that are dealt with, in all entries. */
   size = 0
 
-  /** @param entry its id */
-  note(entry: number, places: Iterable<number>): void {
+  /** @returns how many places were not known; 0 for an entry that is settled */
+  note(entry: number, places: Iterable<number>): number {
+    if (entry <= this.#settled) return 0
     const known = this.#places.get(entry) ?? new Set()
     const before = known.size
     for (const place of places) known.add(place)
     if (known.size > 0) this.#places.set(entry, known)
-    this.size += known.size - before
+    const added = known.size - before
+    this.size += added
+    return added
   }
 
   of(entry: number): ReadonlySet<number> {
     return this.#places.get(entry) ?? NONE
   }
 
-  /** The entries that this holds for have no progress any more: they are dealt with as a whole. */
-  forget(holds: (entry: number) => boolean): void {
-    for (const [entry, places] of this.#places) {
-      if (!holds(entry)) continue
-      this.#places.delete(entry)
-      this.size -= places.size
-    }
+  /** The entries up to this id are dealt with as a whole. */
+  settle(upTo: number): void {
+    this.#settled = upTo
+    for (const entry of this.#places.keys()) if (entry <= upTo) this.forget(entry)
+  }
+
+  /** An entry is there no more. */
+  forget(entry: number): void {
+    this.size -= this.of(entry).size
+    this.#places.delete(entry)
   }
 
   /**

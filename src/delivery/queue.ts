@@ -46,8 +46,11 @@ export interface Queue {
   take(maxMessages: number, maxBytes: number, formatOf: FormatOf): Promise<readonly Entry[]>
   /** The entries up to this id, all of them taken, are dealt with: they need not be kept any longer. */
   settle(upTo: number): void
-  /** The messages at these places of an entry, which is not settled, are dealt with: they are not given again. */
-  note(entry: number, places: readonly number[]): void
+  /**
+   * The messages at these places of an entry are dealt with: they are not given again.
+   * @returns how many of them were not known to be; 0 when the entry is settled
+   */
+  note(entry: number, places: readonly number[]): number
   /** What was taken and not settled is given again. */
   giveBack(): void
   close(): Promise<void>

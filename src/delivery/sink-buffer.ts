@@ -7,7 +7,7 @@ import { Batch } from '../contracts/message.ts'
 import type { Outcomes } from '../contracts/sink.ts'
 import { createBackoff } from '../util/backoff.ts'
 import { BufferRoom, LOOK_MS } from './buffer-room.ts'
-import { allFailed, Deliverer, type Delivery, deliveredPlaces, failedOf } from './deliverer.ts'
+import { allFailed, Deliverer, type Delivery, deliveredPlaces, failedOf, type Result } from './deliverer.ts'
 import { type Entry, MAX_MESSAGES, type Queue, sizeOf } from './queue.ts'
 import { type RetryTiming, realTiming } from './retry.ts'
 
@@ -195,7 +195,11 @@ export class SinkBuffer {
     signal: AbortSignal,
     until: AbortSignal,
   ): Promise<void> {
-    const results = await this.#deliverer.deliver(entries, delivery, signal)
+    const onLate = (late: readonly Result[]) => {
+      // Another delivery has them again.
+      if (this.#delivery === undefined) this.#note(late)
+    }
+    const results = await this.#deliverer.deliver(entries, delivery, signal, onLate)
     const open = results.findIndex(({ isOver }) => !isOver)
     const over = open === -1 ? results : results.slice(0, open)
     const failed = over.flatMap(failedOf)
@@ -203,14 +207,23 @@ export class SinkBuffer {
     const done = unkept === undefined ? over : over.filter(({ entry }) => entry.id < unkept)
     const before = this.#queue.bytes
     if (done.length > 0) this.#queue.settle(done.at(-1)!.entry.id)
-    // What is given again must not be delivered again as far as it is delivered.
-    for (const result of results.slice(done.length)) this.#queue.note(result.entry.id, deliveredPlaces(result))
+    this.#note(results.slice(done.length))
     if (done.length < results.length) this.#queue.giveBack()
-    for (const { entry, undelivered } of done) this.counters.failed += entry.failed.length + undelivered.size
-    for (const { entry, undelivered } of results) this.counters.delivered += entry.batch.length - undelivered.size
+    for (const { entry, undelivered } of done) {
+      this.counters.delivered += entry.batch.length - undelivered.size
+      this.counters.failed += entry.failed.length + undelivered.size
+    }
     this.#count()
     await this.#room.freed(before - this.#queue.bytes, delivery.buffer)
     if (unkept !== undefined) await this.#timing.wait(LONGEST_WAIT, signal)
+  }
+
+  /** What is given again must not be delivered again as far as it is delivered. */
+  #note(results: readonly Result[]): void {
+    for (const result of results) {
+      this.counters.delivered += this.#queue.note(result.entry.id, deliveredPlaces(result))
+    }
+    this.#count()
   }
 
   /** What memory cannot deliver before the end must not vanish without a word. */
