@@ -57,7 +57,7 @@ export const query = defineStep({
       'null, bytes and a time (RFC 3339 text) the database gets that value, of an object or a list its JSON.',
     'Integers beyond 2^53 come as texts, since a number would lose digits. The questions of a batch are asked together, in a ' +
       'thread that all `query` steps share: a statement that takes long holds up their other questions, and nothing that is stored. Give the ' +
-      'table an index. For a table that fits into memory, `lookup` is faster.',
+      'table an index. One that never ends cannot be broken off: the server then ends at a second signal. For a table that fits into memory, `lookup` is faster.',
   ].join('\n\n'),
   options,
   alsoCalled: ['select', 'sql', 'database', 'db', 'enrich'],
