@@ -43,7 +43,7 @@ const WARM_UP = 5000
 const MEASURE = 10_000
 
 /** For how long the usual load runs before the first fault: what a young process grows by is no fault's doing. */
-const SETTLING = 60_000
+const SETTLING = 180_000
 
 /** What memory may grow by, and how much faster than it filled a buffer must be delivered. */
 const MAX_GROWTH = 0.1
