@@ -135,9 +135,7 @@ describe('a supervisor', { timeout: TIMEOUT }, () => {
     // It can be loaded twice: by the first worker at the reload, and later by what is started in the place of the second.
     writeFileSync(
       join(cluster.folder.path, 'twice.mjs'),
-      `import { once } from 'node:events'
-import { existsSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
+      `import { existsSync, writeFileSync } from 'node:fs'
 const [one, two] = ['${marker}1', '${marker}2']
 if (!existsSync(one)) writeFileSync(one, '')
 else if (!existsSync(two)) { writeFileSync(two, ''); throw new Error('not this time') }
@@ -172,9 +170,7 @@ export default (msg) => 'new ' + msg`,
     const marker = join(cluster.folder.path, 'marker')
     writeFileSync(
       join(cluster.folder.path, 'once.mjs'),
-      `import { once } from 'node:events'
-import { existsSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
+      `import { existsSync, writeFileSync } from 'node:fs'
 if (existsSync('${marker}')) throw new Error('only once')
 writeFileSync('${marker}', '')
 export default (msg) => msg`,
