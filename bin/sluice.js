@@ -14,8 +14,6 @@ if (major < 24) {
       // Each read is memory outside the heap. Unless it counts for the limits of the whole heap, V8 does a full collection
       // for every 64 MiB of it: docs/decisions/0008-external-memory.md.
       v8.setFlagsFromString('--external-memory-accounted-in-global-limit')
-      // What has died in the old generation is collected when it is a third of it, and not when it is several times it.
-      v8.setFlagsFromString('--heap-growing-percent=30')
       return import('../dist/cli/main.js')
     })
     .then((cli) => cli.main(process.argv.slice(2)))

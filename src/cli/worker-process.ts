@@ -4,7 +4,6 @@ import { setFlagsFromString } from 'node:v8'
 async function main(): Promise<void> {
   // As bin/sluice.js does for a single process; it says why.
   setFlagsFromString('--external-memory-accounted-in-global-limit')
-  setFlagsFromString('--heap-growing-percent=30')
   // A terminal and systemd send these to all processes of a group. The supervisor alone obeys them.
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined)
   const { runWorker } = await import('../cluster/worker.ts')

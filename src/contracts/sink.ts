@@ -26,9 +26,9 @@ export interface Batching {
 /** What became of each message of a batch: undefined at index i means message i was delivered. */
 export type Outcomes = readonly (SluiceError | undefined)[]
 
-/** The outcome of a message that a sink has not begun with, because nobody waits for it any more: it can be tried again. */
-export function nobodyWaits(): SluiceError {
-  return new SluiceError('sink_unavailable', 'nobody waits for it any more', { retryable: true })
+/** What becomes of a message that comes to a sink, or still waits in it, when nobody waits for its outcome any more. */
+export function givenUp(): SluiceError {
+  return new SluiceError('step_timeout', 'nobody waited for it any more, so it was not delivered')
 }
 
 /**

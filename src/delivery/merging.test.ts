@@ -54,26 +54,6 @@ test('a write that finds nothing under way goes on at once; what comes meanwhile
   assert.deepEqual(await Promise.all(others), [undefined, undefined])
 })
 
-test('of a write for which nobody waits any more nothing else is sent, and it has finished', async () => {
-  const sink = new GatedSink()
-  const merged = merge(sink, { maxBatch: 2 })
-  const over = new AbortController()
-  const long = merged.write(createBatch(['1', '2', '3']), over.signal)
-  const waiting = merged.write(createBatch(['x']), over.signal)
-  const other = merged.write(createBatch(['y']))
-  over.abort()
-  expect(await waiting).toMatchObject([{ code: 'sink_unavailable', retryable: true }])
-  assert.deepEqual(sink.seen, ['1 2'])
-  sink.writes[0]!.finish()
-  expect(await long).toMatchObject([undefined, undefined, { code: 'sink_unavailable', retryable: true }])
-  assert.deepEqual(sink.seen, ['1 2', 'y'])
-  sink.writes[1]!.finish()
-  assert.equal(await other, undefined)
-  expect(await merged.write(createBatch(['z']), over.signal)).toMatchObject([{ code: 'sink_unavailable' }])
-  await merged.close()
-  assert.deepEqual(sink.seen, ['1 2', 'y'])
-})
-
 test('the end of who waits is told to the sink where there is one alone', async () => {
   const told: (boolean | undefined)[] = []
   const gate = Promise.withResolvers<void>()
@@ -208,6 +188,38 @@ test('with maxWait a write that is not full goes on when its time is over', asyn
   while (sink.writes.length === 0) await new Promise((resolve) => setTimeout(resolve, 1))
   sink.writes[0]!.finish()
   await write
+})
+
+test('what waits when nobody waits for it any more is not sent, also the rest of a write under way', async () => {
+  const sink = new GatedSink()
+  const merged = merge(sink, { maxBatch: 2 })
+  const [long, short] = [new AbortController(), new AbortController()]
+  const first = merged.write(createBatch(['1', '2', '3']), long.signal)
+  const second = merged.write(createBatch(['a']), short.signal)
+  const third = merged.write(createBatch(['b']))
+  long.abort()
+  short.abort()
+  expect((await second) as Outcomes).toMatchObject([{ code: 'step_timeout' }])
+  sink.writes[0]!.finish()
+  expect((await first) as Outcomes).toMatchObject([undefined, undefined, { code: 'step_timeout' }])
+  sink.writes[1]!.finish()
+  assert.equal(await third, undefined)
+  assert.deepEqual(sink.seen, ['1 2', 'b'])
+})
+
+test('close has nothing to wait for when the last that waited was given up', async () => {
+  const sink = new GatedSink()
+  const merged = merge(sink, { maxBatch: 1, maxWait: 60_000 })
+  const over = new AbortController()
+  const first = merged.write(createBatch(['a']))
+  const second = merged.write(createBatch(['b']), over.signal)
+  over.abort()
+  expect((await second) as Outcomes).toMatchObject([{ code: 'step_timeout' }])
+  const closing = merged.close()
+  sink.writes[0]!.finish()
+  await first
+  await closing
+  assert.deepEqual(sink.seen, ['a'])
 })
 
 test('close does not wait for company, and closes the sink when all is delivered', async () => {

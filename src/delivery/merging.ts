@@ -1,6 +1,6 @@
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { Batch, type Message } from '../contracts/message.ts'
-import { type Batching, nobodyWaits, type Outcomes, type Sink } from '../contracts/sink.ts'
+import { type Batching, givenUp, type Outcomes, type Sink } from '../contracts/sink.ts'
 import { checkOutcomes } from './outcomes.ts'
 
 /**
@@ -16,8 +16,10 @@ import { checkOutcomes } from './outcomes.ts'
  *
  * The messages of one write are delivered in their order: those that did not fit into a batch wait until the ones before
  * them have their outcome. After a failure that may pass they fail with it, unsent: they would overtake what is tried
- * again. Nor are they sent when nobody waits for them any more. When the sink refuses a batch for good, its halves are tried apart, down to the message that
+ * again. When the sink refuses a batch for good, its halves are tried apart, down to the message that
  * is to blame, so that one bad row does not fail its neighbours.
+ *
+ * What is not under way when nobody waits for it any more is not sent.
  */
 export function withMerging(sink: Sink, batching: Batching): Sink {
   const merger = new Merger(sink, batching)
@@ -34,7 +36,6 @@ export function withMerging(sink: Sink, batching: Batching): Sink {
 interface Waiting {
   readonly messages: readonly Message[]
   readonly outcomes: (SluiceError | undefined)[]
-  readonly over: AbortSignal | undefined
   /** How many messages have an outcome. */
   settled: number
   failed: boolean
@@ -42,9 +43,8 @@ interface Waiting {
   busy: boolean
   /** When it was called; milliseconds of `performance.now`. */
   readonly since: number
+  readonly over: AbortSignal | undefined
   readonly resolve: (outcomes: void | Outcomes) => void
-  /** Called when it has nothing left that waits. */
-  forget(): void
 }
 
 /** Messages of one waiting write that stand in a batch. */
@@ -68,30 +68,26 @@ class Merger {
     this.#batching = batching
   }
 
-  write(batch: Batch, over: AbortSignal | undefined): Promise<void | Outcomes> {
+  /** @param over aborted when nobody waits for the outcome any more */
+  write(batch: Batch, over?: AbortSignal): Promise<void | Outcomes> {
     const { messages } = batch
     if (messages.length === 0) return Promise.resolve()
     return new Promise((resolve) => {
       const outcomes = new Array<SluiceError | undefined>(messages.length).fill(undefined)
       const since = performance.now()
-      const end = () => this.#end(waiting)
-      const forget = () => over?.removeEventListener('abort', end)
-      const waiting: Waiting = {
-        messages,
-        outcomes,
-        over,
-        settled: 0,
-        failed: false,
-        busy: false,
-        since,
-        resolve,
-        forget,
-      }
+      const waiting = { messages, outcomes, settled: 0, failed: false, busy: false, since, over, resolve }
       this.#waiting.push(waiting)
-      over?.addEventListener('abort', end)
-      if (over?.aborted) end()
+      over?.addEventListener('abort', () => this.#giveUp(waiting), { once: true })
       this.#begin()
     })
+  }
+
+  /** Fails what has no outcome yet, unless it is under way: then that is seen when it has come to its end. */
+  #giveUp(waiting: Waiting): void {
+    if (waiting.busy || waiting.settled === waiting.messages.length) return
+    failRest(waiting, givenUp())
+    waiting.resolve(waiting.outcomes)
+    this.#forgetSettled()
   }
 
   /** Waits for no more company. Resolves when nothing is left. */
@@ -155,40 +151,25 @@ class Merger {
         if (error.retryable) passing = error
       }
       of.settled += count
-      of.busy = false
       if (passing !== undefined) failRest(of, passing)
-      else if (of.over?.aborted) failRest(of, nobodyWaits())
-      if (of.settled < of.messages.length) continue
-      of.forget()
-      of.resolve(of.failed ? of.outcomes : undefined)
+      else if (of.over?.aborted && of.settled < of.messages.length) failRest(of, givenUp())
+      of.busy = false
+      if (of.settled === of.messages.length) of.resolve(of.failed ? of.outcomes : undefined)
     }
     this.#inFlight--
-    this.#sweep()
+    this.#forgetSettled()
     this.#begin()
   }
 
-  /** Nobody waits for a write any more. What is under way of it comes to its end. */
-  #end(waiting: Waiting): void {
-    if (waiting.busy) return
-    failRest(waiting, nobodyWaits())
-    waiting.forget()
-    waiting.resolve(waiting.outcomes)
-    this.#sweep()
-  }
-
-  /** Keeps only what has messages without an outcome. */
-  #sweep(): void {
+  #forgetSettled(): void {
     this.#waiting = this.#waiting.filter((waiting) => waiting.settled < waiting.messages.length)
     if (this.#waiting.length === 0) for (const resolve of this.#onSettled.splice(0)) resolve()
   }
 }
 
-/** Gives all that has no outcome yet this one. */
 function failRest(waiting: Waiting, error: SluiceError): void {
-  const { outcomes, messages, settled } = waiting
-  if (settled === messages.length) return
-  outcomes.fill(error, settled)
-  waiting.settled = messages.length
+  waiting.outcomes.fill(error, waiting.settled)
+  waiting.settled = waiting.messages.length
   waiting.failed = true
 }
 
@@ -206,7 +187,7 @@ async function deliverApart(
     const halves = [messages.slice(0, messages.length >> 1), messages.slice(messages.length >> 1)]
     const outcomes: (SluiceError | undefined)[] = []
     for (const half of halves) {
-      const passing = outcomes.find((one) => one?.retryable) ?? (over?.aborted ? nobodyWaits() : undefined)
+      const passing = outcomes.find((one) => one?.retryable) ?? (over?.aborted ? givenUp() : undefined)
       if (passing !== undefined) outcomes.push(...half.map(() => passing))
       else outcomes.push(...((await deliverApart(sink, half, over)) ?? half.map(() => undefined)))
     }

@@ -231,7 +231,7 @@ describe('what is suspected', () => {
       over.abort()
       return undefined
     })
-    expect((await deliver(next, sink, over.signal)).codes).toEqual([undefined, 'sink_unavailable', 'sink_unavailable'])
+    expect((await deliver(next, sink, over.signal)).codes).toEqual([undefined, 'step_timeout', 'step_timeout'])
     expect(sink.given).toEqual([['a']])
   })
 

@@ -1,6 +1,6 @@
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { Batch, type Message } from '../contracts/message.ts'
-import { nobodyWaits, type Outcomes, type Sink } from '../contracts/sink.ts'
+import { givenUp, type Outcomes, type Sink } from '../contracts/sink.ts'
 import type { Database } from '../contracts/storage.ts'
 import { type Entry, type Guard, placeOf } from './queue.ts'
 
@@ -120,7 +120,7 @@ export class Suspects implements Guard {
     let unmarked = Promise.resolve()
     for (const message of messages) {
       const place = placeOf(message)
-      if (over?.aborted) later ??= nobodyWaits()
+      if (over?.aborted) later ??= givenUp()
       if (this.#blamed.has(keyOf(place))) outcomes.push(died(this.#step))
       else if (later !== undefined) outcomes.push(later)
       else {

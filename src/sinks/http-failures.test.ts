@@ -155,7 +155,7 @@ test('no other request is begun for whom nobody waits', async () => {
   }
   const sink = await open(server.url)
   const outcomes = await sink.write(batchOf(['a', 'b', 'c']), over.signal)
-  expect(outcomes).toMatchObject([undefined, ...['b', 'c'].map(() => ({ code: 'sink_unavailable', retryable: true }))])
+  expect(outcomes).toMatchObject([undefined, ...['b', 'c'].map(() => ({ code: 'step_timeout' }))])
   expect(server.bodies).toEqual(['a'])
 })
 

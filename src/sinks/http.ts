@@ -6,7 +6,7 @@ import type { PartContext, Shared } from '../contracts/context.ts'
 import { defineSink } from '../contracts/define.ts'
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
-import { type Batching, nobodyWaits, type Outcomes, type Sink } from '../contracts/sink.ts'
+import { type Batching, givenUp, type Outcomes, type Sink } from '../contracts/sink.ts'
 import { type HttpOptions, httpOptions } from './http-options.ts'
 import { type Envelope, idempotencyKey, RequestMaker } from './http-requests.ts'
 import { OpenWrites } from './open-writes.ts'
@@ -132,7 +132,7 @@ class HttpSink implements Sink {
     }
     await this.#slots.take()
     try {
-      if (over?.aborted) throw nobodyWaits()
+      if (over?.aborted) throw givenUp()
       const body = this.#requests.bodyOf(envelope)
       const length = { 'Content-Length': String(body.length) }
       const answer = await this.#shared.value.send({ url, method, timeout, body, headers: { ...headers, ...length } })

@@ -1,5 +1,5 @@
 import { SluiceError } from '../contracts/errors.ts'
-import { nobodyWaits } from '../contracts/sink.ts'
+import { givenUp } from '../contracts/sink.ts'
 import type { Transport } from '../contracts/transport.ts'
 import { dialLink, type Link, type OutletTarget, unavailable } from './outlet-link.ts'
 
@@ -43,7 +43,7 @@ export class SingleShots {
   }
 
   async #shoot(bytes: Buffer, over: AbortSignal | undefined): Promise<void> {
-    if (over?.aborted) throw nobodyWaits()
+    if (over?.aborted) throw givenUp()
     const { timeout } = this.#target
     const link = await dialLink(this.#transport, this.#target)
     this.#link = link
