@@ -9,9 +9,12 @@ import type { Database, SqlRow } from '../contracts/storage.ts'
 export class Progress {
   readonly #places = new Map<number, Set<number>>()
   #settled = 0
+  #size = 0
 
   /** Messages that are dealt with, in all entries. */
-  size = 0
+  get size(): number {
+    return this.#size
+  }
 
   /** @returns how many places were not known; 0 for an entry that is settled */
   note(entry: number, places: Iterable<number>): number {
@@ -21,7 +24,7 @@ export class Progress {
     for (const place of places) known.add(place)
     if (known.size > 0) this.#places.set(entry, known)
     const added = known.size - before
-    this.size += added
+    this.#size += added
     return added
   }
 
@@ -37,7 +40,7 @@ export class Progress {
 
   /** An entry is there no more. */
   forget(entry: number): void {
-    this.size -= this.of(entry).size
+    this.#size -= this.of(entry).size
     this.#places.delete(entry)
   }
 
