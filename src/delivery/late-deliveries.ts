@@ -1,11 +1,6 @@
-import { SluiceError } from '../contracts/errors.ts'
+import type { SluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
-import type { Outcomes, Sink } from '../contracts/sink.ts'
-
-/** What becomes of a message that comes to a sink, or still waits in it, when its step has been given up. */
-export function givenUp(): SluiceError {
-  return new SluiceError('step_timeout', 'nobody waited for it any more, so it was not delivered')
-}
+import { givenUp, type Outcomes, type Sink } from '../contracts/sink.ts'
 
 /**
  * Stands around a sink, for the sake of a `timeout` beside its step or beside one around it. When that is over, all messages

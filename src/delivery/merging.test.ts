@@ -54,6 +54,27 @@ test('a write that finds nothing under way goes on at once; what comes meanwhile
   assert.deepEqual(await Promise.all(others), [undefined, undefined])
 })
 
+test('the end of who waits is told to the sink where there is one alone', async () => {
+  const told: (boolean | undefined)[] = []
+  const gate = Promise.withResolvers<void>()
+  const sink: Sink = {
+    async write(batch, over) {
+      if (textsOf(batch).includes('first')) await gate.promise
+      told.push(over?.aborted)
+    },
+    close() {},
+  }
+  const merged = merge(sink)
+  const over = new AbortController()
+  const first = merged.write(createBatch(['first']), over.signal)
+  over.abort()
+  const others = ['a', 'b'].map((text) => merged.write(createBatch([text]), new AbortController().signal))
+  gate.resolve()
+  await Promise.all([first, ...others])
+  assert.deepEqual(told, [true, undefined])
+  await merged.close()
+})
+
 test('each message keeps its own outcome', async () => {
   const sink = new GatedSink()
   const merged = merge(sink)

@@ -1,7 +1,6 @@
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { Batch, type Message } from '../contracts/message.ts'
-import type { Batching, Outcomes, Sink } from '../contracts/sink.ts'
-import { givenUp } from './late-deliveries.ts'
+import { type Batching, givenUp, type Outcomes, type Sink } from '../contracts/sink.ts'
 import { checkOutcomes } from './outcomes.ts'
 
 /**
@@ -138,7 +137,9 @@ class Merger {
 
   async #deliver(shares: readonly Share[]): Promise<void> {
     const messages = shares.flatMap(({ of, count }) => of.messages.slice(of.settled, of.settled + count))
-    const outcomes = await deliverApart(this.#sink, messages)
+    // A batch of several writes goes on for those who still wait.
+    const over = shares.length === 1 ? shares[0]!.of.over : undefined
+    const outcomes = await deliverApart(this.#sink, messages, over)
     let at = 0
     for (const { of, count } of shares) {
       let passing: SluiceError | undefined
@@ -173,18 +174,22 @@ function failRest(waiting: Waiting, error: SluiceError): void {
 }
 
 /** One write, and when the sink refuses it for good, one for each half. */
-async function deliverApart(sink: Sink, messages: readonly Message[]): Promise<void | Outcomes> {
+async function deliverApart(
+  sink: Sink,
+  messages: readonly Message[],
+  over: AbortSignal | undefined,
+): Promise<void | Outcomes> {
   try {
-    return checkOutcomes(await sink.write(Batch.of(messages)), messages.length)
+    return checkOutcomes(await sink.write(Batch.of(messages), over), messages.length)
   } catch (thrown) {
     const error = toSluiceError(thrown, 'sink_failed')
     if (error.retryable || messages.length === 1) return new Array<SluiceError>(messages.length).fill(error)
     const halves = [messages.slice(0, messages.length >> 1), messages.slice(messages.length >> 1)]
     const outcomes: (SluiceError | undefined)[] = []
     for (const half of halves) {
-      const passing = outcomes.find((one) => one?.retryable)
+      const passing = outcomes.find((one) => one?.retryable) ?? (over?.aborted ? givenUp() : undefined)
       if (passing !== undefined) outcomes.push(...half.map(() => passing))
-      else outcomes.push(...((await deliverApart(sink, half)) ?? half.map(() => undefined)))
+      else outcomes.push(...((await deliverApart(sink, half, over)) ?? half.map(() => undefined)))
     }
     return outcomes
   }

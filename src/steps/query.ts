@@ -55,9 +55,9 @@ export const query = defineStep({
     'The database is opened to be read, so nothing of it can be changed. The values of a message are bound as parameters: ' +
       'whatever a device sends, the statement stays what is written here. Of a text, a number, true and false (1 and 0), ' +
       'null, bytes and a time (RFC 3339 text) the database gets that value, of an object or a list its JSON.',
-    'Integers beyond 2^53 come as texts, since a number would lose digits. The questions of a batch are asked together. They are asked ' +
-      'in the thread that stores as well, so a statement that takes long holds up the sinks `sqlite` and disk buffers: give the ' +
-      'table an index. For a table that fits into memory, `lookup` is faster.',
+    'Integers beyond 2^53 come as texts, since a number would lose digits. The questions of a batch are asked together, in a ' +
+      'thread that all `query` steps share: a statement that takes long holds up their other questions, and nothing that is stored. Give the ' +
+      'table an index. One that never ends cannot be broken off: the server then ends at a second signal. For a table that fits into memory, `lookup` is faster.',
   ].join('\n\n'),
   options,
   alsoCalled: ['select', 'sql', 'database', 'db', 'enrich'],

@@ -86,8 +86,9 @@ export class DatabaseFile {
       for (let i = 0; i < write.rows.length; i++) {
         if (failed.has(i)) continue
         try {
-          const { lastInsertRowid } = this.#prepare(write.sql).run(...write.rows[i]!.map(toBound))
-          if (write.wantsIds) ids[i] = Number(lastInsertRowid)
+          const { changes, lastInsertRowid } = this.#prepare(write.sql).run(...write.rows[i]!.map(toBound))
+          // Of a row that a condition has left out, SQLite gives the number of the one before.
+          if (write.wantsIds) ids[i] = Number(changes) === 0 ? 0 : Number(lastInsertRowid)
         } catch (thrown) {
           if (!isRowError(thrown)) throw thrown
           failed.set(i, toFailure(thrown, this.#file))

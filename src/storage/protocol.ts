@@ -41,7 +41,7 @@ export interface Write {
 export interface Written {
   /** The rows that failed, by their position. Usually empty, and then nothing per row travels back. */
   readonly failed: Map<number, Failure>
-  /** The id of each row that did not fail, by its position; empty unless it was wanted. */
+  /** The id of each row that did not fail, by its position, 0 for none; empty unless it was wanted. */
   readonly ids: number[]
 }
 

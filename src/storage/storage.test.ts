@@ -162,6 +162,13 @@ describe('write', () => {
     expect(await database.insert('INSERT INTO numbered (v) VALUES (?)', [])).toEqual([])
   })
 
+  test('insert tells a row that a condition of its statement has left out', async () => {
+    const { database, values } = await openTable()
+    const some = 'INSERT INTO t (a) SELECT ?1 WHERE ?1 > 1'
+    expect(await database.insert(some, [[1], [2], [1], [3]])).toEqual([0, 1, 0, 2])
+    expect(await values()).toEqual([2, 3])
+  })
+
   test('gives nothing for nothing', async () => {
     const { database } = await openTable()
     expect(await database.write(INSERT, [])).toEqual([])
@@ -227,6 +234,28 @@ describe('write', () => {
     expect(rows[0]![0]!.buffer.byteLength).toBe(3)
     expect(await database.all('SELECT a FROM t')).toEqual([{ a: new Uint8Array(Buffer.from('xxx')) }])
   })
+
+  test('rows may share bytes', async () => {
+    const { database, values } = await openTable()
+    const shared = new Uint8Array(10_000).fill(7)
+    const others = database.write(INSERT, [[shared]])
+    await Promise.all([others, database.write(INSERT, [[shared], [shared.subarray(0, 5000)]])])
+    expect(await values()).toEqual([shared, shared, shared.subarray(0, 5000)])
+    expect(shared).toHaveLength(10_000)
+  })
+
+  test('keeps nothing of what it has written', async () => {
+    const { database } = await openTable()
+    const size = 100_000
+    const held = async () => (await workers[0]!.getHeapStatistics()).external_memory
+    const before = await held()
+    let most = 0
+    for (let i = 0; i < 50; i++) {
+      await database.write(INSERT, [[new Uint8Array(size)]])
+      most = Math.max(most, (await held()) - before)
+    }
+    expect(most).toBeLessThan(10 * size)
+  })
 })
 
 describe('open', () => {
@@ -246,6 +275,24 @@ describe('open', () => {
     await expect(database.write(INSERT, [[2]])).rejects.toMatchObject({ code: 'storage_failed' })
     const reopened = await storage.open(file)
     expect(await reopened.all('SELECT a FROM t')).toEqual([{ a: 1 }])
+  })
+
+  test('to read alone does not let a question that takes long hold up what is written', async () => {
+    const { file, database } = await openTable()
+    const reader = await storage.openReadOnly(file)
+    const finished: string[] = []
+    const long =
+      'WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 5000000) SELECT max(n) AS n FROM c'
+    const asked = reader.all(long).then((rows) => {
+      finished.push('asked')
+      return rows
+    })
+    await database.write(INSERT, [['here']])
+    finished.push('written')
+    expect(await asked).toEqual([{ n: 5_000_000 }])
+    expect(finished).toEqual(['written', 'asked'])
+    expect(await reader.all('SELECT a FROM t')).toEqual([{ a: 'here' }])
+    expect(workers).toHaveLength(2)
   })
 
   test('uses one thread for all files', async () => {

@@ -313,6 +313,37 @@ describe('expect', () => {
   })
 })
 
+it.each(['expect', 'request'])('%s takes a frame that was cut on purpose, and tells that it was', async (name) => {
+  const step = name === 'expect' ? { expect: { into: 'next' } } : { request: { text: '?', into: 'next' } }
+  await using running = await start({
+    listen: {
+      short: {
+        port: 0,
+        framing: { line: { maxLength: 4, whenTooLong: 'truncate' } },
+        dataflow: [step, { reply: '${msg.value} ${msg.next}' }],
+      },
+    },
+  } as never)
+  await using peer = await Peer.connect(running.port())
+  peer.send('a\n')
+  await eventually(() => running.server.endpoints[0]!.counters.messagesIn === 1)
+  await peer.send('abcdefgh\nb\n').hear('a abcd\n')
+  const told = running.all('frame.rejected').map(({ message, error }) => [error.code, message.raw.toString()])
+  expect(told).toEqual([['frame_cut', 'abcd']])
+  const { rejected, messagesIn } = running.server.endpoints[0]!.counters
+  expect([Object.fromEntries(rejected), messagesIn]).toEqual([{ frame_cut: 1 }, 3])
+})
+
+it('expect with a framing of its own fails where that cuts', async () => {
+  const framing = { line: { maxLength: 4, whenTooLong: 'truncate' } } as const
+  await using running = await start({
+    listen: { short: { port: 0, onConnect: [{ expect: { framing } }], dataflow: [{ reply: 'never' }] } },
+  })
+  await using peer = await Peer.connect(running.port())
+  peer.send('abcdefgh\n')
+  expect((await running.event('connection.closed')).detail).toContain('longer than 4 bytes and was cut there')
+})
+
 describe('request', () => {
   /** A PLC that has connected to us, and people who ask for its values. */
   const plc = (match?: string) => ({
@@ -406,6 +437,35 @@ describe('request', () => {
     await using _b = await Peer.connect(running.port('plc'))
     await eventually(() => running.server.clients.list('plc').length === 2)
     await using one = await Peer.connect(running.port('people'))
-    await one.send('a\n').hear('client_unknown: "plc" has several clients\n')
+    await one.send('a\n').hear('client_unknown: there are several clients of "plc"\n')
+  })
+
+  it('asks the one client that has a tag', async () => {
+    await using running = await start({
+      listen: {
+        machines: { port: 0, dataflow: [{ set: { 'client.tags.name': 'msg' } }, { reply: 'you are ${msg}' }] },
+        people: {
+          port: 0,
+          dataflow: [
+            { request: { to: { tag: 'name', value: 'msg' }, text: 'state?', match: 'answer.startsWith("is ")' } },
+            { reply: '${msg}' },
+          ],
+          onError: [{ reply: '${error.code}: ${error.message}' }],
+        },
+      },
+    })
+    await using press = await Peer.connect(running.port('machines'))
+    await press.send('press\n').hear('you are press\n')
+    await using saw = await Peer.connect(running.port('machines'))
+    await saw.send('saw\n').hear('you are saw\n')
+    await using one = await Peer.connect(running.port('people'))
+    one.send('saw\n')
+    await saw.hear('state?\n')
+    saw.send('is sharp\n')
+    await one.hear('is sharp\n')
+    expect(press.text).toBe('you are press\n')
+    await one.send('drill\n').hear('client_unknown: no client whose tag name is "drill" is connected\n')
+    await press.send('saw\n').hear('you are saw\n')
+    await one.send('saw\n').hear('client_unknown: there are several clients whose tag name is "saw"\n')
   })
 })
