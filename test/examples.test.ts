@@ -17,12 +17,13 @@ import { run } from './support/command.ts'
 import { exampleFile, makeDatabases, rows, startExample } from './support/example.ts'
 import { Mosquitto } from './support/mosquitto.ts'
 import { Peer } from './support/peer.ts'
+import { startPlainServer } from './support/plain-server.ts'
 import { type Running, temporaryFolder } from './support/server.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const folders = readdirSync(join(root, 'examples'))
-/** A relay that does not inspect has no dataflow, so no cases. */
-const withoutDataflow: ReadonlySet<string> = new Set(['relay-in-front'])
+/** What a relay passes on is no input that a case could give. */
+const withoutDataflow: ReadonlySet<string> = new Set(['relay-compare', 'relay-in-front'])
 const configured = folders.filter((name) => existsSync(exampleFile(name)))
 
 /** One conversation with each example over real sockets. Every folder of `examples/` must have one. */
@@ -200,6 +201,23 @@ const conversations: Record<string, () => Promise<void>> = {
     client.send('hello\r\n')
     await client.hear('Stored: hello\n')
     expect(rows(running, 'quick-start.db', 'SELECT text FROM lines')).toEqual([{ text: 'hello' }])
+  },
+
+  async 'relay-compare'() {
+    await using old = await startPlainServer((line) => `OK ${line}`)
+    await using next = await startPlainServer((line) => `OK ${line}`.toUpperCase())
+    await using running = await startExample('relay-compare', ({ listen }) => {
+      const { relay } = listen!['front']!
+      Object.assign(relay!, { to: `127.0.0.1:${old.at.port}` })
+      Object.assign((relay as { mirror: object }).mirror, { to: `127.0.0.1:${next.at.port}` })
+    })
+    await using device = await Peer.connect(running.port())
+    device.send('A1\nb2\n').finish()
+    expect(await device.end()).toBe('OK A1\nOK b2\n')
+    await running.server.stop()
+    expect(rows(running, 'differences.db', 'SELECT device, request, old, new FROM differences')).toEqual([
+      { device: '127.0.0.1', request: 'b2', old: 'OK b2', new: 'OK B2' },
+    ])
   },
 
   async 'relay-in-front'() {

@@ -3,7 +3,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
 import { generate } from 'selfsigned'
@@ -16,56 +16,9 @@ import { addStep, Gate, registryWith, stuck } from '../support/parts.ts'
 import { Peer } from '../support/peer.ts'
 import { RedisServer } from '../support/redis.ts'
 import { start, temporaryFolder } from '../support/server.ts'
+import { relaying, Upstream } from '../support/upstream.ts'
 
 const host = '127.0.0.1'
-
-/** A server behind a relay: each connection is given to a test as a peer. */
-class Upstream implements AsyncDisposable {
-  readonly peers: Peer[] = []
-  readonly #server = createServer({ allowHalfOpen: true }, (socket) => this.#add(socket))
-  #wake: (() => void) | undefined
-
-  static async start(port = 0): Promise<Upstream> {
-    const upstream = new Upstream()
-    upstream.#server.listen(port, host)
-    await once(upstream.#server, 'listening')
-    return upstream
-  }
-
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port
-  }
-
-  get address(): string {
-    return `${host}:${this.port}`
-  }
-
-  #add(socket: Socket): void {
-    this.peers.push(Peer.over(socket))
-    this.#wake?.()
-  }
-
-  /** The connection of this number, from 0, once it is there. */
-  async peer(index = 0): Promise<Peer> {
-    while (this.peers.length <= index) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-      })
-    }
-    return this.peers[index]!
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const { socket } of this.peers) socket.destroy()
-    if (!this.#server.listening) return
-    this.#server.close()
-    await once(this.#server, 'close')
-  }
-}
-
-const relaying = (to: string | string[], more: object = {}, endpoint: object = {}): Config => ({
-  listen: { front: { host, port: 0, relay: { to, ...more }, ...endpoint } },
-})
 
 const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }], {
   extensions: [{ name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] }],
@@ -367,6 +320,31 @@ describe('a relay that inspects', () => {
     const closed = await running.event('connection.closed')
     expect(closed.client).toMatchObject({ bytesIn: 9, bytesOut: 4, messagesIn: 3 })
     expect(running.server.endpoints[0]!.counters).toMatchObject({ bytesIn: 9, bytesOut: 4, messagesIn: 3 })
+  })
+
+  it('gives messages of both directions keys of their own', async () => {
+    await using upstream = await Upstream.start()
+    const keys: string[] = []
+    const registry = addStep(
+      registryWith('none', () => undefined),
+      'note',
+      {
+        run: (message) => {
+          keys.push(message.key)
+          return message
+        },
+      },
+    )
+    const more = { inspect: 'copy', toServer: [{ note: {} }], toClient: [{ note: {} }, { log: 'both' }] }
+    await using running = await start(relaying(upstream.address, more), { registry })
+    await using client = await Peer.connect(running.port())
+    client.send('a\n')
+    const server = await upstream.peer()
+    await server.hear('a\n')
+    server.send('b\n')
+    await running.event('part.logged')
+    expect(new Set(keys).size).toBe(2)
+    client.socket.destroy()
   })
 
   it('ends the copy and not the traffic when the framing breaks', async () => {

@@ -1,0 +1,252 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { type Answer, type Answerer, type Pair, Pairing } from './pairing.ts'
+
+/** A pairing that is told with `ask`, `server` and `mirror`, and what it has given, as `server:mirror`. */
+function start({ keyed = false, maxBytes = 1e6 } = {}) {
+  const pairs: Pair[] = []
+  const pairing = new Pairing({ keyed, maxBytes, give: (pair) => pairs.push(pair) })
+  const add = (from: Answerer, value: string, at = 1) => pairing.add(from, answer(value, at))
+  return {
+    pairing,
+    pairs,
+    ask: () => pairing.asked(),
+    server: (value: string, at?: number) => add('server', value, at),
+    mirror: (value: string, at?: number) => add('mirror', value, at),
+    given: () => pairs.splice(0).map(shown),
+  }
+}
+
+/** What stands before a blank is its key. */
+function answer(value: string, at: number): Answer {
+  return { value, raw: Buffer.from(value), key: value.split(' ')[0]!, request: undefined, at }
+}
+
+function shown({ server, mirror, equal }: Pair): string {
+  return `${server?.value ?? '-'}${equal ? '=' : ':'}${mirror?.value ?? '-'}`
+}
+
+describe('answers in order', () => {
+  it('are given as soon as both are there, whoever is first', () => {
+    const { ask, server, mirror, given } = start()
+    ask()
+    server('a')
+    expect(given()).toEqual([])
+    mirror('a')
+    expect(given()).toEqual(['a=a'])
+    ask()
+    mirror('b')
+    server('b')
+    expect(given()).toEqual(['b=b'])
+  })
+
+  it('that differ belong together', () => {
+    const { ask, server, mirror, given } = start()
+    ask()
+    mirror('x')
+    expect(given()).toEqual([])
+    server('a')
+    expect(given()).toEqual(['a:x'])
+    ask()
+    server('b')
+    mirror('y')
+    expect(given()).toEqual(['b:y'])
+  })
+
+  it.each(['slower', 'quicker'])(
+    'come into step again behind one that the mirror leaves out, where it is %s',
+    (mirrorIs) => {
+      const { ask, server, mirror, given } = start()
+      ask()
+      server('a')
+      ask()
+      if (mirrorIs === 'slower') server('b')
+      mirror('b')
+      if (mirrorIs === 'quicker') server('b')
+      expect(given()).toEqual(['a:-', 'b=b'])
+    },
+  )
+
+  it('come into step again behind one that the mirror sends twice', () => {
+    const { ask, server, mirror, given } = start()
+    ask()
+    server('a')
+    mirror('a')
+    mirror('a')
+    expect(given()).toEqual(['a=a'])
+    ask()
+    expect(given()).toEqual(['-:a'])
+    mirror('x')
+    server('b')
+    expect(given()).toEqual(['b:x'])
+  })
+
+  it('come into step again where the one too many comes late', () => {
+    const { ask, server, mirror, given } = start()
+    ask()
+    server('a')
+    mirror('a')
+    ask()
+    mirror('a')
+    server('b')
+    mirror('b')
+    ask()
+    expect(given()).toEqual(['a=a', 'b:a', '-:b'])
+    server('c')
+    mirror('c')
+    expect(given()).toEqual(['c=c'])
+  })
+
+  it('are compared while many of them are on their way', () => {
+    const { ask, server, mirror, given } = start()
+    for (let i = 0; i < 3; i++) ask()
+    mirror('x')
+    mirror('b')
+    server('a')
+    server('b')
+    expect(given()).toEqual(['a:x', 'b=b'])
+    server('c')
+    mirror('c')
+    expect(given()).toEqual(['c=c'])
+  })
+
+  it('that nobody has asked for are compared like any others', () => {
+    const { ask, server, mirror, given } = start()
+    server('hello')
+    mirror('hello')
+    ask()
+    mirror('a')
+    server('a')
+    expect(given()).toEqual(['hello=hello', 'a=a'])
+  })
+
+  it('wait so long and no longer', () => {
+    const { ask, pairing, server, mirror, given } = start()
+    server('a', 1)
+    server('b', 5)
+    pairing.expire(5)
+    expect(given()).toEqual(['a:-'])
+    pairing.expire(6)
+    expect(given()).toEqual(['b:-'])
+    ask()
+    ask()
+    mirror('x', 7)
+    server('c', 8)
+    pairing.expire(8)
+    expect(given()).toEqual(['c:x'])
+  })
+
+  it('wait no longer when the other one is gone', () => {
+    const { ask, pairing, server, mirror, given } = start()
+    server('a')
+    server('b')
+    expect(pairing.giveUp('server')).toBe(2)
+    expect(given()).toEqual(['a:-', 'b:-'])
+    ask()
+    mirror('x')
+    expect(pairing.giveUp('server')).toBe(0)
+    expect(given()).toEqual([])
+    expect(pairing.giveUp('mirror')).toBe(1)
+    expect(given()).toEqual(['-:x'])
+  })
+
+  it('wait up to a number of bytes', () => {
+    const { server, given } = start({ maxBytes: 1200 })
+    for (const value of ['a', 'b', 'c']) server(value)
+    expect(given()).toEqual(['a:-'])
+  })
+
+  it('are never lost, doubled or put out of order, and never called equal when they are not', () => {
+    const step = fc.oneof(
+      fc.constant('ask' as const),
+      fc.record({ from: side, value: fc.constantFrom('a', 'b', 'c', 'd') }),
+    )
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), fc.boolean(), (steps, keyed) => {
+        const { pairing, pairs } = start({ keyed, maxBytes: 5000 })
+        const sent: { readonly [A in Answerer]: Answer[] } = { server: [], mirror: [] }
+        for (const [i, one] of steps.entries()) {
+          if (one === 'ask') pairing.asked()
+          else {
+            const added = answer(one.value, i)
+            sent[one.from].push(added)
+            pairing.add(one.from, added)
+          }
+        }
+        pairing.giveUp('server')
+        pairing.giveUp('mirror')
+        for (const from of ['server', 'mirror'] as const) {
+          const given = pairs.flatMap((pair) => pair[from] ?? [])
+          // By key, those with other keys may go before.
+          if (keyed) expect(new Set(given)).toEqual(new Set(sent[from]))
+          else expect(given).toEqual(sent[from])
+          expect(given).toHaveLength(sent[from].length)
+        }
+        for (const { server, mirror, equal } of pairs) {
+          expect(equal).toBe(server !== undefined && server.value === mirror?.value)
+          if (keyed && server && mirror) expect(server.key).toBe(mirror.key)
+        }
+      }),
+    )
+  })
+
+  it('of equal servers are all equal, however they arrive', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c'), fc.nat(3))), (answers) => {
+        const { ask, server, mirror, pairs } = start()
+        const late: string[] = []
+        for (const [value, delay] of answers) {
+          ask()
+          server(value)
+          late.push(value)
+          while (late.length > delay) mirror(late.shift()!)
+        }
+        for (const value of late) mirror(value)
+        expect(pairs.map(shown)).toEqual(answers.map(([value]) => `${value}=${value}`))
+      }),
+    )
+  })
+})
+
+const side = fc.constantFrom<Answerer[]>('server', 'mirror')
+
+describe('answers by key', () => {
+  it('belong together in any order', () => {
+    const { server, mirror, given } = start({ keyed: true })
+    server('1 ok')
+    server('2 ok')
+    mirror('2 no')
+    mirror('1 ok')
+    expect(given()).toEqual(['2 ok:2 no', '1 ok=1 ok'])
+  })
+
+  it('are not given together because time has passed', () => {
+    const { pairing, server, mirror, given } = start({ keyed: true })
+    server('1 ok', 1)
+    mirror('2 ok', 2)
+    server('3 ok', 9)
+    pairing.expire(3)
+    expect(given()).toEqual(['1 ok:-', '-:2 ok'])
+    mirror('3 ok', 9)
+    expect(given()).toEqual(['3 ok=3 ok'])
+  })
+
+  it('wait up to a number of bytes, the oldest gives way', () => {
+    const { server, mirror, given } = start({ keyed: true, maxBytes: 1200 })
+    mirror('1', 1)
+    server('2', 2)
+    server('3', 3)
+    expect(given()).toEqual(['-:1'])
+    server('4', 4)
+    expect(given()).toEqual(['2:-'])
+  })
+})
+
+it('forgets what waits', () => {
+  const { pairing, server, given } = start()
+  server('a')
+  server('b')
+  expect(pairing.clear()).toBe(2)
+  expect(pairing.giveUp('server')).toBe(0)
+  expect(given()).toEqual([])
+})
