@@ -50,6 +50,11 @@ function leave(client: Peer, mirror: Peer): void {
   mirror.finish()
 }
 
+/** Waits for the FIN of the other side, and sends none. */
+async function fin(peer: Peer): Promise<string> {
+  return (await peer.until(({ ended }) => ended)).text
+}
+
 describe('a relay with a mirror', () => {
   it('sends the same bytes to both and gives the client the answers of the first alone', async () => {
     await using old = await Upstream.start()
@@ -129,7 +134,7 @@ describe('a relay with a mirror', () => {
     server.finish()
     await client.end()
     await running.event('connection.closed')
-    expect((await mirror.until(({ ended }) => ended)).text).toBe('1\n2\n3\n')
+    expect(await fin(mirror)).toBe('1\n2\n3\n')
     mirror.send('ok 1\nok 2\nno 3\n').finish()
     expect(await pairsOf(running, 3)).toMatchObject([
       { server: 'ok 1', mirror: 'ok 1', equal: true, request: '1' },
@@ -149,7 +154,33 @@ describe('a relay with a mirror', () => {
     await client.hear('ok\n')
     expect(await pairsOf(running, 1)).toEqual([{ server: 'ok', mirror: null, equal: false, request: '?' }])
     expect(running.server.endpoints[0]!.counters.compared).toEqual(new Map([['unmatched', 1]]))
-    leave(client, mirror)
+    // A mirror that does not close when the client has gone has the same time for it.
+    client.socket.resetAndDestroy()
+    expect(await fin(mirror)).toBe('?\n')
+    await running.server.stop({ deadline: 60_000 })
+  })
+
+  it('holds nobody up while the mirror does not end its handshake', async () => {
+    await using old = await Upstream.start()
+    await using next = await Upstream.start()
+    const config = comparing(old, next, { tls: { insecure: true } })
+    await using running = await start(config)
+    const { client, server } = await connected(running, old, next)
+    client.send('x\n')
+    await server.hear('x\n')
+    server.send('1\n')
+    await client.hear('1\n')
+    expect(warnings(running)).toEqual([])
+    server.send('y'.repeat(300_000))
+    await client.until(({ received }) => received.length > 300_000)
+    await running.event('part.logged')
+    expect(warnings(running)).toEqual([
+      'front-1 is no longer mirrored: more than limits.maxQueued bytes waited for the second server',
+    ])
+    client.send('and on\n')
+    await server.hear('and on\n')
+    expect(running.server.endpoints[0]!.counters.compared.size).toBe(0)
+    client.socket.resetAndDestroy()
   })
 
   it('goes on without a mirror that is not there, and asks it again only after a while', async () => {

@@ -144,7 +144,7 @@ describe('a relay', () => {
     await using sixth = await Peer.connect(running.port())
     await using seventh = await Peer.connect(running.port())
     await back.peer()
-    for (const client of [...clients, fifth, sixth, seventh]) client.socket.destroy()
+    for (const client of [...clients, fifth, sixth, seventh]) client.socket.resetAndDestroy()
   })
 
   it('gives a client to the server with the fewest', async () => {
@@ -164,7 +164,7 @@ describe('a relay', () => {
     await using four = await Peer.connect(running.port())
     await Promise.race([first.peer(1), second.peer(2)])
     expect(first.peers.length + second.peers.length).toBe(4)
-    for (const client of [one, three, four]) client.socket.destroy()
+    for (const client of [one, three, four]) client.socket.resetAndDestroy()
   })
 
   it('closes a client when no server can be reached, and says why', async () => {
@@ -197,7 +197,7 @@ describe('a relay', () => {
     await refused.end()
     expect((await running.event('connection.refused')).reason).toBe('too_many_connections')
     expect(() => running.server.clients.send({ client: 'front-1' }, 'text', 'hello')).toThrow()
-    client.socket.destroy()
+    client.socket.resetAndDestroy()
   })
 
   it('drains: reads clients no more, delivers what servers still say, and ends', async () => {
@@ -240,7 +240,7 @@ describe('a relay', () => {
     await using other = await Peer.connect(running.port())
     other.send('new')
     await (await next.peer()).hear('new')
-    for (const { socket } of [client, other]) socket.destroy()
+    for (const { socket } of [client, other]) socket.resetAndDestroy()
   })
 
   it('speaks TLS to clients and to servers', async () => {
@@ -344,7 +344,7 @@ describe('a relay that inspects', () => {
     server.send('b\n')
     await running.event('part.logged')
     expect(new Set(keys).size).toBe(2)
-    client.socket.destroy()
+    client.socket.resetAndDestroy()
   })
 
   it('ends the copy and not the traffic when the framing breaks', async () => {
@@ -364,7 +364,7 @@ describe('a relay that inspects', () => {
     await client.hear('still there')
     expect(running.all('connection.closed')).toEqual([])
     expect(running.server.endpoints[0]!.counters.rejected).toEqual(new Map([['frame_too_long', 1]]))
-    client.socket.destroy()
+    client.socket.resetAndDestroy()
   })
 
   it('ends the copy and not the traffic when the dataflow is too slow', async () => {
@@ -391,7 +391,7 @@ describe('a relay that inspects', () => {
     client.send('last\n')
     await server.hear('last\n')
     gate.open()
-    client.socket.destroy()
+    client.socket.resetAndDestroy()
   })
 
   it('inline passes on what the dataflow lets through, changed where it was changed', async () => {
@@ -480,7 +480,7 @@ describe('a relay that inspects', () => {
     await running.server.reload(relaying(upstream.address))
     client.send('3\n')
     expect(await server.hear('3\n')).toBe('old 1\nnew 2\n3\n')
-    client.socket.destroy()
+    client.socket.resetAndDestroy()
   })
 })
 
