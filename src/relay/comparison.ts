@@ -2,11 +2,14 @@ import type { Client } from '../contracts/client.ts'
 import { countReason } from '../contracts/counters.ts'
 import { detachedSource } from '../contracts/detached-source.ts'
 import { Batch, Message, type Source } from '../contracts/message.ts'
+import { MAX_FRAMES } from '../engine/framer.ts'
 import type { Host } from '../engine/spec.ts'
 import { FailureList } from '../engine/stages.ts'
 import { toTicks } from '../util/deadlines.ts'
 import { FrameReader, parseFrame } from './frame-reader.ts'
-import { type Answer, type Answerer, type Pair, Pairing } from './pairing.ts'
+import type { Answer, Answerer, Pair, Pairing, PairingOptions } from './pairing.ts'
+import { PairingByKey } from './pairing-by-key.ts'
+import { PairingInOrder } from './pairing-in-order.ts'
 import type { CompareSpec, RelaySpec } from './spec.ts'
 
 /** What a comparison needs of the mirror that it belongs to. */
@@ -44,9 +47,10 @@ export class Comparison {
   /** Nothing is compared any more. */
   #over = false
   #sequence = 0
-  #waiting: Message[] = []
+  #waiting: { readonly message: Message; readonly size: number }[] = []
   /** Bytes of what waits. */
   #queued = 0
+  /** Something had no room; it is told of once. */
   #dropped = false
   #work: Promise<void> | undefined = undefined
 
@@ -59,11 +63,12 @@ export class Comparison {
     // Copies of the messages themselves may go through dataflows too, with numbers of their own.
     const from = { client, boot: `${boot}-compare`, endpoint: client.endpoint, clock, state: {} }
     this.#source = detachedSource(from, 'The answers of a relay are given by its servers.')
-    this.#pairing = new Pairing({
-      keyed: spec.key !== undefined,
+    const options: PairingOptions = {
       maxBytes: limits.maxQueued,
       give: (pair) => this.#take(pair),
-    })
+      overflow: () => this.#overrun(),
+    }
+    this.#pairing = spec.key === undefined ? new PairingInOrder(options) : new PairingByKey(options)
     this.#client = new FrameReader(framing, limits.maxFrameLength, (raw) => {
       this.#request = raw
       this.#pairing.asked()
@@ -121,10 +126,12 @@ export class Comparison {
 
   #answered(from: Answerer, raw: Buffer): void {
     if (this.#over) return
-    const { deadlines, spec } = this.#around.host
+    const { deadlines, spec, surroundings } = this.#around.host
+    const time = surroundings.clock.now()
     const request = this.#request && parseFrame(this.#request, spec.format)
     const value = parseFrame(raw, spec.codec.format)
-    this.#pairing.add(from, { value, raw, key: this.#keyOf(value, raw), request, at: deadlines.tick })
+    const key = this.#keyOf(value, raw, time)
+    this.#pairing.add(from, { value, raw, key, request, time, at: deadlines.tick })
     if (this.#ended.has('mirror')) this.#missed()
   }
 
@@ -135,12 +142,22 @@ export class Comparison {
     this.#over = true
   }
 
+  /** Answers without their counterparts would be called different, and are only early. */
+  #overrun(): void {
+    const { host, tell } = this.#around
+    countReason(host.spec.counters.rejected, 'overrun')
+    tell(
+      'is mirrored and no longer compared: more than limits.maxQueued bytes of answers wait for those of the other server',
+    )
+    this.abandon()
+  }
+
   /** Where it gives nothing, or cannot be evaluated, an answer belongs to the next one of which that is true too. */
-  #keyOf(value: unknown, raw: Buffer): string {
+  #keyOf(value: unknown, raw: Buffer, time: number): string {
     const { key } = this.#spec
     if (key === undefined) return ''
     try {
-      return JSON.stringify(key(this.#messageOf(value, raw, 0))) ?? ''
+      return JSON.stringify(key(this.#messageOf(value, raw, time, 0))) ?? ''
     } catch {
       return ''
     }
@@ -149,7 +166,7 @@ export class Comparison {
   #take(pair: Pair): void {
     const { host, tell } = this.#around
     const { counters, limits } = host.spec
-    const raw = (pair.server ?? pair.mirror)!.raw
+    const { raw, time } = (pair.server ?? pair.mirror)!
     const size = (pair.server?.raw.length ?? 0) + (pair.mirror?.raw.length ?? 0) + PAIR_COST
     countReason(counters.compared, resultOf(pair))
     if (this.#waiting.length > 0 && this.#queued + size > limits.maxQueued) {
@@ -159,14 +176,12 @@ export class Comparison {
       this.#dropped = true
       return
     }
-    this.#waiting.push(this.#messageOf(messageOf(pair), raw, ++this.#sequence))
-    this.#queued += size
-    counters.queuedBytes += size
+    this.#waiting.push({ message: this.#messageOf(valueOfPair(pair), raw, time, ++this.#sequence), size })
+    this.#count(size)
     this.#work ??= this.#runAll()
   }
 
-  #messageOf(msg: unknown, raw: Buffer, sequence: number): Message {
-    const time = this.#around.host.surroundings.clock.now()
+  #messageOf(msg: unknown, raw: Buffer, time: number, sequence: number): Message {
     return new Message(msg, this.#source, 'message', time, sequence, raw, 0, raw.length, undefined, undefined)
   }
 
@@ -174,15 +189,18 @@ export class Comparison {
     const { host, idle } = this.#around
     // What one read has brought goes together, and other connections get their turn.
     for (await host.turns.next(); this.#waiting.length > 0; await host.turns.next()) {
-      const messages = this.#waiting.splice(0)
-      host.spec.counters.queuedBytes -= this.#queued
-      this.#queued = 0
-      this.#dropped = false
-      await this.#run(Batch.of(messages))
+      const taken = this.#waiting.splice(0, MAX_FRAMES)
+      for (const { size } of taken) this.#count(-size)
+      await this.#run(Batch.of(taken.map(({ message }) => message)))
     }
     // In the same turn as the look at what waits: what comes from now on begins anew.
     this.#work = undefined
     idle()
+  }
+
+  #count(bytes: number): void {
+    this.#queued += bytes
+    this.#around.host.spec.counters.queuedBytes += bytes
   }
 
   async #run(batch: Batch): Promise<void> {
@@ -205,7 +223,7 @@ function resultOf({ server, mirror, equal }: Pair): 'equal' | 'different' | 'unm
 }
 
 /** What the dataflow sees as `msg`. */
-function messageOf({ server, mirror, equal }: Pair): object {
+function valueOfPair({ server, mirror, equal }: Pair): object {
   const valueIn = (answer: Answer | undefined) => (answer === undefined ? null : answer.value)
   return { server: valueIn(server), mirror: valueIn(mirror), equal, request: (server ?? mirror)!.request ?? null }
 }

@@ -1,11 +1,15 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Answer, type Answerer, type Pair, Pairing } from './pairing.ts'
+import type { Answer, Answerer, Pair } from './pairing.ts'
+import { PairingByKey } from './pairing-by-key.ts'
+import { PairingInOrder } from './pairing-in-order.ts'
 
 /** A pairing that is told with `ask`, `server` and `mirror`, and what it has given, as `server:mirror`. */
 function start({ keyed = false, maxBytes = 1e6 } = {}) {
   const pairs: Pair[] = []
-  const pairing = new Pairing({ keyed, maxBytes, give: (pair) => pairs.push(pair) })
+  let overflows = 0
+  const Kind = keyed ? PairingByKey : PairingInOrder
+  const pairing = new Kind({ maxBytes, give: (pair) => pairs.push(pair), overflow: () => overflows++ })
   const add = (from: Answerer, value: string, at = 1) => pairing.add(from, answer(value, at))
   return {
     pairing,
@@ -13,13 +17,14 @@ function start({ keyed = false, maxBytes = 1e6 } = {}) {
     ask: () => pairing.asked(),
     server: (value: string, at?: number) => add('server', value, at),
     mirror: (value: string, at?: number) => add('mirror', value, at),
+    overflows: () => overflows,
     given: () => pairs.splice(0).map(shown),
   }
 }
 
 /** What stands before a blank is its key. */
 function answer(value: string, at: number): Answer {
-  return { value, raw: Buffer.from(value), key: value.split(' ')[0]!, request: undefined, at }
+  return { value, raw: Buffer.from(value), key: value.split(' ')[0]!, request: undefined, time: 0, at }
 }
 
 function shown({ server, mirror, equal }: Pair): string {
@@ -151,9 +156,31 @@ describe('answers in order', () => {
   })
 
   it('wait up to a number of bytes', () => {
-    const { server, given } = start({ maxBytes: 1200 })
-    for (const value of ['a', 'b', 'c']) server(value)
-    expect(given()).toEqual(['a:-'])
+    const { ask, server, mirror, given, overflows } = start({ maxBytes: 1200 })
+    server('a')
+    server('b')
+    expect(overflows()).toBe(0)
+    server('c')
+    expect(overflows()).toBe(1)
+    for (const value of ['a', 'b', 'c']) mirror(value)
+    expect(given()).toEqual(['a=a', 'b=b', 'c=c'])
+    ask()
+    server('d')
+    expect(overflows()).toBe(1)
+  })
+
+  it('of a client that sends on without waiting are none too many because they are early', () => {
+    const { ask, server, mirror, given } = start()
+    ask()
+    ask()
+    // Two answers to each message, and the mirror is quicker.
+    for (const value of ['a', 'b', 'c', 'd']) mirror(value)
+    server('a')
+    server('b')
+    ask()
+    server('c')
+    server('d')
+    expect(given()).toEqual(['a=a', 'b=b', 'c=c', 'd=d'])
   })
 
   it('are never lost, doubled or put out of order, and never called equal when they are not', () => {
@@ -163,7 +190,7 @@ describe('answers in order', () => {
     )
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), fc.boolean(), (steps, keyed) => {
-        const { pairing, pairs } = start({ keyed, maxBytes: 5000 })
+        const { pairing, pairs } = start({ keyed, maxBytes: 1e6 })
         const sent: { readonly [A in Answerer]: Answer[] } = { server: [], mirror: [] }
         for (const [i, one] of steps.entries()) {
           if (one === 'ask') pairing.asked()
@@ -230,23 +257,22 @@ describe('answers by key', () => {
     mirror('3 ok', 9)
     expect(given()).toEqual(['3 ok=3 ok'])
   })
-
-  it('wait up to a number of bytes, the oldest gives way', () => {
-    const { server, mirror, given } = start({ keyed: true, maxBytes: 1200 })
-    mirror('1', 1)
-    server('2', 2)
-    server('3', 3)
-    expect(given()).toEqual(['-:1'])
-    server('4', 4)
-    expect(given()).toEqual(['2:-'])
-  })
 })
 
-it('forgets what waits', () => {
-  const { pairing, server, given } = start()
+it.each([true, false])('forgets what waits, by key: %s', (keyed) => {
+  const { pairing, server, mirror, given, overflows } = start({ keyed, maxBytes: 1100 })
   server('a')
   server('b')
   expect(pairing.clear()).toBe(2)
+  server('c')
+  mirror('c')
+  expect(given()).toEqual(['c=c'])
+  server('d')
+  server('e')
+  expect(overflows()).toBe(0)
+  server('f')
+  expect(overflows()).toBe(1)
+  expect(pairing.clear()).toBe(3)
   expect(pairing.giveUp('server')).toBe(0)
   expect(given()).toEqual([])
 })

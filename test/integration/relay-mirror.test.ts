@@ -338,6 +338,27 @@ describe('a relay with a mirror', () => {
     leave(second.client, second.mirror)
   })
 
+  it('ends a comparison for which too many answers wait, instead of calling them different', async () => {
+    await using old = await Upstream.start()
+    await using next = await Upstream.start()
+    await using running = await start(comparing(old, next, {}, { limits: { maxQueued: 2000 } }))
+    const { client, server, mirror } = await connected(running, old, next)
+    for (const i of [1, 2, 3, 4]) {
+      server.send(`${i}\n`)
+      await client.hear(`${i}\n`)
+    }
+    await running.event('part.logged')
+    expect(warnings(running)).toEqual([
+      'front-1 is mirrored and no longer compared: more than limits.maxQueued bytes of answers wait for those of the other server',
+    ])
+    const { counters } = running.server.endpoints[0]!
+    expect(counters.compared).toEqual(new Map([['dropped', 4]]))
+    expect(counters.rejected).toEqual(new Map([['overrun', 1]]))
+    client.send('go on\n')
+    await mirror.hear('go on\n')
+    leave(client, mirror)
+  })
+
   it('drops pairs for which the dataflow is too slow, and counts them', async () => {
     await using old = await Upstream.start()
     await using next = await Upstream.start()
