@@ -1,21 +1,23 @@
+import type { Client } from '../contracts/client.ts'
 import type { Clients } from '../contracts/clients.ts'
 import { contentText } from '../contracts/codec.ts'
 import { defineStep } from '../contracts/define.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
-import { type Template, template, z } from '../contracts/schema.ts'
+import { type Expression, type Template, template, z } from '../contracts/schema.ts'
 import { intoOption, withResult } from './into.ts'
 import { hasPayload, payloadOf, payloadOptions, requireOnePayload } from './payload.ts'
 import { checkHttpTarget, HttpAsker, httpTarget } from './request-http.ts'
+import { tagOptions, tagProblem } from './tagged.ts'
 import { waitOf, waitOptions } from './wait-options.ts'
 
 /** Asks somebody and goes on with the answer. */
 export const request = defineStep({
   name: 'request',
   summary: 'Asks a connected client or a web server, waits for the answer, and goes on with that.',
-  details: `Whom it asks: the client of the message itself, one by its id, or the one that an endpoint has, such as a PLC under \`connect:\`. The content is written in the format and framing of that endpoint, and the answer is read in them.
+  details: `Whom it asks: the client of the message itself, one by its id, the one that has a tag, or the one that an endpoint has, such as a PLC under \`connect:\`. The content is written in the format and framing of that endpoint, and the answer is read in them.
 
-\`match\` says which message is the answer, so that many can be asked at once. Without it the next message of that client is, and questions are asked one after the other; where the endpoint has a \`poll\`, the answer to that could be taken, so give a \`match\`. When no answer comes in time, the message fails with \`wait_failed\`. A question may have been heard all the same: nothing asks twice by itself. With several \`workers\` it reaches the clients of its own worker only.
+\`match\` says which message is the answer, so that many can be asked at once. Without it the next message of that client is, and questions are asked one after the other; where the endpoint has a \`poll\`, the answer to that could be taken, so give a \`match\`. When no answer comes in time, the message fails with \`wait_failed\`. A question may have been heard all the same: nothing asks twice by itself, and [repeat](repeat.md) does when it is told to. With several \`workers\` it reaches the clients of its own worker only.
 
 A web server is asked with \`to: { http: … }\`. \`timeout\` then covers connecting and the whole answer. An answer in JSON becomes a value, one in \`text/…\` a text, any other bytes, and one without content null. When there is none in time, or its status is not in \`success\`, the message fails with \`request_failed\`; redirects are not followed. With POST and PATCH each question gets a connection of its own, so that it arrives once or not at all, and a header \`Idempotency-Key\`, the key of the message.`,
   options: z
@@ -23,13 +25,17 @@ A web server is asked with \`to: { http: … }\`. \`timeout\` then covers connec
       to: z
         .strictObject({
           client: template().optional().describe('The id of a client: a text with `${…}`.'),
+          ...tagOptions,
           endpoint: z.string().min(1).optional().describe('The name of an endpoint that has one client.'),
           http: httpTarget.optional().describe('A web server.'),
         })
-        .refine((to) => Object.keys(to).length === 1, 'one of client, endpoint and http is needed')
+        .superRefine((to, context) => {
+          const message = targetProblem(to)
+          if (message !== undefined) context.addIssue({ code: 'custom', message })
+        })
         .optional()
         .describe(
-          '`{ client: ID }`, `{ endpoint: NAME }` or `{ http: { url: … } }`. Default: the client that the message came from.',
+          '`{ client: ID }`, `{ tag: NAME, value: EXPRESSION }`, `{ endpoint: NAME }` or `{ http: { url: … } }`. Default: the client that the message came from.',
         ),
       ...payloadOptions,
       ...waitOptions,
@@ -81,21 +87,32 @@ A web server is asked with \`to: { http: … }\`. \`timeout\` then covers connec
 
 interface Target {
   readonly client?: Template | undefined
+  readonly tag?: string | undefined
+  readonly value?: Expression | undefined
   readonly endpoint?: string | undefined
 }
 
-function createTarget({ client, endpoint }: Target, clients: Clients): (message: Message) => string {
-  if (client !== undefined) return (message) => contentText(client(message)).toString()
-  if (endpoint !== undefined) return () => onlyClientOf(endpoint, clients)
-  return (message) => message.client.id
+function targetProblem({ value, ...to }: { readonly tag?: unknown; readonly value?: unknown }): string | undefined {
+  if (Object.keys(to).length !== 1) return 'one of client, tag, endpoint and http is needed'
+  return tagProblem({ ...to, value })
 }
 
-function onlyClientOf(endpoint: string, clients: Clients): string {
-  const [client, another] = clients.list(endpoint)
+function createTarget({ client, tag, value, endpoint }: Target, clients: Clients): (message: Message) => string {
+  if (client !== undefined) return (message) => contentText(client(message)).toString()
+  if (endpoint !== undefined) return () => onlyOne(clients.list(endpoint), `of "${endpoint}"`)
+  if (tag === undefined) return (message) => message.client.id
+  return (message) => {
+    const text = contentText(value!(message)).toString()
+    const tagged = clients.list().filter(({ tags }) => tags[tag] === text)
+    return onlyOne(tagged, `whose tag ${tag} is "${text}"`)
+  }
+}
+
+function onlyOne([client, another]: readonly Client[], which: string): string {
   if (client === undefined) {
-    throw new SluiceError('client_unknown', `no client of "${endpoint}" is connected`, { retryable: true })
+    throw new SluiceError('client_unknown', `no client ${which} is connected`, { retryable: true })
   }
   if (another === undefined) return client.id
   const hint = 'Name the one with to: { client: ID }.'
-  throw new SluiceError('client_unknown', `"${endpoint}" has several clients`, { hint })
+  throw new SluiceError('client_unknown', `there are several clients ${which}`, { hint })
 }
