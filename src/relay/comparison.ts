@@ -65,6 +65,7 @@ export class Comparison {
     this.#source = detachedSource(from, 'The answers of a relay are given by its servers.')
     const options: PairingOptions = {
       maxBytes: limits.maxQueued,
+      timeout: toTicks(spec.timeout),
       give: (pair) => this.#take(pair),
       overflow: () => this.#overrun(),
     }
@@ -114,7 +115,7 @@ export class Comparison {
 
   /** Gives up waiting for what has waited too long. @param tick the present */
   expire(tick: number): void {
-    this.#pairing.expire(tick - toTicks(this.#spec.timeout))
+    this.#pairing.expire(tick)
   }
 
   /** Ends without a word on what waits: it is not the mirror's fault. */

@@ -27,7 +27,8 @@ export class PairingByKey implements Pairing {
     if (this.#bytes > maxBytes) overflow()
   }
 
-  expire(before: number): void {
+  expire(tick: number): void {
+    const before = tick - this.#options.timeout
     this.#giveUp('server', before)
     this.#giveUp('mirror', before)
   }

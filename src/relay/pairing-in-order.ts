@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { TICK_MS } from '../util/deadlines.ts'
 import { type Answer, type Answerer, costOf, OTHER, type Pairing, type PairingOptions, pairOf } from './pairing.ts'
 
 /**
@@ -10,8 +11,9 @@ import { type Answer, type Answerer, costOf, OTHER, type Pairing, type PairingOp
  *   mirror  A  C
  * ```
  *
- * An answer that equals none waits for as long as the server still owes the client one, and then the heads belong together.
- * What only the mirror has sent when a client that waits for each answer goes on is one too many.
+ * Answers that equal none wait for the next ones, which show whether they belong to each other or one of them is missing; when no
+ * more come they belong to each other after a second. What only the mirror has sent when a client that waits for each answer
+ * goes on is one too many.
  */
 export class PairingInOrder implements Pairing {
   readonly #options: PairingOptions
@@ -28,7 +30,8 @@ export class PairingInOrder implements Pairing {
 
   asked(): void {
     if (this.#owed > 0) this.#pipelines = true
-    if (!this.#pipelines) this.#settle(0, this.#waiting.mirror.length)
+    const { server, mirror } = this.#waiting
+    if (!this.#pipelines && server.length === 0) this.#settle(0, mirror.length)
     this.#owed++
   }
 
@@ -40,18 +43,19 @@ export class PairingInOrder implements Pairing {
       this.#bytes += costOf(answer)
     }
     const { server, mirror } = this.#waiting
-    if (this.#owed === 0) this.#settleBoth(Math.min(server.length, mirror.length))
+    this.#settleBoth(Math.min(server.length, mirror.length) - HELD)
     if (this.#bytes > maxBytes) overflow()
   }
 
-  expire(before: number): void {
+  expire(tick: number): void {
     const { server, mirror } = this.#waiting
-    this.#settleBoth(Math.max(server.countBefore(before), mirror.countBefore(before)))
+    const late = tick - this.#options.timeout
+    const held = tick - HOLD_TICKS
+    this.#settleBoth(Math.max(server.countBefore(late), mirror.countBefore(late)))
+    this.#settleBoth(Math.min(server.countBefore(held), mirror.countBefore(held)))
   }
 
   giveUp(from: Answerer): number {
-    // Without the server nothing is owed.
-    if (from === 'mirror') this.#owed = 0
     const { length } = this.#waiting[from]
     const partners = Math.min(length, this.#waiting[OTHER[from]].length)
     this.#settleBoth(length)
@@ -78,6 +82,7 @@ export class PairingInOrder implements Pairing {
 
   /** @param count at most so many of both */
   #settleBoth(count: number): void {
+    if (count <= 0) return
     const { server, mirror } = this.#waiting
     this.#settle(Math.min(count, server.length), Math.min(count, mirror.length))
   }
@@ -95,6 +100,12 @@ export class PairingInOrder implements Pairing {
     return taken
   }
 }
+
+/** So many of both wait for the next ones. */
+const HELD = 1
+
+/** So long they wait, in ticks: a second. */
+const HOLD_TICKS = 1000 / TICK_MS
 
 /** So many answers that wait are looked at for one that is equal. */
 const LOOK_AHEAD = 64

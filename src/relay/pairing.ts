@@ -27,6 +27,8 @@ export interface Pair {
 export interface PairingOptions {
   /** Bytes that may wait. */
   readonly maxBytes: number
+  /** How long an answer waits for its counterpart, in ticks. */
+  readonly timeout: number
   readonly give: (pair: Pair) => void
   /** More waits. What is given from now on need not be true, so `clear` is to be called. */
   readonly overflow: () => void
@@ -37,8 +39,8 @@ export interface Pairing {
   /** The client has sent a message. */
   asked(): void
   add(from: Answerer, answer: Answer): void
-  /** Gives up waiting for the counterparts of what came before a time, in ticks. */
-  expire(before: number): void
+  /** Gives what has waited long enough. @param tick the present */
+  expire(tick: number): void
   /**
    * The other one answers no more, so what this one has answered waits no longer.
    * @returns how many of its answers have no counterpart

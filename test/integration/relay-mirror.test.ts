@@ -91,10 +91,16 @@ describe('a relay with a mirror', () => {
     await mirror.hear('two\n')
     server.send('2\n')
     mirror.send('zwei\n')
-    expect((await pairsOf(running, 2))[1]).toEqual({ server: '2', mirror: 'zwei', equal: false, request: 'two' })
+    await client.hear('2\n')
+    client.send('three\n')
+    await mirror.hear('three\n')
+    // The next answers show that none is missing.
+    server.send('3\n')
+    mirror.send('3\n')
+    expect((await pairsOf(running, 3))[1]).toEqual({ server: '2', mirror: 'zwei', equal: false, request: 'two' })
     expect(running.server.endpoints[0]!.counters.compared).toEqual(
       new Map([
-        ['equal', 1],
+        ['equal', 2],
         ['different', 1],
       ]),
     )
