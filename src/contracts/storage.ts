@@ -17,10 +17,11 @@ export interface Database {
    * Runs one statement for each row. Everything that is pending on this database, from whatever connection, is committed
    * in one transaction (WAL, `synchronous=FULL`); the promise resolves after that commit. A row that fails, a broken
    * constraint say, fails alone.
+   * @param over aborted when nobody waits for the outcome any more: rows whose turn has not come by then are left out
    * @returns for each row its error, or undefined when it is committed
    * @throws SluiceError `storage_failed` when the commit itself failed: then no row is stored
    */
-  write(sql: string, rows: readonly SqlRow[]): Promise<readonly (SluiceError | undefined)[]>
+  write(sql: string, rows: readonly SqlRow[], over?: AbortSignal): Promise<readonly (SluiceError | undefined)[]>
   /**
    * The same as `write`, for an INSERT into a table that numbers its rows itself.
    * @returns for each row the number that SQLite gave it (`last_insert_rowid`), or its error

@@ -169,6 +169,38 @@ test('with maxWait a write that is not full goes on when its time is over', asyn
   await write
 })
 
+test('what waits when nobody waits for it any more is not sent, also the rest of a write under way', async () => {
+  const sink = new GatedSink()
+  const merged = merge(sink, { maxBatch: 2 })
+  const [long, short] = [new AbortController(), new AbortController()]
+  const first = merged.write(createBatch(['1', '2', '3']), long.signal)
+  const second = merged.write(createBatch(['a']), short.signal)
+  const third = merged.write(createBatch(['b']))
+  long.abort()
+  short.abort()
+  expect((await second) as Outcomes).toMatchObject([{ code: 'step_timeout' }])
+  sink.writes[0]!.finish()
+  expect((await first) as Outcomes).toMatchObject([undefined, undefined, { code: 'step_timeout' }])
+  sink.writes[1]!.finish()
+  assert.equal(await third, undefined)
+  assert.deepEqual(sink.seen, ['1 2', 'b'])
+})
+
+test('close has nothing to wait for when the last that waited was given up', async () => {
+  const sink = new GatedSink()
+  const merged = merge(sink, { maxBatch: 1, maxWait: 60_000 })
+  const over = new AbortController()
+  const first = merged.write(createBatch(['a']))
+  const second = merged.write(createBatch(['b']), over.signal)
+  over.abort()
+  expect((await second) as Outcomes).toMatchObject([{ code: 'step_timeout' }])
+  const closing = merged.close()
+  sink.writes[0]!.finish()
+  await first
+  await closing
+  assert.deepEqual(sink.seen, ['a'])
+})
+
 test('close does not wait for company, and closes the sink when all is delivered', async () => {
   const sink = new GatedSink()
   const merged = merge(sink, { maxWait: 60_000 })

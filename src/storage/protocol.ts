@@ -33,6 +33,8 @@ export interface Write {
   readonly rows: readonly SqlRow[]
   /** True when the ids of the rows are wanted. */
   readonly wantsIds: boolean
+  /** Memory of both threads: 1 as soon as nobody waits for the outcome any more. Absent where somebody always does. */
+  readonly givenUp?: Int32Array<SharedArrayBuffer>
 }
 
 /** What became of the rows of one write. */

@@ -127,6 +127,27 @@ describe('write', () => {
     expect(await database.write(INSERT, [['small']])).toEqual([undefined])
   })
 
+  test('leaves out rows for which nobody waits any more when the lock on the file is gone', async () => {
+    const { file, database, values } = await openTable()
+    const other = new DatabaseSync(file)
+    other.exec('BEGIN IMMEDIATE')
+    const over = new AbortController()
+    const writes = [
+      database.write(INSERT, [['kept']]),
+      database.write(INSERT, [['given'], ['up']], over.signal),
+      database.write(INSERT, [['awaited']], new AbortController().signal),
+    ]
+    // Sent to the thread, where they wait for the lock.
+    await new Promise(setImmediate)
+    over.abort()
+    other.exec('COMMIT')
+    other.close()
+    const text = 'nobody waited for this any more, so it was not stored'
+    expect((await Promise.all(writes)).map(failed)).toEqual([[undefined], [text, text], [undefined]])
+    expect(failed(await database.write(INSERT, [['too late']], AbortSignal.abort()))).toEqual([text])
+    expect(await values()).toEqual(['kept', 'awaited'])
+  })
+
   test('insert tells the id of each row, or why it failed', async () => {
     const { database } = await openTable()
     await database.exec('CREATE TABLE numbered (id INTEGER PRIMARY KEY AUTOINCREMENT, v TEXT NOT NULL)')

@@ -198,10 +198,10 @@ class SharedDatabase implements Database {
     await this.#request({ kind: 'exec', ...this.#target, sql })
   }
 
-  async write(sql: string, rows: readonly SqlRow[]): Promise<readonly (SluiceError | undefined)[]> {
+  async write(sql: string, rows: readonly SqlRow[], over?: AbortSignal): Promise<readonly (SluiceError | undefined)[]> {
     const outcomes = new Array<SluiceError | undefined>(rows.length).fill(undefined)
     if (rows.length === 0) return outcomes
-    const { failed } = await this.#write(sql, rows, false)
+    const { failed } = await this.#write(sql, rows, false, over)
     for (const [i, failure] of failed) outcomes[i] = toStorageError(failure)
     return outcomes
   }
@@ -224,8 +224,19 @@ class SharedDatabase implements Database {
     await this.#owner.release()
   }
 
-  #write(sql: string, rows: readonly SqlRow[], wantsIds: boolean): Promise<Written> {
-    return this.#request({ kind: 'write', ...this.#target, sql, rows: rows.map(detach), wantsIds })
+  async #write(sql: string, rows: readonly SqlRow[], wantsIds: boolean, over?: AbortSignal): Promise<Written> {
+    const action = { kind: 'write', ...this.#target, sql, rows: rows.map(detach), wantsIds } as const
+    if (over === undefined) return this.#request(action)
+    const givenUp = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
+    // A message to the thread would be read after the write: it waits for a lock in one call of SQLite.
+    const giveUp = () => Atomics.store(givenUp, 0, 1)
+    if (over.aborted) giveUp()
+    over.addEventListener('abort', giveUp)
+    try {
+      return await this.#request({ ...action, givenUp })
+    } finally {
+      over.removeEventListener('abort', giveUp)
+    }
   }
 
   #request<A extends Action>(action: A): Promise<Results[A['kind']]> {
