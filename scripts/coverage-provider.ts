@@ -23,6 +23,7 @@ export class PartsCoverage extends V8CoverageProvider {
   }
 
   override async generateCoverage(context: Context): Promise<CoverageMap> {
+    this.#outside = false
     const inside = await super.generateCoverage(context)
     this.#outside = true
     const outside = await super.generateCoverage(context)
