@@ -1,3 +1,4 @@
+import { checkTcpAddress } from '../brokers/tcp-address.ts'
 import type { Clients } from '../contracts/clients.ts'
 import { contentText } from '../contracts/codec.ts'
 import { defineStep } from '../contracts/define.ts'
@@ -7,15 +8,18 @@ import { type Template, template, z } from '../contracts/schema.ts'
 import { intoOption, withResult } from './into.ts'
 import { hasPayload, payloadOf, payloadOptions, requireOnePayload } from './payload.ts'
 import { checkHttpTarget, HttpAsker, httpTarget } from './request-http.ts'
+import { TcpAsker, tcpTarget } from './request-tcp.ts'
 import { waitOf, waitOptions } from './wait-options.ts'
 
 /** Asks somebody and goes on with the answer. */
 export const request = defineStep({
   name: 'request',
-  summary: 'Asks a connected client or a web server, waits for the answer, and goes on with that.',
+  summary: 'Asks a connected client, a TCP service or a web server, waits for the answer, and goes on with that.',
   details: `Whom it asks: the client of the message itself, one by its id, or the one that an endpoint has, such as a PLC under \`connect:\`. The content is written in the format and framing of that endpoint, and the answer is read in them.
 
 \`match\` says which message is the answer, so that many can be asked at once. Without it the next message of that client is, and questions are asked one after the other; where the endpoint has a \`poll\`, the answer to that could be taken, so give a \`match\`. When no answer comes in time, the message fails with \`wait_failed\`. A question may have been heard all the same: nothing asks twice by itself. With several \`workers\` it reaches the clients of its own worker only.
+
+A TCP service is asked with \`to: { tcp: … }\`. It is connected to when it is asked for the first time, and the connection is kept for the next questions. \`timeout\` covers connecting, which is tried again until then, waiting for a turn, and the answer; then the message fails with \`request_failed\`. Without \`match\` a question is sent when the one before has been answered, and an answer that does not come ends the connection, so that it is never taken for that to another question. With \`match\` many are under way, and their answers come in any order. What answers no question is dropped. What the service should send by itself needs an endpoint under \`connect:\`.
 
 A web server is asked with \`to: { http: … }\`. \`timeout\` then covers connecting and the whole answer. An answer in JSON becomes a value, one in \`text/…\` a text, any other bytes, and one without content null. When there is none in time, or its status is not in \`success\`, the message fails with \`request_failed\`; redirects are not followed. With POST and PATCH each question gets a connection of its own, so that it arrives once or not at all, and a header \`Idempotency-Key\`, the key of the message.`,
   options: z
@@ -24,12 +28,13 @@ A web server is asked with \`to: { http: … }\`. \`timeout\` then covers connec
         .strictObject({
           client: template().optional().describe('The id of a client: a text with `${…}`.'),
           endpoint: z.string().min(1).optional().describe('The name of an endpoint that has one client.'),
+          tcp: tcpTarget.optional().describe('A TCP service.'),
           http: httpTarget.optional().describe('A web server.'),
         })
-        .refine((to) => Object.keys(to).length === 1, 'one of client, endpoint and http is needed')
+        .refine((to) => Object.keys(to).length === 1, 'one of client, endpoint, tcp and http is needed')
         .optional()
         .describe(
-          '`{ client: ID }`, `{ endpoint: NAME }` or `{ http: { url: … } }`. Default: the client that the message came from.',
+          '`{ client: ID }`, `{ endpoint: NAME }`, `{ tcp: { host: …, port: … } }` or `{ http: { url: … } }`. Default: the client that the message came from.',
         ),
       ...payloadOptions,
       ...waitOptions,
@@ -51,23 +56,58 @@ A web server is asked with \`to: { http: … }\`. \`timeout\` then covers connec
       gives: [{ barcode: 'A7', scale: { kg: 2.5 } }],
       replies: ['weight of A7?'],
     },
+    {
+      title: 'Ask a service on another machine, which is one of Sluice here',
+      config: {
+        request: {
+          to: { tcp: { host: 'prices.local', port: 4000, format: 'text' } },
+          text: 'PRICE ${msg.id}',
+          into: 'price',
+        },
+      },
+      given: [{ id: 'A7' }, { id: 'B2' }],
+      gives: [
+        { id: 'A7', price: 'A7 0.99' },
+        { id: 'B2', price: 'B2 0.99' },
+      ],
+      listen: {
+        prices: {
+          port: 4000,
+          framing: 'line',
+          format: 'text',
+          dataflow: [{ reply: '${msg.after("PRICE ")} 0.99' }],
+        },
+      },
+    },
   ],
   waits: true,
-  check: ({ to }, context) => (to?.http === undefined ? [] : checkHttpTarget(to.http, context)),
+  check: ({ to }, context) => {
+    if (to?.tcp !== undefined) {
+      return checkTcpAddress(to.tcp, context).map((one) => ({ ...one, path: ['to', 'tcp', ...one.path] }))
+    }
+    return to?.http === undefined ? [] : checkHttpTarget(to.http, context)
+  },
   promise: ({ to, timeout }) =>
-    `asks ${to?.http === undefined ? 'a client' : 'a web server'} and waits up to ${timeout / 1000} s for its answer`,
+    `asks ${to?.http !== undefined ? 'a web server' : to?.tcp !== undefined ? 'a TCP service' : 'a client'} and waits up to ${timeout / 1000} s for its answer`,
   create(options, context) {
     const { to, timeout, into } = options
     if (to?.http !== undefined) {
       const payload = hasPayload(options) ? payloadOf(options) : undefined
       const asker = new HttpAsker(to.http, payload, timeout, context)
       return {
-        run: async (message) => withResult(message, into, await asker.ask(message)),
+        run: async (message, over) => withResult(message, into, await asker.ask(message, over)),
         close: () => asker.close(),
       }
     }
     const { clients, codec } = context
     const { kind, content } = payloadOf(options)
+    if (to?.tcp !== undefined) {
+      const asker = new TcpAsker(to.tcp, { kind, content, match: options.match, timeout }, context)
+      return {
+        run: async (message, over) => withResult(message, into, await asker.ask(message, over)),
+        close: () => asker.close(),
+      }
+    }
     const idOf = createTarget(to ?? {}, clients)
     return {
       async run(message, over) {
