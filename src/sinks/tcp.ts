@@ -14,7 +14,7 @@ export const tcp = defineSink({
   summary: 'Sends each message over a TCP connection.',
   details: [
     'The connection is made for the first message, and made again for the next message when it was lost. What the other ' +
-      'side sends is read and dropped; for a dialogue use an entry under `connect:`.',
+      'side sends is read and dropped; for a dialogue use `request`, or an entry under `connect:`.',
     '`connection: perMessage` is for devices that take a job for each connection, such as label printers on port 9100. ' +
       'Each message is sent like this: connect, write, end, wait until the other side has ended too, at most `timeout`. ' +
       'There is one connection at a time (with several `workers`, one of each), and messages keep their order. `connection: perClient` gives each of our clients ' +

@@ -30,6 +30,7 @@ test.each([
   ['SELECT * FROM t WHERE id = ?', 1, '? is no place for a parameter here', 'write $1 for each'],
   ['SELECT * FROM t WHERE id = :id', 1, ':id is no place for a parameter here', 'write $1 for each'],
   ['SELECT $1', 0, 'the statement has 1 parameter, and params has 0 expressions', 'one expression'],
+  ["SELECT '$1'", 1, 'the statement has 0 parameters, and params has 1 expression', 'take the quotes away'],
   ['SELECT $1, $1', 2, 'the statement has 1 parameter, and params has 2 expressions', 'one expression'],
 ] as const)('refuses %j for PostgreSQL', (sql, params, message, hint) => {
   const problem = sqlProblem(sql, params, 'postgres')
@@ -44,6 +45,7 @@ test.each([
   ['SELECT 1; DROP TABLE t', 0, 'there is more than one statement', 'a step for each'],
   ['SELECT ?', 0, 'the statement has 1 parameter, and params has 0 expressions', 'one expression'],
   ['SELECT 1', 1, 'the statement has 0 parameters, and params has 1 expression', 'one expression'],
+  ["SELECT '?'", 1, 'the statement has 0 parameters, and params has 1 expression', 'take the quotes away'],
   ['SELECT ?1', 1, '?1 is no place for a parameter here', 'write ? for each'],
   ['SELECT * FROM t WHERE a = :id', 1, ':id is no place for a parameter here', 'write ? for each'],
 ] as const)('refuses %j', (sql, params, message, hint) => {

@@ -28,7 +28,11 @@ export function sqlProblem(sql: string, params: number, dialect: keyof typeof DI
   }
   if (found === params) return undefined
   const message = `the statement has ${plural(found, 'parameter')}, and params has ${plural(params, 'expression')}`
-  return { message, hint: 'write one expression under params for each' }
+  const isQuoted = count(sql) === params
+  return {
+    message,
+    hint: isQuoted ? 'take the quotes away that stand around one' : 'write one expression under params for each',
+  }
 }
 
 const DIALECTS = {
