@@ -1,5 +1,5 @@
 import type { Client, PayloadKind } from '../contracts/client.ts'
-import type { CloseCause, ConnectedClients, SendResult, SendTarget } from '../contracts/clients.ts'
+import type { CloseCause, ConnectedClients, RequestTarget, SendResult, SendTarget } from '../contracts/clients.ts'
 import { type Codec, encodeContent } from '../contracts/codec.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
@@ -67,8 +67,8 @@ export class Directory implements ConnectedClients {
     return { sent, skipped }
   }
 
-  async request(id: string, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<Message> {
-    const entry = this.#entryOf(id)
+  async request(target: RequestTarget, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<unknown> {
+    const entry = this.#entryOf('client' in target ? target.client : this.#onlyClientOf(target.endpoint))
     if (wait.matches !== undefined) return ask(entry, kind, content, wait)
     // Nothing tells the answers of two of these apart, so the second waits for the first.
     const answer = entry.answered.then(() => ask(entry, kind, content, wait))
@@ -87,6 +87,16 @@ export class Directory implements ConnectedClients {
     return { sent: 1, skipped: 0 }
   }
 
+  #onlyClientOf(endpoint: string): string {
+    const [client, another] = this.list(endpoint)
+    if (client === undefined) {
+      throw new SluiceError('client_unknown', `no client of "${endpoint}" is connected`, { retryable: true })
+    }
+    if (another === undefined) return client.id
+    const hint = 'Name the one with to: { client: ID }.'
+    throw new SluiceError('client_unknown', `"${endpoint}" has several clients`, { hint })
+  }
+
   #entryOf(id: string): Entry {
     const entry = this.#entries.get(id)
     if (entry === undefined) throw new SluiceError('client_unknown', `no client "${id}" is connected`)
@@ -101,7 +111,7 @@ function sendTo({ client, connection, codec }: Entry, kind: PayloadKind, content
 }
 
 /** The wait is open before anything is sent, so that no answer is too quick for it. */
-async function ask(entry: Entry, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<Message> {
+async function ask(entry: Entry, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<unknown> {
   // Who has given up meanwhile must not have it asked: the answer would be taken for that to the next question.
   wait.signal?.throwIfAborted()
   const failed = new AbortController()
@@ -112,7 +122,7 @@ async function ask(entry: Entry, kind: PayloadKind, content: unknown, wait: Wait
   } catch (thrown) {
     failed.abort(thrown)
   }
-  return answer
+  return (await answer).msg
 }
 
 function encode(kind: PayloadKind, content: unknown, codec: Codec): Buffer {

@@ -9,6 +9,9 @@ export type SendTarget =
   | { readonly endpoint: string }
   | { readonly all: true }
 
+/** Whom a `request` asks: one by its id, or the one that an endpoint has. */
+export type RequestTarget = { readonly client: string } | { readonly endpoint: string }
+
 export interface SendResult {
   /** Clients whose queue took the payload. */
   readonly sent: number
@@ -17,8 +20,8 @@ export interface SendResult {
 }
 
 /**
- * All connected clients, as parts see them. With several workers `send` and `close` reach the clients of each, which takes
- * a moment; `size`, `get`, `list` and `request` know those of this worker.
+ * All connected clients, as parts see them. With several workers `send`, `close` and `request` reach the clients of each,
+ * which takes a moment; `size`, `get` and `list` know those of this worker.
  */
 export interface Clients {
   readonly size: number
@@ -35,9 +38,11 @@ export interface Clients {
   /**
    * Sends a payload to one client and waits for its answer. Requests without `matches` take the next message that the
    * client sends; nothing tells their answers apart, so each begins when the one before has ended.
-   * @throws SluiceError `client_unknown`, `client_slow`, or `wait_failed` when no answer came
+   * @returns the value of the answer
+   * @throws SluiceError `client_unknown`, also for an endpoint with several clients; `client_slow`; or `wait_failed` when no
+   *   answer came
    */
-  request(id: string, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<Message>
+  request(target: RequestTarget, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<unknown>
   /**
    * Half-closes a client after what is queued for it has been sent.
    * @returns false when no such client is connected

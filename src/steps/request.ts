@@ -1,8 +1,7 @@
 import { checkTcpAddress } from '../brokers/tcp-address.ts'
-import type { Clients } from '../contracts/clients.ts'
+import type { RequestTarget } from '../contracts/clients.ts'
 import { contentText } from '../contracts/codec.ts'
 import { defineStep } from '../contracts/define.ts'
-import { SluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
 import { type Template, template, z } from '../contracts/schema.ts'
 import { intoOption, withResult } from './into.ts'
@@ -17,7 +16,7 @@ export const request = defineStep({
   summary: 'Asks a connected client, a TCP service or a web server, waits for the answer, and goes on with that.',
   details: `Whom it asks: the client of the message itself, one by its id, or the one that an endpoint has, such as a PLC under \`connect:\`. The content is written in the format and framing of that endpoint, and the answer is read in them.
 
-\`match\` says which message is the answer, so that many can be asked at once. Without it the next message of that client is, and questions are asked one after the other; where the endpoint has a \`poll\`, the answer to that could be taken, so give a \`match\`. When no answer comes in time, the message fails with \`wait_failed\`. A question may have been heard all the same: nothing asks twice by itself. With several \`workers\` it reaches the clients of its own worker only.
+\`match\` says which message is the answer, so that many can be asked at once. Without it the next message of that client is, and questions are asked one after the other; where the endpoint has a \`poll\`, the answer to that could be taken, so give a \`match\`. When no answer comes in time, the message fails with \`wait_failed\`. A question may have been heard all the same: nothing asks twice by itself. With several \`workers\` it reaches the clients of all of them, unless \`match\` is a function.
 
 A TCP service is asked with \`to: { tcp: … }\`. It is connected to when it is asked for the first time, and the connection is kept for the next questions. \`timeout\` covers connecting, which is tried again until then, waiting for a turn, and the answer; then the message fails with \`request_failed\`. Without \`match\` a question is sent when the one before has been answered, and an answer that does not come ends the connection, so that it is never taken for that to another question. With \`match\` many are under way, and their answers come in any order. What answers no question is dropped. What the service should send by itself needs an endpoint under \`connect:\`.
 
@@ -108,12 +107,12 @@ A web server is asked with \`to: { http: … }\`. \`timeout\` then covers connec
         close: () => asker.close(),
       }
     }
-    const idOf = createTarget(to ?? {}, clients)
+    const targetOf = createTarget(to ?? {})
     return {
       async run(message, over) {
         const wait = waitOf(message, options, codec, over)
-        const answer = await clients.request(idOf(message), kind, content(message), wait)
-        return withResult(message, into, answer.msg)
+        const answer = await clients.request(targetOf(message), kind, content(message), wait)
+        return withResult(message, into, answer)
       },
     }
   },
@@ -124,18 +123,8 @@ interface Target {
   readonly endpoint?: string | undefined
 }
 
-function createTarget({ client, endpoint }: Target, clients: Clients): (message: Message) => string {
-  if (client !== undefined) return (message) => contentText(client(message)).toString()
-  if (endpoint !== undefined) return () => onlyClientOf(endpoint, clients)
-  return (message) => message.client.id
-}
-
-function onlyClientOf(endpoint: string, clients: Clients): string {
-  const [client, another] = clients.list(endpoint)
-  if (client === undefined) {
-    throw new SluiceError('client_unknown', `no client of "${endpoint}" is connected`, { retryable: true })
-  }
-  if (another === undefined) return client.id
-  const hint = 'Name the one with to: { client: ID }.'
-  throw new SluiceError('client_unknown', `"${endpoint}" has several clients`, { hint })
+function createTarget({ client, endpoint }: Target): (message: Message) => RequestTarget {
+  if (client !== undefined) return (message) => ({ client: contentText(client(message)).toString() })
+  if (endpoint !== undefined) return () => ({ endpoint })
+  return (message) => ({ client: message.client.id })
 }
