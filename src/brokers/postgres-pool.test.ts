@@ -11,7 +11,7 @@ test.skipIf(findPostgres() === undefined)(
     const address = { url }
     const shared = await sharePool(
       address,
-      { timeout: 500, maxConnections: 1, session: 'readOnly' },
+      { timeout: 2000, maxConnections: 1, session: 'readOnly' },
       createTestContext(),
     )
     const pool = shared.value
@@ -19,7 +19,7 @@ test.skipIf(findPostgres() === undefined)(
     const first = pool.use(() => done.promise)
     await expect(pool.use(() => Promise.resolve())).rejects.toMatchObject({
       code: 'sink_unavailable',
-      message: `no connection to 127.0.0.1:${server.port} was free within 500ms`,
+      message: `no connection to 127.0.0.1:${server.port} was free within 2s`,
       retryable: true,
     })
     done.resolve()

@@ -342,7 +342,7 @@ describe.skipIf(findPostgres() === undefined)('query of PostgreSQL', () => {
 
     test('a statement that takes too long fails alone, and the connection stays', async () => {
       const sql = 'SELECT $1::float8 FROM pg_sleep($1)'
-      const step = await open(sql, { rows: 'value', postgres: { timeout: '1s', maxConnections: 1 } })
+      const step = await open(sql, { rows: 'value', postgres: { timeout: '2s', maxConnections: 1 } })
       const [before] = await sessions()
       const { gives, failures } = await run(step, [0, 60, 0.001])
       expect(gives).toEqual([0, 0.001])

@@ -1,15 +1,20 @@
 import { requireOneAddress, targetOf, tcpAddress } from '../brokers/tcp-address.ts'
+import type { PayloadKind } from '../contracts/client.ts'
 import type { Codec } from '../contracts/codec.ts'
 import type { PartContext } from '../contracts/context.ts'
 import { type FailureCode, SluiceError, toSluiceError } from '../contracts/errors.ts'
+import type { Events } from '../contracts/events.ts'
 import type { Message } from '../contracts/message.ts'
 import { type Expression, formatOption, framingOption, size, z } from '../contracts/schema.ts'
 import { whenAborted } from '../util/late.ts'
 import { Slots } from '../util/slots.ts'
 import { formatDuration } from '../util/units.ts'
+import type { ConnectionEventMap } from '../wire/client-events.ts'
 import type { ClientSettings } from '../wire/client-settings.ts'
 import { dialSecured } from '../wire/dialling.ts'
+import type { BegunRequest } from '../wire/link.ts'
 import { ConnectionPool } from '../wire/pool.ts'
+import { SingleUse } from '../wire/single-use.ts'
 import type { Payload } from './payload.ts'
 
 /** What `to: { tcp: … }` may hold. */
@@ -22,12 +27,18 @@ export const tcpTarget = z
     format: formatOption()
       .optional()
       .describe("How `value` is written and an answer is read. Default: the endpoint's format."),
+    connection: z
+      .enum(['shared', 'perMessage'])
+      .default('shared')
+      .describe(
+        'What has a connection of its own: `shared`, none, they are kept for the next questions; `perMessage`, each question, for a service that closes behind its answer. Default: shared.',
+      ),
     connections: z
       .int()
       .min(1)
       .max(1000)
       .default(1)
-      .describe('Most connections, opened when they are needed. Each step has its own. Default: 1.'),
+      .describe('Most connections at a time, opened when they are needed. Each step has its own. Default: 1.'),
     maxInFlight: z
       .int()
       .min(1)
@@ -40,7 +51,13 @@ export const tcpTarget = z
       .prefault('1MiB')
       .describe('Most bytes of an answer; a longer one fails the message and ends the connection. Default: 1MiB.'),
   })
-  .superRefine(requireOneAddress)
+  .superRefine((target, context) => {
+    requireOneAddress(target, context)
+    if (target.connection === 'shared' || target.maxInFlight === undefined) return
+    const message = 'with connection: perMessage there is one question on each connection'
+    const params = { hint: 'write connections for how many there may be at a time' }
+    context.addIssue({ code: 'custom', message, path: ['maxInFlight'], params })
+  })
 
 type TcpTarget = z.output<typeof tcpTarget>
 
@@ -56,13 +73,14 @@ export class TcpAsker {
   readonly #where: string
   readonly #question: TcpQuestion
   readonly #context: PartContext
-  readonly #pool: ConnectionPool<unknown, unknown>
+  readonly #ways: Ways
   readonly #slots: Slots
   /** Why no connection is there; undefined while it is not known that there is none. */
   #trouble: SluiceError | undefined = undefined
 
   constructor(target: TcpTarget, question: TcpQuestion, context: PartContext) {
-    const { connections, maxInFlight = question.match === undefined ? 1 : 100 } = target
+    const isShared = target.connection === 'shared'
+    const { connections, maxInFlight = isShared && question.match !== undefined ? 100 : 1 } = target
     const { where, dial, tls } = targetOf(target, context)
     const codec = codecOf(target, context)
     const { timeout } = question
@@ -88,7 +106,7 @@ export class TcpAsker {
     this.#question = question
     this.#context = context
     this.#slots = new Slots(connections * maxInFlight)
-    this.#pool = new ConnectionPool(settings, { max: connections, idleTimeout: 0, signal: context.signal })
+    this.#ways = isShared ? sharedWays(settings, connections, context.signal) : new SingleUse(settings, context.signal)
     this.#watch()
   }
 
@@ -103,22 +121,22 @@ export class TcpAsker {
     const asked = content(message)
     const begun = clock.elapsed()
     await this.#takeTurn(over)
+    const options = {
+      timeout,
+      left: timeout - (clock.elapsed() - begun),
+      ...(over !== undefined && { signal: over }),
+      ...(match !== undefined && { match: (answer: unknown) => match(message.withAnswer(answer)) }),
+    }
     try {
-      return await this.#pool.ask(kind, asked, {
-        timeout: Math.max(1, Math.ceil(timeout - (clock.elapsed() - begun))),
-        ...(over !== undefined && { signal: over }),
-        ...(match !== undefined && { match: (answer: unknown) => match(message.withAnswer(answer)) }),
-      })
+      return await this.#ways.ask(kind, asked, options, () => this.#slots.give())
     } catch (thrown) {
       throw this.#failure(toSluiceError(thrown, 'request_failed'))
-    } finally {
-      this.#slots.give()
     }
   }
 
   /** Ends the connections. */
   async close(): Promise<void> {
-    await this.#pool.close({ deadline: 0 })
+    await this.#ways.close()
   }
 
   /** Waits until the question may be asked. */
@@ -142,7 +160,7 @@ export class TcpAsker {
 
   /** Tells when the service cannot be reached, and when it can again; and what it says that nobody has asked for. */
   #watch(): void {
-    const { events } = this.#pool
+    const { events } = this.#ways
     events.on('dial.failed', ({ error }) => {
       if (this.#trouble === undefined)
         this.#context.log('warn', `${unreachable(this.#where, error)}; it is tried again`)
@@ -170,6 +188,24 @@ export class TcpAsker {
 
   #unreachable(trouble: SluiceError): SluiceError {
     return failed(unreachable(this.#where, trouble), trouble, true, trouble.hint)
+  }
+}
+
+/** How questions get to the service. */
+interface Ways {
+  readonly events: Events<ConnectionEventMap>
+  /** @param onEnd called once, when another question may take the place of this one */
+  ask(kind: PayloadKind, content: unknown, options: BegunRequest<unknown>, onEnd: () => void): Promise<unknown>
+  close(): void | Promise<void>
+}
+
+/** Over connections that are kept. */
+function sharedWays(settings: ClientSettings<unknown, unknown>, max: number, signal: AbortSignal): Ways {
+  const pool = new ConnectionPool(settings, { max, idleTimeout: 0, signal })
+  return {
+    events: pool.events,
+    ask: (kind, content, options, onEnd) => pool.ask(kind, content, options).finally(onEnd),
+    close: () => pool.close({ deadline: 0 }),
   }
 }
 

@@ -1,5 +1,5 @@
 import type { PayloadKind } from '../contracts/client.ts'
-import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { SluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
 import { createBackoff } from '../util/backoff.ts'
 import { whenAborted } from '../util/late.ts'
@@ -8,8 +8,9 @@ import { type ConnectionEventMap, createClientEvents } from './client-events.ts'
 import type { ClientSettings } from './client-settings.ts'
 import { DEFAULT_CLOSE_MS, ManagedConnection } from './connection.ts'
 import { pause } from './dialling.ts'
-import type { RequestOptions } from './link.ts'
+import type { BegunRequest, RequestOptions } from './link.ts'
 import { requestRepeating } from './repeating.ts'
+import { dropUnrequested } from './unrequested.ts'
 import { within } from './within.ts'
 
 /** Several connections to one place, opened when they are needed, which share the requests. */
@@ -74,7 +75,7 @@ export class ConnectionPool<In, Out> implements Pool<In, Out> {
   }
 
   /** {@link Pool.request}, for any kind of content. */
-  async ask(kind: PayloadKind, content: unknown, options: RequestOptions<In> = {}): Promise<In> {
+  async ask(kind: PayloadKind, content: unknown, options: BegunRequest<In> = {}): Promise<In> {
     if (this.#closing !== undefined) throw poolClosed()
     const { timeout = this.#settings.requestTimeout, signal } = options
     const backoff = createBackoff(this.#settings.backoff)
@@ -169,23 +170,8 @@ export class ConnectionPool<In, Out> implements Pool<In, Out> {
       clearTimeout(slot.idle)
       this.#slots.delete(slot)
     })
-    void this.#dropUnrequested(connection)
+    void dropUnrequested(connection, this.events)
     this.#watchIdle(slot)
-  }
-
-  /** Nobody reads on a connection of a pool, and what nobody reads would hold the answers back. */
-  async #dropUnrequested(connection: ManagedConnection<In, Out>): Promise<void> {
-    while (connection.state !== 'closed') {
-      try {
-        const message = await connection.receive()
-        if (message === undefined) return
-        this.events.emit('message.dropped', { message, reason: 'unrequested' })
-      } catch (thrown) {
-        // One that cannot be read is no answer either; where the connection broke, it is closed now or soon.
-        if (connection.state !== 'open') return
-        this.events.emit('message.dropped', { message: undefined, error: toSluiceError(thrown), reason: 'unrequested' })
-      }
-    }
   }
 
   #enter(slot: Slot<In, Out>): Slot<In, Out> {

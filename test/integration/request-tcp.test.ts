@@ -144,10 +144,10 @@ describe('request to a TCP service', () => {
 
   it('fails without an answer in time, and takes none for that to the next question', async () => {
     await using service = await startSlowServer()
-    await using running = await asking(service.at, { timeout: '200ms' })
+    await using running = await asking(service.at, { timeout: '1s' })
     await using peer = await Peer.connect(running.port())
     const where = `127.0.0.1:${service.at.port}`
-    await peer.send('a\n').hear(`request_failed true: ${where}: no answer came within 200 ms\n`)
+    await peer.send('a\n').hear(`request_failed true: ${where}: no answer came within 1000 ms\n`)
     peer.send('b\n')
     await service.until(({ lines }) => lines.includes('b'))
     await service.answer('a', 'late')
@@ -159,9 +159,9 @@ describe('request to a TCP service', () => {
 
   it('keeps the connection and the other questions when one with match gets no answer', async () => {
     await using service = await startSlowServer()
-    await using running = await asking(service.at, { match: 'answer.startsWith(msg)', timeout: '300ms' })
+    await using running = await asking(service.at, { match: 'answer.startsWith(msg)', timeout: '1s' })
     await using peer = await Peer.connect(running.port())
-    await peer.send('a\n').hear('no answer came within 300 ms')
+    await peer.send('a\n').hear('no answer came within 1000 ms')
     // The same question again: the answer belongs to it.
     peer.send('a\n')
     await service.until(({ lines }) => lines.length === 2)
@@ -172,9 +172,9 @@ describe('request to a TCP service', () => {
 
   it('says why it could not compare', async () => {
     await using service = await startPlainServer(() => 'no number')
-    await using running = await asking(service.at, { match: 'num(answer) > 3', timeout: '200ms' })
+    await using running = await asking(service.at, { match: 'num(answer) > 3', timeout: '1s' })
     expect(await ask(running.port(), 'a\n')).toMatch(
-      /no answer came within 200 ms; the last message could not be compared: /,
+      /no answer came within 1000 ms; the last message could not be compared: /,
     )
   })
 
@@ -203,7 +203,7 @@ describe('request to a TCP service', () => {
   it('waits for a service that is not there until its time is over, and says what is wrong', async () => {
     await using running = await (async () => {
       await using service = await startPlainServer()
-      return asking(service.at, { timeout: '700ms' })
+      return asking(service.at, { timeout: '1500ms' })
     })()
     await using peer = await Peer.connect(running.port())
     await peer.send('a\n').hear('\n')
@@ -230,7 +230,7 @@ describe('request to a TCP service', () => {
   it('is given up when the step has not finished in its time, and the next is asked on a new connection', async () => {
     await using service = await startSlowServer()
     const request = { to: { tcp: service.at }, text: '${msg}', timeout: '1m' }
-    const dataflow = [{ request, timeout: '100ms' }, { reply: '${msg}' }]
+    const dataflow = [{ request, timeout: '1s' }, { reply: '${msg}' }]
     await using running = await start({
       listen: { shell: { port: 0, dataflow, onError: [{ reply: '${error.code}' }] } },
     } as never)
@@ -240,6 +240,42 @@ describe('request to a TCP service', () => {
     peer.send('b\n')
     await service.answer('b')
     await peer.hear('b\n')
+  })
+
+  it('gives each question a connection of its own where that is wanted, one after the other', async () => {
+    let open = 0
+    let most = 0
+    await using service = await startPlainServer(
+      (line, socket) => {
+        // It closes behind its answer, but not with it.
+        setImmediate(() => setImmediate(() => socket.end()))
+        return `<${line}>`
+      },
+      (socket) => {
+        most = Math.max(most, ++open)
+        socket.on('close', () => open--)
+      },
+    )
+    await using running = await asking({ ...service.at, connection: 'perMessage' })
+    expect(await ask(running.port(), 'a\nb\nc\nd\n')).toBe('<a>\n<b>\n<c>\n<d>\n')
+    expect([service.accepted, most]).toEqual([4, 1])
+    expect(running.all('part.logged')).toEqual([])
+  })
+
+  it('gives up a connection of its own, made or not, when its time is over', async () => {
+    await using service = await startSlowServer()
+    await using running = await asking({ ...service.at, connection: 'perMessage' }, { timeout: '1s' })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('a\n').hear('no answer came within 1000 ms')
+    peer.send('b\n')
+    await service.answer('b', 'fine')
+    await peer.hear('fine\n')
+    const { at } = service
+    await service[Symbol.asyncDispose]()
+    await peer.send('c\n').hear(`request_failed true: nothing listens on 127.0.0.1:${at.port}`)
+    await expect(asking({ ...at, connection: 'perMessage', maxInFlight: 2 })).rejects.toThrow(
+      /one question on each connection/,
+    )
   })
 
   it('reads an answer that ends with the connection', async () => {
