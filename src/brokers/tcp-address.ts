@@ -23,7 +23,7 @@ export type TcpAddress = z.output<typeof schema>
 
 /** Where to connect to, and how. */
 export interface TcpTarget {
-  /** For people: `10.0.0.7:2000`, or the path of a Unix socket. */
+  /** As {@link showTcpAddress} says it. */
   readonly where: string
   readonly dial: Pick<DialOptions, 'host' | 'port' | 'path'>
   readonly tls: TlsLayer | undefined
@@ -42,6 +42,11 @@ export function requireOneAddress({ host, port, socket }: Partial<TcpAddress>, c
   }
 }
 
+/** Where it leads to, for people: `10.0.0.7:2000`, or the path of a Unix socket. */
+export function showTcpAddress({ host, port, socket }: TcpAddress): string {
+  return socket ?? (host!.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
+}
+
 /** Reports files of `tls` that cannot be used. */
 export function checkTcpAddress({ tls }: TcpAddress, context: CheckContext): OptionProblem[] {
   return checkTls(tls, context)
@@ -52,9 +57,10 @@ export function checkTcpAddress({ tls }: TcpAddress, context: CheckContext): Opt
  * @param address with a socket, or a host and a port
  * @throws SluiceError `tls_failed` when a certificate or key cannot be used
  */
-export function targetOf({ host, port, socket, tls }: TcpAddress, { resolvePath, createTls }: PartContext): TcpTarget {
+export function targetOf(address: TcpAddress, { resolvePath, createTls }: PartContext): TcpTarget {
+  const { host, port, socket, tls } = address
   const dial = socket === undefined ? { host: host!, port: port! } : { path: resolvePath(socket) }
-  const where = socket ?? (host!.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
+  const where = showTcpAddress(address)
   const settings = readTls(tls, resolvePath)
   if (settings === undefined) return { where, dial, tls: undefined }
   const { rejectUnauthorized: verify, servername = host, ...files } = settings

@@ -352,6 +352,21 @@ describe.skipIf(findPostgres() === undefined)('query of PostgreSQL', () => {
       expect(await sessions()).toEqual([before])
     })
 
+    test('credentials that are no longer right fail a batch at once, and are right again later', async () => {
+      await server.query(`DROP ROLE IF EXISTS turn; CREATE ROLE turn LOGIN PASSWORD 'a'; GRANT USAGE ON SCHEMA public TO turn;
+        GRANT SELECT ON parts TO turn`)
+      const url = server.url.replace(/\/\/[^@]*@/, '//turn:a@')
+      const step = await open('SELECT name FROM parts WHERE id = $1', { postgres: { url, maxConnections: 1 } })
+      await server.query(`ALTER ROLE turn PASSWORD 'b';
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'turn'`)
+      const { gives, failures } = await run(step, [8, 8, 8])
+      expect(gives).toEqual([])
+      const refused = { code: 'query_failed', message: expect.stringMatching(/does not let us in: password/) }
+      expect(failures).toMatchObject([refused, refused, refused])
+      await server.query(`ALTER ROLE turn PASSWORD 'a'`)
+      expect((await run(step, [8])).gives).toEqual([{ name: 'Cap' }])
+    })
+
     test('there are never more connections than may be, whoever asks', async () => {
       const sql = 'SELECT $1::int FROM pg_sleep(0.01)'
       const steps = [

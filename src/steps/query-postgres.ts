@@ -17,7 +17,9 @@ export const postgresSource = z.strictObject({
     .min(1)
     .max(100)
     .default(4)
-    .describe('Most connections, and so questions at a time; the others wait their turn. Default: 4.'),
+    .describe(
+      'Most connections, and so questions at a time; the others wait their turn. With several `workers`, of each. Default: 4.',
+    ),
   timeout: duration()
     .prefault('10s')
     .describe('How long a question may take, waiting its turn and connecting included. Default: 10s.'),
@@ -110,9 +112,9 @@ class PostgresDatabase implements AskedDatabase {
     }
   }
 
-  /** The connection was the cause, and not what the server said. */
   isDown({ retryable, cause }: SluiceError): boolean {
-    return retryable && sqlStateOf(cause) === undefined
+    const state = sqlStateOf(cause)
+    return state === undefined ? retryable : LETS_NOBODY_IN.test(state)
   }
 
   async #describe(client: Client): Promise<readonly ColumnKind[]> {
@@ -151,6 +153,9 @@ function toQueryError(thrown: unknown, where: string): SluiceError {
   const text = `the database refuses the query: ${messageOf(thrown)}`
   return new SluiceError('query_failed', text, { cause: thrown, ...(hint !== undefined && { hint }) })
 }
+
+/** The server ends, begins, has no connection left, or takes no user like us: that is no matter of the question. */
+const LETS_NOBODY_IN = /^(?:08|28|3D|53|57P)/
 
 /** How long it holds what the parameters are, for values that do not fit. */
 const REREAD_MS = 10_000

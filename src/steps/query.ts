@@ -62,7 +62,7 @@ export const query = defineStep({
     'The server looks at the statement when Sluice starts: a mistake in it, a table or a right that is missing and wrong ' +
       'credentials stop the start. A server that cannot be reached does not: a message fails with `query_failed`, which is ' +
       '`retryable`, until it can, and the others of its batch that have not been asked yet fail with it. A question whose ' +
-      'connection turns out to be broken is asked once more, as reading twice does no harm.',
+      'connection turns out to be broken is asked once more, as reading twice does no harm. Behind PgBouncer use its session pooling.',
   ].join('\n\n'),
   options,
   alsoCalled: ['select', 'sql', 'database', 'db', 'enrich'],

@@ -38,7 +38,9 @@ export const tcpTarget = z
       .min(1)
       .max(1000)
       .default(1)
-      .describe('Most connections at a time, opened when they are needed. Each step has its own. Default: 1.'),
+      .describe(
+        'Most connections at a time, opened when they are needed. Each step has its own, and with several `workers` in each of them. Default: 1.',
+      ),
     maxInFlight: z
       .int()
       .min(1)
@@ -68,7 +70,7 @@ export interface TcpQuestion extends Payload {
   readonly timeout: number
 }
 
-/** Asks a TCP service over connections that are kept for the next question. */
+/** Asks a TCP service. */
 export class TcpAsker {
   readonly #where: string
   readonly #question: TcpQuestion
@@ -178,12 +180,14 @@ export class TcpAsker {
   #failure(error: SluiceError): SluiceError {
     const { code, message, retryable, hint } = error
     if (OF_QUESTION.has(code)) return error
-    if (this.#trouble !== undefined) return this.#unreachable(this.#trouble)
-    if (OF_ANSWER.has(code))
+    if (OF_ANSWER.has(code)) {
       return failed(`the answer of ${this.#where} cannot be read: ${message}`, error, false, hint)
+    }
+    const text = `${this.#where}: ${message}`
     // What the client of the library advises in these two cases is about options that a step does not have.
-    const advice = code === 'connection_lost' ? UNCERTAIN : code === 'request_timeout' ? undefined : hint
-    return failed(`${this.#where}: ${message}`, error, retryable, advice)
+    if (code === 'connection_lost') return failed(text, error, retryable, UNCERTAIN)
+    if (this.#trouble !== undefined) return this.#unreachable(this.#trouble)
+    return failed(text, error, retryable, code === 'request_timeout' ? undefined : hint)
   }
 
   #unreachable(trouble: SluiceError): SluiceError {

@@ -1,4 +1,4 @@
-import { checkTcpAddress } from '../brokers/tcp-address.ts'
+import { checkTcpAddress, showTcpAddress, type TcpAddress } from '../brokers/tcp-address.ts'
 import type { RequestTarget } from '../contracts/clients.ts'
 import { contentText } from '../contracts/codec.ts'
 import { defineStep } from '../contracts/define.ts'
@@ -86,8 +86,7 @@ A web server is asked with \`to: { http: … }\`. \`timeout\` then covers connec
     }
     return to?.http === undefined ? [] : checkHttpTarget(to.http, context)
   },
-  promise: ({ to, timeout }) =>
-    `asks ${to?.http !== undefined ? 'a web server' : to?.tcp !== undefined ? 'a TCP service' : 'a client'} and waits up to ${timeout / 1000} s for its answer`,
+  promise: ({ to, timeout }) => `asks ${inWords(to)} and waits up to ${timeout / 1000} s for its answer`,
   create(options, context) {
     const { to, timeout, into } = options
     if (to?.http !== undefined) {
@@ -117,6 +116,12 @@ A web server is asked with \`to: { http: … }\`. \`timeout\` then covers connec
     }
   },
 })
+
+/** Whom it asks. */
+function inWords(to: { readonly tcp?: TcpAddress | undefined; readonly http?: unknown } = {}): string {
+  if (to.tcp !== undefined) return `the TCP service ${showTcpAddress(to.tcp)}`
+  return to.http === undefined ? 'a client' : 'a web server'
+}
 
 interface Target {
   readonly client?: Template | undefined

@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { createServer as createTlsServer } from 'node:tls'
 import { generate } from 'selfsigned'
 import { describe, expect, it } from 'vitest'
+import { describePlan } from '../../src/config/promise.ts'
+import { readPlan } from '../../src/config/read-plan.ts'
 import { Peer } from '../support/peer.ts'
 import { startPlainServer, startSlowServer } from '../support/plain-server.ts'
 import { start, temporaryFolder } from '../support/server.ts'
@@ -324,7 +326,7 @@ describe('request to a TCP service', () => {
     const at = { host: 'localhost', port: service.at.port }
     await using running = await asking({ ...at, tls: { ca } })
     expect(await ask(running.port(), 'a\n')).toBe('a\n')
-    await using doubting = await asking({ ...at, tls: true }, { timeout: '500ms' })
+    await using doubting = await asking({ ...at, tls: true }, { timeout: '2s' })
     expect(await ask(doubting.port(), 'a\n')).toMatch(
       /^request_failed true: localhost:\d+ cannot be reached: .*certificate/,
     )
@@ -340,6 +342,18 @@ describe('request to a TCP service', () => {
     await running.server.stop({ deadline: 50 })
     await service.until(({ sockets }) => sockets.size === 0)
     await running[Symbol.asyncDispose]()
+  })
+
+  it('check says whom it asks', async () => {
+    using folder = temporaryFolder()
+    const file = join(folder.path, 'sluice.yaml')
+    const step = 'request: { to: { tcp: { host: "::1", port: 4000 } }, text: "${msg}", timeout: 5s }'
+    writeFileSync(file, `listen: { shell: { port: 0, dataflow: [ ${step} ] } }`)
+    const { plan, report } = await readPlan(file, {})
+    expect(report).toBe('')
+    expect(describePlan(plan!).join('\n')).toContain(
+      'asks the TCP service [::1]:4000 and waits up to 5 s for its answer',
+    )
   })
 
   it('is refused where it makes no sense, with the place', async () => {
