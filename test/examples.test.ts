@@ -115,20 +115,6 @@ const conversations: Record<string, () => Promise<void>> = {
     database.close()
   },
 
-  async 'gps-tracker'() {
-    await using running = await startExample('gps-tracker')
-    await using tracker = await Peer.connect(running.port())
-    const login = '78780d01012345678901234500018cdd0d0a'
-    const position = '78781f120b081d112e10cf027ac7eb0c46584900148f01cc00287d001fb8000380810d0a'
-    // Cut in the middle of the second message.
-    tracker.send(Buffer.from(login + position.slice(0, 20), 'hex'))
-    tracker.send(Buffer.from(position.slice(20), 'hex'))
-    await tracker.until(({ received }) => received.toString('hex') === '787805010001d9dc0d0a787805120003903f0d0a')
-    expect(rows(running, 'positions.db', 'SELECT imei, lat, lon, satellites FROM positions')).toEqual([
-      { imei: '0123456789012345', lat: 23.111668, lon: 114.409285, satellites: 15 },
-    ])
-  },
-
   async 'hl7-mllp'() {
     await using running = await startExample('hl7-mllp')
     await using lab = await Peer.connect(running.port())

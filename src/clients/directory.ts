@@ -1,5 +1,13 @@
 import type { Client, PayloadKind } from '../contracts/client.ts'
-import type { CloseCause, ConnectedClients, RequestTarget, SendResult, SendTarget } from '../contracts/clients.ts'
+import {
+  type CloseCause,
+  type ConnectedClients,
+  nobody,
+  type RequestTarget,
+  type SendResult,
+  type SendTarget,
+  severalOf,
+} from '../contracts/clients.ts'
 import { type Codec, encodeContent } from '../contracts/codec.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
@@ -68,7 +76,7 @@ export class Directory implements ConnectedClients {
   }
 
   async request(target: RequestTarget, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<unknown> {
-    const entry = this.#entryOf('client' in target ? target.client : this.#onlyClientOf(target.endpoint))
+    const entry = this.#entryOf(this.#idOf(target))
     if (wait.matches !== undefined) return ask(entry, kind, content, wait)
     // Nothing tells the answers of two of these apart, so the second waits for the first.
     const answer = entry.answered.then(() => ask(entry, kind, content, wait))
@@ -87,19 +95,17 @@ export class Directory implements ConnectedClients {
     return { sent: 1, skipped: 0 }
   }
 
-  #onlyClientOf(endpoint: string): string {
-    const [client, another] = this.list(endpoint)
-    if (client === undefined) {
-      throw new SluiceError('client_unknown', `no client of "${endpoint}" is connected`, { retryable: true })
-    }
-    if (another === undefined) return client.id
-    const hint = 'Name the one with to: { client: ID }.'
-    throw new SluiceError('client_unknown', `"${endpoint}" has several clients`, { hint })
+  #idOf(target: RequestTarget): string {
+    if ('client' in target) return target.client
+    const [client, another] = this.list().filter((one) => matches(target, one))
+    if (client === undefined) throw nobody(target)
+    if (another !== undefined) throw severalOf(target)
+    return client.id
   }
 
   #entryOf(id: string): Entry {
     const entry = this.#entries.get(id)
-    if (entry === undefined) throw new SluiceError('client_unknown', `no client "${id}" is connected`)
+    if (entry === undefined) throw nobody({ client: id })
     return entry
   }
 }

@@ -1,5 +1,5 @@
 import type { PayloadKind } from '../contracts/client.ts'
-import type { RequestTarget, SendResult, SendTarget } from '../contracts/clients.ts'
+import { nobody, type RequestTarget, type SendResult, type SendTarget } from '../contracts/clients.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { SupervisorApi } from './protocol.ts'
 import type { RemoteAnswer, RemoteQuestion } from './remote-request.ts'
@@ -24,7 +24,7 @@ export function routesToClients(from: WorkerHandle, ready: () => readonly Worker
     send: (target, kind, content, except) => {
       if (!('client' in target)) return sendToAll(others(), target, kind, content, except)
       const worker = workerOf(target.client)
-      if (worker === undefined) return Promise.reject(unknown(target))
+      if (worker === undefined) return Promise.reject(nobody(target))
       return worker.channel.ask('send', target, kind, content, except)
     },
     close: async (id, reason) => (await workerOf(id)?.channel.ask('close', id, reason)) ?? false,
@@ -66,12 +66,7 @@ async function request(
       throw new SluiceError('wait_failed', 'the worker that the client was connected to has ended', { retryable: true })
     }
   }
-  throw unknown(target)
-}
-
-function unknown(target: RequestTarget): SluiceError {
-  const whom = 'client' in target ? `no client "${target.client}"` : `no client of "${target.endpoint}"`
-  return new SluiceError('client_unknown', `${whom} is connected`, { retryable: 'endpoint' in target })
+  throw nobody(target)
 }
 
 /** Clients of a worker that ends meanwhile are not connected any more. */

@@ -60,7 +60,9 @@ export function remoteQuestion(kind: PayloadKind, content: unknown, wait: Wait<M
 
 /** Whether somebody is connected to this worker whom a question is for. */
 export function isHere(clients: ConnectedClients, target: RequestTarget): boolean {
-  return 'client' in target ? clients.get(target.client) !== undefined : clients.list(target.endpoint).length > 0
+  if ('client' in target) return clients.get(target.client) !== undefined
+  if ('endpoint' in target) return clients.list(target.endpoint).length > 0
+  return clients.list().some(({ tags }) => tags[target.tag] === target.value)
 }
 
 /** Asks the clients of this worker what other workers want to know of them. */

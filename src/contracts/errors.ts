@@ -28,7 +28,7 @@ export const failures = {
   buffer_expired: 'A message has waited in the buffer of a sink for longer than its maxAge.',
   rate_exceeded: 'More messages came than a throttle step lets through, and its whenFull says error.',
   client_gone: 'The connection closed before the answer could be sent.',
-  client_unknown: 'No connected client has this id.',
+  client_unknown: 'No connected client has this id or tag, or several have where one is asked.',
   client_slow: 'A client does not read: more than limits.maxQueued bytes wait for it.',
   wait_failed: 'A step waited for a message of a client, and it did not arrive, or something else did.',
   request_failed: 'A service that a request step has asked did not answer, or refused.',

@@ -122,13 +122,15 @@ export class DiskQueue implements Queue {
     this.messages += group.messages
     this.bytes += data.length
     // What `#load` has read already must not come twice.
-    if (this.#spilled || id <= (this.#tail.at(-1)?.id ?? this.#cursor)) return
-    if (this.#tailBytes + data.length > TAIL_BYTES) {
-      this.#spilled = true
+    const isRead = this.#spilled || id <= (this.#tail.at(-1)?.id ?? this.#cursor)
+    if (!isRead && this.#tailBytes + data.length <= TAIL_BYTES) {
+      this.#tail.push({ id, data, since, messages: group.messages })
+      this.#tailBytes += data.length
       return
     }
-    this.#tail.push({ id, data, since, messages: group.messages })
-    this.#tailBytes += data.length
+    if (!isRead) this.#spilled = true
+    // Nobody else has these bytes. A collector would let much of them lie, as they are not on its heap.
+    data.buffer.transfer(0)
   }
 
   async take(maxMessages: number, maxBytes: number, formatOf: FormatOf): Promise<readonly Entry[]> {

@@ -65,7 +65,7 @@ export function packBatch(batch: Batch): Buffer {
  * Packed batches as one: u8 2, then of each u32 length, little-endian, and its bytes. The result has memory of its
  * own, so that it may be kept: a small buffer shares its memory with others, and would keep all of that.
  */
-export function joinPacked(packed: readonly Buffer[]): Buffer {
+export function joinPacked(packed: readonly Buffer[]): Buffer<ArrayBuffer> {
   const joined = Buffer.allocUnsafeSlow(packed.reduce((sum, { length }) => sum + 4 + length, 1))
   let at = joined.writeUInt8(JOINED, 0)
   for (const bytes of packed) {

@@ -34,7 +34,7 @@ export interface SyslogMessage {
   readonly severityName: string
   /** RFC 3339, as it was sent. */
   readonly timestamp: string | null
-  /** The time of RFC 3164, as it was sent: it has neither year nor zone. */
+  /** The time of RFC 3164, as it was sent: it has no zone, and mostly no year. */
   readonly localTime: string | null
   readonly host: string | null
   readonly app: string | null
@@ -47,7 +47,7 @@ export interface SyslogMessage {
 /** RFC 5424, section 6.2.3: RFC 3339 with capital letters and at most six digits behind the second. */
 export const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)$/
 /** RFC 3164, section 4.1.2: a day of one digit has a blank in front. */
-export const LOCAL_TIME =
+const LOCAL_TIME =
   /^(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) (?: [1-9]|[12]\d|3[01]) (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d$/
 /** RFC 5424, section 6: PRINTUSASCII. */
 export const WORD = /^[\x21-\x7e]+$/
@@ -57,4 +57,9 @@ export const NAME = /^[\x21-\x7e]+$(?<![="\]].*)/
 /** Whether a text is a time that exists. */
 export function isTimestamp(text: string): boolean {
   return TIMESTAMP.test(text) && !Number.isNaN(Date.parse(text))
+}
+
+/** Whether a text is a time without a zone: that of RFC 3164, or, as loggen sends it, one of RFC 5424 without its end. */
+export function isLocalTime(text: string): boolean {
+  return LOCAL_TIME.test(text) || isTimestamp(`${text}Z`)
 }

@@ -1,7 +1,7 @@
 import {
   facilities,
+  isLocalTime,
   isTimestamp,
-  LOCAL_TIME,
   type SyslogMessage,
   type SyslogParams,
   severities,
@@ -122,7 +122,7 @@ const HOST = /^([\x21-\x5a\x5c\x5e-\x7e]*[\x21-\x39\x3b-\x5a\x5c\x5e-\x7e])(?: |
 /** `app:` or `app[pid]:`. */
 const TAG = /^([\x21-\x39\x3b-\x5a\x5c\x5e-\x7e]+)(?:\[([\x21-\x5a\x5c\x5e-\x7e]*)\])?:(?: |$)/
 
-/** RFC 3164, section 4.1, and what is sent in its name: a time of RFC 3339, no host, no tag. */
+/** RFC 3164, section 4.1, and what is sent in its name: a time of RFC 3339, with its zone or without, no host, no tag. */
 function read3164(text: string, head: Head): SyslogMessage {
   let rest = text
   const take = (pattern: RegExp): readonly (string | undefined)[] => {
@@ -131,7 +131,7 @@ function read3164(text: string, head: Head): SyslogMessage {
     return found
   }
   const [, sent = ''] = take(/^(\S{3} [\d ]\d \S{8}|\d{4}-\S+)(?: |$)/)
-  const isLocal = LOCAL_TIME.test(sent)
+  const isLocal = isLocalTime(sent)
   const isTimed = isLocal || isTimestamp(sent)
   if (!isTimed) rest = text
   const host = isTimed ? take(HOST)[1] : undefined

@@ -1,7 +1,7 @@
 import { contentText } from '../contracts/codec.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { suggest } from '../util/suggest.ts'
-import { facilities, isTimestamp, LOCAL_TIME, NAME, severities, WORD } from './syslog-message.ts'
+import { facilities, isLocalTime, isTimestamp, NAME, severities, WORD } from './syslog-message.ts'
 
 /** A message as somebody made it: everything may be absent. */
 type Given = Readonly<Record<string, unknown>>
@@ -56,7 +56,7 @@ function write5424(given: Given, message: string): string {
 
 /** RFC 3164, section 4.1. */
 function write3164(given: Given, message: string): string {
-  const time = wordsOf(given, 'localTime', (text) => LOCAL_TIME.test(text)) ?? timestampOf(given)
+  const time = wordsOf(given, 'localTime', isLocalTime) ?? timestampOf(given)
   const [host, app, pid] = ['host', 'app', 'pid'].map((key) => wordOf(given, key))
   const tag = app === undefined ? '' : `${app}${pid === undefined ? '' : `[${pid}]`}: `
   return `${[time, host].flatMap((word) => (word === undefined ? [] : `${word} `)).join('')}${tag}${message}`

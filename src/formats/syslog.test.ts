@@ -120,6 +120,21 @@ describe('RFC 3164', () => {
       '<13>2026-01-31T12:00:00.1+01:00 h a: x',
       { timestamp: '2026-01-31T12:00:00.1+01:00', localTime: null, host: 'h', app: 'a', message: 'x' },
     ],
+    // As loggen of syslog-ng sends it.
+    [
+      '<38>2026-11-28T08:21:44 localhost prg00000[1234]: seq: 0000000000, thread: 0000',
+      {
+        facilityName: 'auth',
+        severityName: 'info',
+        timestamp: null,
+        localTime: '2026-11-28T08:21:44',
+        host: 'localhost',
+        app: 'prg00000',
+        pid: '1234',
+        message: 'seq: 0000000000, thread: 0000',
+      },
+    ],
+    ['<13>2026-13-31T12:00:00 h a: x', { localTime: null, message: '2026-13-31T12:00:00 h a: x' }],
     ['<13>Feb 35 17:32:18 h a: x', { localTime: null, host: null, message: 'Feb 35 17:32:18 h a: x' }],
     ['<13>no time: at all', { localTime: null, timestamp: null, host: null, app: null, message: 'no time: at all' }],
     ['<13>', { message: '' }],

@@ -17,6 +17,7 @@ null. \`data\` has the structured data: \`msg.data["origin"].ip\`; a parameter t
 \`timestamp\` is the time in RFC 3339 as it was sent, so that no digit and no zone is lost; \`parseTime(msg.timestamp)\` makes
 a time of it. RFC 3164 knows neither year nor zone. A guess would be wrong at the turn of a year and in other places, so such
 a time stays a text, in \`localTime\`, and \`timestamp\` is null: \`default(msg.timestamp, received)\` is a time in both cases.
+The same holds for a time without a zone, such as \`2026-01-31T12:00:00\`, which some send in the name of RFC 3164.
 
 Of RFC 3164 only the priority is sure. What has no time, host and tag (\`app[pid]:\`) is a \`message\`.
 

@@ -64,6 +64,7 @@ import { map } from '../steps/map.ts'
 import { parse } from '../steps/parse.ts'
 import { query } from '../steps/query.ts'
 import { rename } from '../steps/rename.ts'
+import { repeat } from '../steps/repeat.ts'
 import { reply } from '../steps/reply.ts'
 import { request } from '../steps/request.ts'
 import { route } from '../steps/route.ts'
@@ -141,6 +142,7 @@ export const steps = [
   route,
   fork,
   each,
+  repeat,
   dataflow,
   script,
   throttle,

@@ -3,20 +3,21 @@ import type { RequestTarget } from '../contracts/clients.ts'
 import { contentText } from '../contracts/codec.ts'
 import { defineStep } from '../contracts/define.ts'
 import type { Message } from '../contracts/message.ts'
-import { type Template, template, z } from '../contracts/schema.ts'
+import { type Expression, type Template, template, z } from '../contracts/schema.ts'
 import { intoOption, withResult } from './into.ts'
 import { hasPayload, payloadOf, payloadOptions, requireOnePayload } from './payload.ts'
 import { checkHttpTarget, HttpAsker, httpTarget } from './request-http.ts'
 import { TcpAsker, tcpTarget } from './request-tcp.ts'
+import { tagOptions, tagProblem } from './tagged.ts'
 import { waitOf, waitOptions } from './wait-options.ts'
 
 /** Asks somebody and goes on with the answer. */
 export const request = defineStep({
   name: 'request',
   summary: 'Asks a connected client, a TCP service or a web server, waits for the answer, and goes on with that.',
-  details: `Whom it asks: the client of the message itself, one by its id, or the one that an endpoint has, such as a PLC under \`connect:\`. The content is written in the format and framing of that endpoint, and the answer is read in them.
+  details: `Whom it asks: the client of the message itself, one by its id, the one that has a tag, or the one that an endpoint has, such as a PLC under \`connect:\`. The content is written in the format and framing of that endpoint, and the answer is read in them.
 
-\`match\` says which message is the answer, so that many can be asked at once. Without it the next message of that client is, and questions are asked one after the other; where the endpoint has a \`poll\`, the answer to that could be taken, so give a \`match\`. When no answer comes in time, the message fails with \`wait_failed\`. A question may have been heard all the same: nothing asks twice by itself. With several \`workers\` it reaches the clients of all of them, unless \`match\` is a function.
+\`match\` says which message is the answer, so that many can be asked at once. Without it the next message of that client is, and questions are asked one after the other; where the endpoint has a \`poll\`, the answer to that could be taken, so give a \`match\`. When no answer comes in time, the message fails with \`wait_failed\`. A question may have been heard all the same: nothing asks twice by itself, and [repeat](repeat.md) does when it is told to. With several \`workers\` it reaches the clients of all of them, unless \`match\` is a function.
 
 A TCP service is asked with \`to: { tcp: … }\`. It is connected to when it is asked for the first time, and the connection is kept for the next questions. \`timeout\` covers connecting, which is tried again until then, waiting for a turn, and the answer; then the message fails with \`request_failed\`. Without \`match\` a question is sent when the one before has been answered, and an answer that does not come ends the connection, so that it is never taken for that to another question. With \`match\` many are under way, and their answers come in any order. What answers no question is dropped. For a service that closes behind each answer write \`connection: perMessage\`. What the service should send by itself needs an endpoint under \`connect:\`.
 
@@ -26,14 +27,18 @@ A web server is asked with \`to: { http: … }\`. \`timeout\` then covers connec
       to: z
         .strictObject({
           client: template().optional().describe('The id of a client: a text with `${…}`.'),
+          ...tagOptions,
           endpoint: z.string().min(1).optional().describe('The name of an endpoint that has one client.'),
           tcp: tcpTarget.optional().describe('A TCP service.'),
           http: httpTarget.optional().describe('A web server.'),
         })
-        .refine((to) => Object.keys(to).length === 1, 'one of client, endpoint, tcp and http is needed')
+        .superRefine((to, context) => {
+          const message = targetProblem(to)
+          if (message !== undefined) context.addIssue({ code: 'custom', message })
+        })
         .optional()
         .describe(
-          '`{ client: ID }`, `{ endpoint: NAME }`, `{ tcp: { host: …, port: … } }` or `{ http: { url: … } }`. Default: the client that the message came from.',
+          '`{ client: ID }`, `{ tag: NAME, value: EXPRESSION }`, `{ endpoint: NAME }`, `{ tcp: { host: …, port: … } }` or `{ http: { url: … } }`. Default: the client that the message came from.',
         ),
       ...payloadOptions,
       ...waitOptions,
@@ -125,11 +130,19 @@ function inWords(to: { readonly tcp?: TcpAddress | undefined; readonly http?: un
 
 interface Target {
   readonly client?: Template | undefined
+  readonly tag?: string | undefined
+  readonly value?: Expression | undefined
   readonly endpoint?: string | undefined
 }
 
-function createTarget({ client, endpoint }: Target): (message: Message) => RequestTarget {
+function targetProblem({ value, ...to }: { readonly tag?: unknown; readonly value?: unknown }): string | undefined {
+  if (Object.keys(to).length !== 1) return 'one of client, tag, endpoint, tcp and http is needed'
+  return tagProblem({ ...to, value })
+}
+
+function createTarget({ client, tag, value, endpoint }: Target): (message: Message) => RequestTarget {
   if (client !== undefined) return (message) => ({ client: contentText(client(message)).toString() })
   if (endpoint !== undefined) return () => ({ endpoint })
-  return (message) => ({ client: message.client.id })
+  if (tag === undefined) return (message) => ({ client: message.client.id })
+  return (message) => ({ tag, value: contentText(value!(message)).toString() })
 }

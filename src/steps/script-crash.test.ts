@@ -145,6 +145,18 @@ describe('a worker thread', () => {
     })
   })
 
+  test('a loop that V8 has compiled to run fast ends with its thread', async () => {
+    const source = `
+      const script = (msg) => { while (msg.startsWith('loop')); return msg }
+      for (let i = 0; i < 2_000_000; i++) script('a' + i)
+      export default script`
+    await using server = new Command(process.execPath, [program(source, ['a', 'loop', 'b'], { timeout: '500ms' })])
+    // It ends by itself: a thread that goes on would hold the process.
+    const { stdout, code } = await server.finished
+    expect(code).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ gives: ['a', 'b'], failed: [['step_timeout', expect.any(String)]] })
+  })
+
   test('cannot survive the end of its process: that is what isolate: process is for', async () => {
     const source = `export default (msg) => { process.kill(process.pid, 'SIGKILL'); for (;;); }`
     await using threaded = new Command(process.execPath, [program(source, ['a'], {})])

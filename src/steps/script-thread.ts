@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import type { ScriptHost, ScriptListener } from './script-runner.ts'
 import type { ScriptWorkerData } from './script-worker.ts'
@@ -7,6 +8,8 @@ import type { ScriptWorkerData } from './script-worker.ts'
  * JavaScript heap that is full (Node.js ends the thread with ERR_WORKER_OUT_OF_MEMORY). What ends a process ends the server.
  */
 export function startThread(data: ScriptWorkerData, listener: ScriptListener): ScriptHost {
+  // Else V8 makes loops that nothing can end: docs/decisions/0022-loops-that-end.md.
+  setFlagsFromString('--no-turboshaft-loop-unrolling')
   // Beside this file, in src as in dist.
   const file = import.meta.url.endsWith('.ts') ? './script-worker.ts' : './script-worker.js'
   const worker = new Worker(new URL(file, import.meta.url), { name: 'sluice script', workerData: data })

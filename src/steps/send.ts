@@ -2,16 +2,16 @@ import type { SendTarget } from '../contracts/clients.ts'
 import { contentText } from '../contracts/codec.ts'
 import { defineStep } from '../contracts/define.ts'
 import type { Message } from '../contracts/message.ts'
-import { expr, template, z } from '../contracts/schema.ts'
+import { template, z } from '../contracts/schema.ts'
 import { payloadOf, payloadOptions, requireOnePayload } from './payload.ts'
+import { tagOptions, tagProblem } from './tagged.ts'
 
 const target = z.union([
   z.literal('all').describe('Every client that is connected.'),
   z
     .strictObject({
       client: template().optional().describe('The id of one client: a text with `${…}`.'),
-      tag: z.string().min(1).optional().describe('The name of a tag; with `value`, all clients whose tag has it.'),
-      value: expr().optional().describe('An expression: the value that the tag must have.'),
+      ...tagOptions,
       endpoint: z.string().min(1).optional().describe('The name of an endpoint: all its clients.'),
     })
     .superRefine((options, context) => {
@@ -76,8 +76,7 @@ function targetProblem({ client, tag, value, endpoint }: TargetChoice): string |
   const given = Object.entries({ client, tag, endpoint }).filter(([, choice]) => choice !== undefined)
   if (given.length === 0) return 'one of client, tag and endpoint is needed'
   if (given.length > 1) return `only one of ${given.map(([name]) => name).join(' and ')}`
-  if (tag !== undefined && value === undefined) return 'tag needs value: an expression for the value of the tag'
-  return tag === undefined && value !== undefined ? 'value belongs to tag; what is sent stands beside to' : undefined
+  return tagProblem({ tag, value })
 }
 
 function createTarget(to: z.output<typeof target>): (message: Message) => SendTarget {

@@ -206,6 +206,28 @@ describe('write', () => {
     expect(rows[0]![0]!.buffer.byteLength).toBe(3)
     expect(await database.all('SELECT a FROM t')).toEqual([{ a: new Uint8Array(Buffer.from('xxx')) }])
   })
+
+  test('rows may share bytes', async () => {
+    const { database, values } = await openTable()
+    const shared = new Uint8Array(10_000).fill(7)
+    const others = database.write(INSERT, [[shared]])
+    await Promise.all([others, database.write(INSERT, [[shared], [shared.subarray(0, 5000)]])])
+    expect(await values()).toEqual([shared, shared, shared.subarray(0, 5000)])
+    expect(shared).toHaveLength(10_000)
+  })
+
+  test('keeps nothing of what it has written', async () => {
+    const { database } = await openTable()
+    const size = 100_000
+    const held = async () => (await workers[0]!.getHeapStatistics()).external_memory
+    const before = await held()
+    let most = 0
+    for (let i = 0; i < 50; i++) {
+      await database.write(INSERT, [[new Uint8Array(size)]])
+      most = Math.max(most, (await held()) - before)
+    }
+    expect(most).toBeLessThan(10 * size)
+  })
 })
 
 describe('open', () => {

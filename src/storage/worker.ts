@@ -36,14 +36,19 @@ class StorageWorker {
   #round(first: readonly Request[]): void {
     let requests: readonly Request[] | undefined = first
     let rows = 0
+    const done: Write[] = []
     while (requests !== undefined) {
       for (const request of requests) {
-        if (request.kind === 'write') rows += request.rows.length
+        if (request.kind === 'write') {
+          rows += request.rows.length
+          done.push(request)
+        }
         this.#take(request)
       }
       requests = rows < MAX_ROWS_PER_ROUND ? receiveMessageOnPort(this.#port)?.message : undefined
     }
     for (const open of this.#files.values()) this.#commit(open)
+    for (const write of done) release(write)
   }
 
   #take(request: Request): void {
@@ -110,6 +115,24 @@ class StorageWorker {
     this.#port.postMessage(answers, moved)
   }
 }
+
+/**
+ * Gives the memory of bytes back that were written: they are copies of this thread alone, and there is so little else on
+ * its heap that they would lie there for long until it is collected. Only at the end of a round, as the requests of one
+ * message may share bytes.
+ */
+function release({ rows }: Write): void {
+  for (const row of rows) {
+    for (const value of row) {
+      if (!(value instanceof Uint8Array) || value.byteLength < LARGE) continue
+      const { buffer } = value
+      if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0)
+    }
+  }
+}
+
+/** Bytes of a value that are worth it. */
+const LARGE = 4096
 
 /** The memory of all bytes that were read: SQLite's binding gives each value its own. */
 function bytesOf(rows: Results['all']): ArrayBuffer[] {

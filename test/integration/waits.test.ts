@@ -406,6 +406,35 @@ describe('request', () => {
     await using _b = await Peer.connect(running.port('plc'))
     await eventually(() => running.server.clients.list('plc').length === 2)
     await using one = await Peer.connect(running.port('people'))
-    await one.send('a\n').hear('client_unknown: "plc" has several clients\n')
+    await one.send('a\n').hear('client_unknown: there are several clients of "plc"\n')
+  })
+
+  it('asks the one client that has a tag', async () => {
+    await using running = await start({
+      listen: {
+        machines: { port: 0, dataflow: [{ set: { 'client.tags.name': 'msg' } }, { reply: 'you are ${msg}' }] },
+        people: {
+          port: 0,
+          dataflow: [
+            { request: { to: { tag: 'name', value: 'msg' }, text: 'state?', match: 'answer.startsWith("is ")' } },
+            { reply: '${msg}' },
+          ],
+          onError: [{ reply: '${error.code}: ${error.message}' }],
+        },
+      },
+    })
+    await using press = await Peer.connect(running.port('machines'))
+    await press.send('press\n').hear('you are press\n')
+    await using saw = await Peer.connect(running.port('machines'))
+    await saw.send('saw\n').hear('you are saw\n')
+    await using one = await Peer.connect(running.port('people'))
+    one.send('saw\n')
+    await saw.hear('state?\n')
+    saw.send('is sharp\n')
+    await one.hear('is sharp\n')
+    expect(press.text).toBe('you are press\n')
+    await one.send('drill\n').hear('client_unknown: no client whose tag name is "drill" is connected\n')
+    await press.send('saw\n').hear('you are saw\n')
+    await one.send('saw\n').hear('client_unknown: there are several clients whose tag name is "saw"\n')
   })
 })

@@ -6,7 +6,8 @@ import { startPlainServer } from '../support/plain-server.ts'
 /** A machine that runs other tests starts processes slowly. */
 const TIMEOUT = 60_000
 
-/** `who` gives the id of a client, and any other line asks: `match ID TEXT`, `next ID TEXT`, `plc TEXT`. */
+/** `who` gives the id of a client, and any other line asks: `match ID TEXT`, `next ID TEXT`,
+ * `tag NAME TEXT`, `plc TEXT`. `iam NAME` gives it a name. */
 const config = (plc = 1) => `
 listen:
   shell:
@@ -29,6 +30,12 @@ listen:
             dataflow:
               - request: { to: { client: "\${msg.words[1]}" }, text: "Q \${msg.words[2]}", timeout: 1m }
                 timeout: 3s
+              - reply: "got \${msg}"
+          - if: msg.words[0] == "iam"
+            dataflow: [ set: { client.tags.name: "msg.words[1]" }, reply: "hello \${msg.words[1]}" ]
+          - if: msg.words[0] == "tag"
+            dataflow:
+              - request: { to: { tag: name, value: "msg.words[1]" }, text: "Q \${msg.words[2]}" }
               - reply: "got \${msg}"
           - if: msg.words[0] == "plc"
             dataflow:
@@ -86,6 +93,18 @@ describe('request to a client of another worker', { timeout: TIMEOUT }, () => {
     await asker.send('plc a\n').hear('got <a>\n')
     await asked.send('plc b\n').hear('got <b>\n')
     expect(plc.accepted).toBe(1)
+    await close(asker, asked)
+  })
+
+  it('reaches the one that has a tag', async () => {
+    await using cluster = await new Cluster().start(config())
+    const { asker, asked } = await connectToBoth(cluster)
+    await asker.send('tag saw x\n').hear('client_unknown: no client whose tag name is "saw" is connected\n')
+    await asked.send('iam saw\n').hear('hello saw\n')
+    asker.send('tag saw x\n')
+    await asked.hear('Q x\n')
+    asked.send('yes\n')
+    await asker.hear('got yes\n')
     await close(asker, asked)
   })
 

@@ -18,8 +18,10 @@ const root = fileURLToPath(new URL('../../..', import.meta.url))
 /** One conversation with each example of a protocol, with a program that was not written here where there is one. */
 export const deviceConversations: Record<string, () => Promise<void>> = {
   async 'astm-analyser'() {
-    await using running = await startExample('astm-analyser')
-    await using analyser = await Peer.connect(running.port())
+    using folder = temporaryFolder()
+    const database = makeDatabases('astm-analyser', folder.path)
+    await using running = await startExample('astm-analyser', withFile('orders.db', database))
+    await using analyser = await Peer.connect(running.port('analyser'))
     const header = '1H|\\^&|||ABX|||||||P|E1394-97|20050111111502\r\x0347'
     const frames = [header, '2R|1|^^^GLU|5.24|mmol/L\r\x03B0', '3L|1|N\r\x0306']
     analyser.send('\x05')
@@ -31,6 +33,26 @@ export const deviceConversations: Record<string, () => Promise<void>> = {
     const results =
       "SELECT analyser, json_extract(value, '$[3]') AS result FROM messages, json_each(records) WHERE json_extract(value, '$[0]') = 'R'"
     expect(rows(running, 'results.db', results)).toEqual([{ analyser: 'ABX', result: '5.24' }])
+  },
+
+  async 'gps-tracker'() {
+    await using running = await startExample('gps-tracker')
+    const login = '78780d01012345678901234500018cdd0d0a'
+    const position = '78781f120b081d112e10cf027ac7eb0c46584900148f01cc00287d001fb8000380810d0a'
+    const alarm = '787825160b0b0f0e241dcf027ac8870c4657e60014020901cc00287d001f726506040101003656a40d0a'
+    const answers = '787805010001d9dc0d0a787805120003903f0d0a78780516003695700d0a'
+    // It connects again because it has lost its answers, and sends everything again.
+    for (let times = 0; times < 2; times++) {
+      await using tracker = await Peer.connect(running.port())
+      // Cut in the middle of the second message.
+      tracker.send(Buffer.from(login + position.slice(0, 20), 'hex'))
+      tracker.send(Buffer.from(position.slice(20) + alarm, 'hex'))
+      await tracker.until(({ received }) => received.toString('hex') === answers)
+    }
+    expect(rows(running, 'positions.db', 'SELECT imei, time, alarm, lat, lon FROM positions')).toEqual([
+      { imei: '0123456789012345', time: '2011-08-29T17:46:16.000Z', alarm: null, lat: 23.111668, lon: 114.409285 },
+      { imei: '0123456789012345', time: '2011-11-15T14:36:29.000Z', alarm: 'SOS', lat: 23.111755, lon: 114.40923 },
+    ])
   },
 
   async 'http-answer'() {
@@ -152,6 +174,18 @@ export const deviceConversations: Record<string, () => Promise<void>> = {
     }
   },
 
+  async 'nmea-receiver'() {
+    await using running = await startExample('nmea-receiver')
+    await using receiver = await Peer.connect(running.port())
+    const position = '$GPRMC,081836,A,3751.65,S,14507.36,E,000.0,360.0,130998,011.3,E*62\r\n'
+    receiver.send(position + position.replace('*62', '*63')).finish()
+    await receiver.end()
+    expect(rows(running, 'positions.db', 'SELECT time, lat, lon FROM positions')).toEqual([
+      { time: '1998-09-13T08:18:36Z', lat: -37.860833333, lon: 145.122666667 },
+    ])
+    expect(running.all('deadLetter.stored')).toHaveLength(1)
+  },
+
   async 'redis-commands'() {
     using folder = temporaryFolder()
     const database = makeDatabases('redis-commands', folder.path)
@@ -182,6 +216,10 @@ export const deviceConversations: Record<string, () => Promise<void>> = {
     await panel.hear('"ACK"9876R579BDFL789ABC#12345A[]\r')
     panel.send(event)
     await panel.until(({ text }) => text.split('"ACK"').length === 3)
+    panel.send(event.replace('129]', '130]'))
+    await panel.until(({ text }) => /\n[0-9A-F]{4}0025"NAK"0000R0L0A0\[]_\d\d:\d\d:\d\d,\d\d-\d\d-\d{4}\r$/.test(text))
+    panel.send('\n76D80055"*NULL"0000R0L0#AAAB[B4BC8B40D0E6D959D6BEA78E88CC0B2155741A3C44FBB96D476A3E557CAD64D9\r')
+    await panel.hear('"DUH"0000R0L0#AAAB[]\r')
     expect(rows(running, 'alarms.db', 'SELECT account, event FROM events')).toEqual([
       { account: '12345A', event: '1110 00 129' },
     ])
