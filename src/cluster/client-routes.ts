@@ -15,28 +15,42 @@ type Routes = Pick<SupervisorApi, 'send' | 'close' | 'request' | 'giveUp'>
  */
 export function routesToClients(from: WorkerHandle, ready: () => readonly WorkerHandle[]): Routes {
   const others = () => ready().filter((worker) => worker !== from)
-  /** The worker that a client of this id is connected to, if that is another one. */
-  const workerOf = (id: string) => {
-    const slot = Number(/-(\d+)(?:r\d+)?\.\d+$/.exec(id)?.[1])
-    return others().find((worker) => worker.slot === slot)
+  /** Those that may have a client of this id. It names its worker, except that of a device of `hosts:`. */
+  const workersOf = (id: string) => {
+    const slot = /-(\d+)(?:r\d+)?\.\d+$/.exec(id)?.[1]
+    return slot === undefined ? others() : others().filter((worker) => worker.slot === Number(slot))
   }
   return {
-    send: (target, kind, content, except) => {
-      if (!('client' in target)) return sendToAll(others(), target, kind, content, except)
-      const worker = workerOf(target.client)
-      if (worker === undefined) return Promise.reject(nobody(target))
-      return worker.channel.ask('send', target, kind, content, except)
+    send: (target, kind, content, except) =>
+      'client' in target
+        ? sendToOne(workersOf(target.client), target, kind, content)
+        : sendToAll(others(), target, kind, content, except),
+    close: async (id, reason) => {
+      const closed = await Promise.all(workersOf(id).map((worker) => worker.channel.ask('close', id, reason)))
+      return closed.includes(true)
     },
-    close: async (id, reason) => (await workerOf(id)?.channel.ask('close', id, reason)) ?? false,
-    request: (target, question) => {
-      // Only one of them dials an endpoint of `connect:`, and a device of `hosts:` has an id of its own.
-      const worker = 'client' in target ? workerOf(target.client) : undefined
-      return request(worker === undefined ? others() : [worker], target, question)
-    },
+    request: (target, question) => request('client' in target ? workersOf(target.client) : others(), target, question),
     giveUp: async (id) => {
       await Promise.all(others().map((worker) => worker.channel.ask('giveUp', id).catch(() => undefined)))
     },
   }
+}
+
+/** Tries one after the other, until one has the client. */
+async function sendToOne(
+  workers: readonly WorkerHandle[],
+  target: SendTarget & { readonly client: string },
+  kind: PayloadKind,
+  content: unknown,
+): Promise<SendResult> {
+  for (const worker of workers) {
+    try {
+      return await worker.channel.ask('send', target, kind, content, undefined)
+    } catch (thrown) {
+      if (!(thrown instanceof SluiceError) || thrown.code !== 'client_unknown') throw thrown
+    }
+  }
+  throw nobody(target)
 }
 
 async function sendToAll(

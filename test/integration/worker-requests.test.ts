@@ -37,6 +37,8 @@ listen:
             dataflow:
               - request: { to: { tag: name, value: "msg.words[1]" }, text: "Q \${msg.words[2]}" }
               - reply: "got \${msg}"
+          - if: msg.words[0] == "send"
+            dataflow: [ send: { to: { client: "\${msg.words[1]}" }, text: "\${msg.words[2]}" }, reply: sent ]
           - if: msg.words[0] == "plc"
             dataflow:
               - request: { to: { endpoint: plc }, text: "\${msg.words[1]}", match: 'answer.contains(msg.words[1])' }
@@ -45,6 +47,7 @@ listen:
       - reply: "\${error.code}: \${error.message}"
 connect:
   plc: { host: 127.0.0.1, port: ${plc}, dataflow: [ log: unasked ] }
+  scales: { hosts: { left: "127.0.0.1:${plc}" }, dataflow: [ log: unasked ] }
 `
 
 /** A client of each worker, with its id. */
@@ -88,11 +91,15 @@ describe('request to a client of another worker', { timeout: TIMEOUT }, () => {
   it('reaches what an endpoint has, whichever worker dials it', async () => {
     await using plc = await startPlainServer((line) => `<${line}>`)
     await using cluster = await new Cluster().start(config(plc.at.port))
-    await plc.until(({ accepted }) => accepted === 1)
+    await plc.until(({ accepted }) => accepted === 2)
     const { asker, asked } = await connectToBoth(cluster)
     await asker.send('plc a\n').hear('got <a>\n')
     await asked.send('plc b\n').hear('got <b>\n')
-    expect(plc.accepted).toBe(1)
+    // The id of a device does not name its worker.
+    await asker.send('next left c\nsend left d\n').hear('got <Q c>\nsent\n')
+    await asked.send('next left e\nsend left f\n').hear('got <Q e>\nsent\n')
+    await plc.until(({ lines }) => lines.includes('d') && lines.includes('f'))
+    expect(plc.accepted).toBe(2)
     await close(asker, asked)
   })
 
