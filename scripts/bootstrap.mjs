@@ -21,6 +21,7 @@ const commands = {
   bench: async () => (await build()) || node(['bench/run.mjs', ...rest]),
   soak: async () => (await build()) || node(['test/faults/soak.ts', ...rest]),
   generate: () => node(['scripts/generate.ts', ...rest]),
+  coverage: () => node(['scripts/coverage.ts', ...rest]),
 }
 
 const run = commands[command]

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
-import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, createServer, type Server } from 'node:net'
+import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
@@ -8,46 +8,27 @@ import { connectAsync } from 'mqtt'
 import { describe, expect, it } from 'vitest'
 import { hasClient } from '../scripts/debian-clients.ts'
 import { readPlan } from '../src/config/read-plan.ts'
-import { readDeadLetters } from '../src/delivery/dead-letter-files.ts'
-import { DEAD_LETTERS_FILE } from '../src/delivery/dead-letters.ts'
 import { readCases } from '../src/testing/read-cases.ts'
 import { runCase } from '../src/testing/run-case.ts'
+import { firstMonth } from './integration/first-month/configurations.ts'
 import { deviceConversations } from './integration/packs/conversations.ts'
 import { run } from './support/command.ts'
 import { exampleFile, makeDatabases, rows, startExample } from './support/example.ts'
 import { Mosquitto } from './support/mosquitto.ts'
 import { Peer } from './support/peer.ts'
-import { type Running, temporaryFolder } from './support/server.ts'
+import { startPlainServer } from './support/plain-server.ts'
+import { temporaryFolder } from './support/server.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const folders = readdirSync(join(root, 'examples'))
-/** A relay that does not inspect has no dataflow, so no cases. */
-const withoutDataflow: ReadonlySet<string> = new Set(['relay-in-front'])
 const configured = folders.filter((name) => existsSync(exampleFile(name)))
+/** They hold their conversation in test/integration/first-month. */
+const elsewhere = new Set(firstMonth.map(({ file }) => file))
+const here = folders.filter((name) => !elsewhere.has(exampleFile(name)))
 
-/** One conversation with each example over real sockets. Every folder of `examples/` must have one. */
+/** One conversation with each other example over real sockets. */
 const conversations: Record<string, () => Promise<void>> = {
   ...deviceConversations,
-
-  async 'barcode-scanner'() {
-    await using running = await startExample('barcode-scanner')
-    await using scanner = await Peer.connect(running.port())
-    scanner.send('4006381333931\r')
-    await scanner.until(({ text }) => text === '\x06')
-    expect(rows(running, 'scans.db', 'SELECT code, scanner FROM scans')).toEqual([
-      { code: '4006381333931', scanner: '127.0.0.1' },
-    ])
-    scanner.send('no code\r')
-    await scanner.until(({ text }) => text === '\x06\x15')
-    refuseInserts(running, 'scans.db', 'scans')
-    scanner.send('12345678\r')
-    await scanner.until(({ text }) => text === '\x06\x15\x15')
-    expect(rows(running, 'scans.db', 'SELECT code FROM scans')).toHaveLength(1)
-    await running.server.stop()
-    expect(readDeadLetters(join(running.folder, 'sluice-data', DEAD_LETTERS_FILE))).toMatchObject([
-      { endpoint: 'scanners', code: 'sink_failed', raw: Buffer.from('12345678') },
-    ])
-  },
 
   async chat() {
     await using running = await startExample('chat')
@@ -115,26 +96,6 @@ const conversations: Record<string, () => Promise<void>> = {
     database.close()
   },
 
-  async 'hl7-mllp'() {
-    await using running = await startExample('hl7-mllp')
-    await using lab = await Peer.connect(running.port())
-    const send = (id: number) =>
-      lab.send(`\x0bMSH|^~\\&|LAB|A|EHR|B|20260101||ORU^R01|${id}|P|2.5\rPID|1||4444^^^A\r\x1c\r`)
-    send(4711)
-    await lab.hear('MSA|AA|4711\r\x1c\r')
-    expect(lab.text.startsWith('\x0bMSH|^~\\&|EHR|B|LAB|A|')).toBe(true)
-    send(4711)
-    await lab.until(({ text }) => text.split('MSA|AA|4711\r\x1c\r').length === 3)
-    expect(rows(running, 'hl7.db', 'SELECT control_id, type FROM messages')).toEqual([
-      { control_id: '4711', type: 'ORU^R01' },
-    ])
-    refuseInserts(running, 'hl7.db', 'messages')
-    send(4712)
-    await lab.hear('MSA|AE|4712|')
-    lab.send('\x0bhello\x1c\r')
-    await lab.hear('MSA|AR||')
-  },
-
   async 'library-client'() {
     expect(existsSync(join(root, 'dist')), 'dist/ is missing: npm run build makes it').toBe(true)
     using folder = temporaryFolder()
@@ -145,36 +106,16 @@ const conversations: Record<string, () => Promise<void>> = {
     expect(readme).toContain(`\n\`\`\`\n${stdout}\`\`\`\n`)
   },
 
-  async 'many-scales'() {
-    using folder = temporaryFolder()
-    await using first = await startScale(['ST,+  12.50 kg\r\n'])
-    await using second = await startScale(['US,+   7.00 kg\r\n', 'ST,+   7.25 kg\r\n'])
-    await using running = await startExample('many-scales', (config) => {
-      const entry = config.connect!['scales']!
-      const table = readFileSync(join(root, 'examples/many-scales', String(entry.hosts)), 'utf8')
-      const file = join(folder.path, 'scales.csv')
-      const lines = table.replace(',4001,', `,${first.port},`).replace(',4002,', `,${second.port},`).split('\n')
-      writeFileSync(file, lines.slice(0, 3).join('\n'))
-      entry.hosts = file
-      entry.poll = { every: '20ms', send: 'R', timeout: '10s' }
-    })
-    await Promise.all([first.asked(2), second.asked(3)])
-    await running.server.stop()
-    expect(rows(running, 'weights.db', 'SELECT scale, line, weight FROM weights ORDER BY scale')).toEqual([
-      { scale: 'scale-1', line: 'packing', weight: 12.5 },
-      { scale: 'scale-2', line: 'packing', weight: 7.25 },
-    ])
-  },
-
   async 'polled-scale'() {
-    await using scale = await startScale(['US,+  12.10 kg\r\n', 'ST,+  12.50 kg\r\n'])
+    const answers = ['US,+  12.10 kg\r', 'ST,+  12.50 kg\r']
+    await using scale = await startPlainServer(() => answers.shift())
     await using running = await startExample('polled-scale', (config) => {
       const entry = config.connect!['scale']!
-      entry.port = scale.port
+      entry.port = scale.at.port
       entry.poll = { every: '20ms', send: 'R', timeout: '10s' }
     })
     // The third poll is sent only after both answers have arrived, and a stop finishes what has arrived.
-    await scale.asked(3)
+    await scale.until(({ lines }) => lines.length === 3)
     await running.server.stop()
     expect(rows(running, 'weights.db', 'SELECT weight, unit FROM weights')).toEqual([{ weight: 12.5, unit: 'kg' }])
   },
@@ -202,15 +143,13 @@ const conversations: Record<string, () => Promise<void>> = {
   },
 }
 
-describe.each(folders)('the example %s', (name) => {
-  it('has a README', () => {
-    expect(readFileSync(join(root, 'examples', name, 'README.md'), 'utf8')).toMatch(/^# .+\n/)
-  })
+it.each(folders)('the example %s has a README', (name) => {
+  expect(readFileSync(join(root, 'examples', name, 'README.md'), 'utf8')).toMatch(/^# .+\n/)
+})
 
-  it('holds its conversation over real sockets', async () => {
-    expect(Object.keys(conversations)).toContain(name)
-    await conversations[name]!()
-  })
+it.each(here)('the example %s holds its conversation over real sockets', async (name) => {
+  expect(Object.keys(conversations)).toContain(name)
+  await conversations[name]!()
 })
 
 describe.each(configured)('the configuration of %s', (name) => {
@@ -218,14 +157,14 @@ describe.each(configured)('the configuration of %s', (name) => {
 
   it('names its schema for editors in the first line, and so do its cases', () => {
     expectSchema(file, 'sluice.schema.json')
-    if (!withoutDataflow.has(name)) expectSchema(caseFileOf(file), 'sluice-test.schema.json')
+    expectSchema(caseFileOf(file), 'sluice-test.schema.json')
   })
 
   it('has neither mistakes nor warnings', async () => {
     expect((await readPlan(file, {})).report).toBe('')
   })
 
-  it.skipIf(withoutDataflow.has(name))('passes its dataflow tests', async () => {
+  it('passes its dataflow tests', async () => {
     using folder = temporaryFolder()
     cpSync(dirname(file), folder.path, { recursive: true, filter: (path) => !/\.db|sluice-data/.test(path) })
     makeDatabases(name, folder.path)
@@ -246,44 +185,6 @@ function expectSchema(file: string, schema: string): void {
   const path = /^# yaml-language-server: \$schema=(.+)$/.exec(first!)?.[1]
   expect(resolve(dirname(file), path ?? '')).toBe(join(root, 'schema', schema))
   expect(existsSync(join(root, 'schema', schema))).toBe(true)
-}
-
-/** Makes the commit of every further row fail, as a full disk would. */
-function refuseInserts({ folder }: Running, file: string, table: string): void {
-  const database = new DatabaseSync(join(folder, file))
-  database.exec(`CREATE TRIGGER refuse BEFORE INSERT ON ${table} BEGIN SELECT RAISE(ABORT, 'no'); END`)
-  database.close()
-}
-
-/** A scale that gives one answer for each R that it is sent; without any left it stays silent. */
-async function startScale(
-  answers: readonly string[],
-): Promise<{ readonly port: number; asked(count: number): Promise<void> } & AsyncDisposable> {
-  let asked = 0
-  let look = () => {}
-  const server: Server = createServer((socket) => {
-    socket.on('data', (bytes) => {
-      for (const _ of bytes.toString().matchAll(/R\n/g)) {
-        const answer = answers[asked++]
-        if (answer !== undefined) socket.write(answer)
-      }
-      look()
-    })
-    socket.on('error', () => undefined)
-  })
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
-  const { port } = server.address() as { port: number }
-  return {
-    port,
-    asked: (count) =>
-      new Promise((resolve) => {
-        look = () => {
-          if (asked >= count) resolve()
-        }
-        look()
-      }),
-    [Symbol.asyncDispose]: () => new Promise((closed) => server.close(() => closed())),
-  }
 }
 
 /** A server that answers with its name and what it hears. */

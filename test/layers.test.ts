@@ -8,6 +8,7 @@ import { readSource } from '../scripts/source-text.ts'
 /** A tree that keeps every rule. */
 const sound = {
   'util/text.ts': `export const dot = '.'\n`,
+  'codegen/code.ts': `export { compileFunction } from 'node:vm'\n`,
   'contracts/part.ts': `import { dot } from '../util/text.ts'\nexport const part = dot\n`,
   'framings/line.ts': `import { part } from '../contracts/part.ts'\nexport const line = part\n`,
   'framings/line.test.ts': `import { json } from '../formats/json.ts'\nconsole.log(json)\n`,
@@ -80,7 +81,13 @@ describe('the check of the layers', () => {
     ['a folder without rank', 'cli/bad.ts', `import { x } from '../helpers/x.ts'`, 'helpers/ has no rank'],
     ['a file outside', 'cli/bad.ts', `import { x } from '../../scripts/x.ts'`, 'outside src/'],
     ['the schema library', 'steps/bad.ts', `import { z } from 'zod'`, 'only contracts/schema.ts'],
-    ['what makes code of text', 'steps/bad.ts', `import { Script } from 'node:vm'`, 'only formats/kaitai-type.ts'],
+    [
+      'what makes code of text',
+      'steps/bad.ts',
+      `import { Script } from 'node:vm'`,
+      'only codegen, formats/kaitai-type',
+    ],
+    ['it in a format', 'formats/bad.ts', `import { Script } from 'node:vm'`, 'only codegen, formats/kaitai-type'],
     ['files in the engine', 'engine/bad.ts', `import { readFile } from 'node:fs/promises'`, 'does without it'],
   ])('fails on an import of %s', (_, path, line, problem) => {
     const violations = check({ [path]: `${line}\n` })
@@ -115,6 +122,7 @@ describe('the check of the layers', () => {
     ['process.exit', 'config/bad.ts', 'export const a = () => process.exit(1)'],
     ['process.env', 'sinks/bad.ts', 'export const a = () => process.env.HOME'],
     ['new Function', 'expression/bad.ts', `export const a = new Function('return 1')`],
+    ['new Function where code is made', 'codegen/bad.ts', `export const a = new Function('return 1')`],
     ['eval', 'expression/bad.ts', `export const a = eval('1')`],
     ['mutable state', 'engine/bad.ts', 'let count = 0\nexport const a = () => count++'],
     ['the clock', 'steps/bad.ts', 'export const a = () => Date.now()'],

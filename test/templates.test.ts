@@ -13,7 +13,7 @@ const templates = readTemplates()
 describe('starter projects', () => {
   it('are there for what people come with', () => {
     const names = templates.map(({ name }) => name)
-    expect(names).toEqual(['chat', 'gps', 'hl7', 'printer', 'scale', 'scanner', 'syslog', 'blank'])
+    expect(names).toEqual(['chat', 'gps', 'hl7', 'printer', 'relay', 'scale', 'scanner', 'syslog', 'blank'])
   })
 
   it.each(templates)('$name: is valid without a warning, and does what its tests say', async (template) => {

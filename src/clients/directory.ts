@@ -22,9 +22,23 @@ export interface Reachable {
   finish(reason: CloseCause): void
 }
 
+/** The polls of a client, as requests see them. */
+export interface Polls {
+  /**
+   * Resolves when no poll waits for its answer.
+   * @param signal aborted when nobody waits for that any more
+   * @returns how many frames have arrived by then: the answer to a question that is asked now comes behind them
+   */
+  over(signal: AbortSignal | undefined): Promise<number>
+}
+
 interface Entry {
   /** Settles when the last request that takes the next message has been answered. */
   answered: Promise<unknown>
+  /** How many such requests have not been answered. */
+  asking: number
+  /** Where the client is polled. */
+  polls: Polls | undefined
   readonly client: Client
   readonly connection: Reachable
   readonly codec: Codec
@@ -39,12 +53,25 @@ export class Directory implements ConnectedClients {
   }
 
   add(client: Client, connection: Reachable, codec: Codec): void {
-    this.#entries.set(client.id, { client, connection, codec, answered: Promise.resolve() })
+    const answered = Promise.resolve()
+    this.#entries.set(client.id, { client, connection, codec, answered, asking: 0, polls: undefined })
   }
 
   /** Another client may have the id by now: a device that was called again before its last connection had ended. */
   remove(client: Client): void {
     if (this.#entries.get(client.id)?.client === client) this.#entries.delete(client.id)
+  }
+
+  /** Polls of a client and requests that take its next message wait for each other. */
+  setPolls(client: Client, polls: Polls): void {
+    const entry = this.#entries.get(client.id)
+    if (entry?.client === client) entry.polls = polls
+  }
+
+  /** Whether a request takes the next message of a client, or waits for its turn to do so. */
+  isAsked(client: Client): boolean {
+    const entry = this.#entries.get(client.id)
+    return entry?.client === client && entry.asking > 0
   }
 
   get(id: string): Client | undefined {
@@ -78,8 +105,9 @@ export class Directory implements ConnectedClients {
   async request(target: RequestTarget, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<unknown> {
     const entry = this.#entryOf(this.#idOf(target))
     if (wait.matches !== undefined) return ask(entry, kind, content, wait)
-    // Nothing tells the answers of two of these apart, so the second waits for the first.
-    const answer = entry.answered.then(() => ask(entry, kind, content, wait))
+    // Nothing tells the answers of two of these apart, nor from that of a poll, so the second waits for the first.
+    entry.asking++
+    const answer = this.#askNext(entry, kind, content, wait)
     entry.answered = answer.catch(() => undefined)
     return answer
   }
@@ -88,6 +116,17 @@ export class Directory implements ConnectedClients {
     const entry = this.#entries.get(id)
     entry?.connection.finish(reason)
     return entry !== undefined
+  }
+
+  async #askNext(entry: Entry, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<unknown> {
+    try {
+      await entry.answered
+      const before = await entry.polls?.over(wait.signal)
+      const matches = before === undefined ? undefined : ({ sequence }: Message) => sequence > before
+      return await ask(entry, kind, content, { ...wait, matches })
+    } finally {
+      entry.asking--
+    }
   }
 
   #sendToOne(id: string, kind: PayloadKind, content: unknown): SendResult {

@@ -1,5 +1,8 @@
 import type { Client } from '../contracts/client.ts'
 import type { Events } from '../contracts/events.ts'
+import type { Message } from '../contracts/message.ts'
+import type { Wait } from '../contracts/wait.ts'
+import type { Directory, Polls } from './directory.ts'
 
 /** What is asked at intervals, and how. */
 export interface PollSpec {
@@ -18,22 +21,35 @@ export interface Pollable {
   readonly received: number
   /** @returns false when the connection is ending or too much waits for it already */
   send(bytes: Buffer): boolean
+  wait(wait: Wait<Message>): Promise<Message>
 }
 
-/** Asks a device at intervals. A poll is open until a message has arrived or its time is over; there is never a second one. */
-export class Poller {
+/** What a poller needs of the endpoint of its connection. */
+export interface PollerHost {
+  readonly directory: Directory
+  readonly surroundings: { readonly events: Events }
+}
+
+/**
+ * Asks a device at intervals. A poll is open until a message has arrived or its time is over; there is never a second one,
+ * and none while a request waits for the next message of the device: nothing would tell the two answers apart.
+ */
+export class Poller implements Polls {
   readonly #connection: Pollable
   readonly #poll: PollSpec
+  readonly #directory: Directory
   readonly #events: Events
   readonly #interval: NodeJS.Timeout
   /** How many frames had arrived when the open poll was sent; undefined when none is open. */
   #askedAt: { readonly frames: number; readonly time: number } | undefined = undefined
 
   /** Asks for the first time at once. */
-  constructor(connection: Pollable, poll: PollSpec, events: Events) {
+  constructor(connection: Pollable, poll: PollSpec, { directory, surroundings }: PollerHost) {
     this.#connection = connection
     this.#poll = poll
-    this.#events = events
+    this.#directory = directory
+    this.#events = surroundings.events
+    directory.setPolls(connection.client, this)
     this.#interval = setInterval(() => this.#ask(), poll.every)
     this.#ask()
   }
@@ -42,14 +58,37 @@ export class Poller {
     clearInterval(this.#interval)
   }
 
+  async over(signal: AbortSignal | undefined): Promise<number> {
+    const asked = this.#askedAt
+    const left = this.#left
+    if (asked !== undefined && left > 0) {
+      const answered = new AbortController()
+      const matches = ({ sequence }: Message) => {
+        // The message goes its way; what is waited for is only that it has come.
+        if (sequence > asked.frames) queueMicrotask(() => answered.abort())
+        return false
+      }
+      const ended = signal === undefined ? answered.signal : AbortSignal.any([answered.signal, signal])
+      await this.#connection.wait({ timeout: left, signal: ended, matches }).catch(() => {})
+    }
+    return this.#connection.received
+  }
+
+  /** Milliseconds that the open poll has left; 0 when none is open. */
+  get #left(): number {
+    const asked = this.#askedAt
+    if (asked === undefined || this.#connection.received > asked.frames) return 0
+    return Math.max(0, this.#poll.timeout - (performance.now() - asked.time))
+  }
+
   #ask(): void {
     const { client } = this.#connection
-    const asked = this.#askedAt
-    if (asked !== undefined && this.#connection.received === asked.frames) {
-      if (performance.now() - asked.time < this.#poll.timeout) return
-      this.#events.emit('poll.timedOut', { client })
-    }
-    const sent = this.#connection.send(this.#poll.bytes)
-    this.#askedAt = sent ? { frames: this.#connection.received, time: performance.now() } : undefined
+    if (this.#left > 0) return
+    const isUnanswered = this.#askedAt?.frames === this.#connection.received
+    this.#askedAt = undefined
+    if (isUnanswered) this.#events.emit('poll.timedOut', { client })
+    if (this.#directory.isAsked(client)) return
+    const frames = this.#connection.received
+    if (this.#connection.send(this.#poll.bytes)) this.#askedAt = { frames, time: performance.now() }
   }
 }

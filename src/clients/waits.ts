@@ -1,16 +1,20 @@
-import type { EndpointCounters } from '../contracts/counters.ts'
+import { countReason, type EndpointCounters } from '../contracts/counters.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import type { Events } from '../contracts/events.ts'
 import type { Format } from '../contracts/format.ts'
 import { DEFAULT_ENVELOPE, type Decoder, Found, Frames, NEED_MORE, tooLong } from '../contracts/framing.ts'
 import { Message, type Source } from '../contracts/message.ts'
 import type { Wait } from '../contracts/wait.ts'
 
 /** What the waits of a connection need of its endpoint. */
-export interface WaitsOptions {
-  readonly format: Format
-  /** In bytes. */
-  readonly limits: { readonly maxFrameLength: number }
-  readonly counters: EndpointCounters
+export interface WaitsHost {
+  readonly spec: {
+    readonly format: Format
+    /** In bytes. */
+    readonly limits: { readonly maxFrameLength: number }
+    readonly counters: EndpointCounters
+  }
+  readonly surroundings: { readonly events: Events }
 }
 
 /**
@@ -41,12 +45,14 @@ export class Waits {
   readonly #format: Format
   readonly #maxLength: number
   readonly #counters: EndpointCounters
+  readonly #events: Events
 
-  constructor(source: Source, { format, limits, counters }: WaitsOptions) {
+  constructor(source: Source, { spec, surroundings }: WaitsHost) {
     this.#source = source
-    this.#format = format
-    this.#maxLength = limits.maxFrameLength
-    this.#counters = counters
+    this.#format = spec.format
+    this.#maxLength = spec.limits.maxFrameLength
+    this.#counters = spec.counters
+    this.#events = surroundings.events
   }
 
   /** Bytes that are held. */
@@ -131,7 +137,9 @@ export class Waits {
     const left: Frames[] = []
     let from = 0
     for (let i = 0; i < frames.count; i++) {
-      if (frames.errors?.has(i) || !this.#take(frames, i)) continue
+      const error = frames.errors?.get(i)
+      // What was cut on purpose is a message like any other.
+      if ((error !== undefined && error.code !== 'frame_cut') || !this.#take(frames, i, error)) continue
       if (i > from) left.push(frames.slice(from, i))
       from = i + 1
     }
@@ -149,7 +157,8 @@ export class Waits {
     for (const open of [...this.#framed, ...this.#own]) open.settle(error)
   }
 
-  #take(frames: Frames, i: number): boolean {
+  /** @param cut what is told of a frame that was cut */
+  #take(frames: Frames, i: number, cut: SluiceError | undefined): boolean {
     let message: Message
     try {
       const value = this.#format.parse(frames.bytes, frames.starts[i]!, frames.ends[i]!)
@@ -159,8 +168,13 @@ export class Waits {
       return false
     }
     const found = this.#framed.find((open) => isMatch(open, message))
-    if (found !== undefined) this.#give(found, message)
-    return found !== undefined
+    if (found === undefined) return false
+    if (cut !== undefined) {
+      countReason(this.#counters.rejected, cut.code)
+      this.#events.emit('frame.rejected', { message, error: cut })
+    }
+    this.#give(found, message)
+    return true
   }
 
   #takeOwn(open: Open, frames: Frames): void {

@@ -7,7 +7,7 @@ import type { RunnableServer } from '../config/planned-server.ts'
 import { formatProblems } from '../config/problems.ts'
 import { readPlan } from '../config/read-plan.ts'
 import { failureOf } from '../config/reload-failure.ts'
-import type { RetryReport } from '../config/retry-dead-letters.ts'
+import type { KeptLetter, RetryReport } from '../config/retry-dead-letters.ts'
 import { DEFAULT_DRAIN_MS } from '../config/server.ts'
 import type { Address } from '../contracts/client.ts'
 import type { EndpointCounters, ObservedEndpoint } from '../contracts/counters.ts'
@@ -228,17 +228,20 @@ export class Supervisor implements RunnableServer<(warnings: string) => void> {
       )
     }
     const done: number[] = []
-    let kept: RetryReport['kept'] = ids.map((id) => ({ id, reason: 'no worker is ready', tried: false }))
+    const kept: KeptLetter[] = []
+    let open: readonly KeptLetter[] = ids.map((id) => ({ id, reason: 'no worker is ready', tried: false }))
     let repliesSkipped = 0
     for (const worker of this.#ready) {
-      const untried = kept.filter(({ tried }) => !tried).map(({ id }) => id)
-      if (untried.length === 0) break
+      if (open.length === 0) break
+      const untried = open.map(({ id }) => id)
       const report = await worker.channel.ask('retryDeadLetters', untried)
       done.push(...report.done)
-      kept = [...kept.filter(({ tried }) => tried), ...report.kept]
+      // What the worker that has the endpoint says is true; the others know nothing of it.
+      kept.push(...report.kept.filter(({ elsewhere }) => !elsewhere))
+      open = report.kept.filter(({ elsewhere }) => elsewhere)
       repliesSkipped += report.repliesSkipped
     }
-    return { done, kept, repliesSkipped }
+    return { done, kept: [...kept, ...open], repliesSkipped }
   }
 
   #remember({ endpoints }: Plan): void {

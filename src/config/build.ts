@@ -13,9 +13,10 @@ import type { Expression } from '../contracts/schema.ts'
 import type { Batching, Sink } from '../contracts/sink.ts'
 import type { TlsLayer } from '../contracts/transport.ts'
 import { countDeadLetters, createHooks } from '../delivery/burial.ts'
+import type { Delivery } from '../delivery/deliverer.ts'
+import { withLateDeliveries } from '../delivery/late-deliveries.ts'
 import { withMerging } from '../delivery/merging.ts'
 import { type RetryOptions, withRetry } from '../delivery/retry.ts'
-import type { Delivery } from '../delivery/sink-buffer.ts'
 import type { StageSpec } from '../engine/dataflow.ts'
 import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
 import type { RelaySpec } from '../relay/inspection.ts'
@@ -289,14 +290,15 @@ class Builder {
       signal,
       onRetry: (attempt, error, retryIn) => events.emit('sink.retried', { step: plan.id, attempt, error, retryIn }),
     }
+    const onLate = (messages: number) => events.emit('sink.deliveredLate', { step: plan.id, messages })
     const { buffer } = options as DeliveryOptions
     if (buffer === undefined) {
       this.#closers.push(() => merged.close())
-      return withRetry(merged, retry)
+      return withLateDeliveries(withRetry(merged, retry), onLate)
     }
     const buffered = await placed(plan, plan.name, () => this.#buffered(plan, merged, buffer, retry, scope, onError))
     this.#closers.push(() => buffered.close())
-    return buffered
+    return withLateDeliveries(buffered, onLate)
   }
 
   async #buffered(

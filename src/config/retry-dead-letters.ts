@@ -1,7 +1,7 @@
 import type { Clock } from '../contracts/clock.ts'
 import { countReason } from '../contracts/counters.ts'
 import { mutedSource } from '../contracts/detached-source.ts'
-import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
 import { Batch, type Dataflow, type Message } from '../contracts/message.ts'
 import type { StoredDeadLetter } from '../delivery/dead-letter-rows.ts'
@@ -26,6 +26,8 @@ export interface KeptLetter {
   readonly reason: string
   /** False when it could not be tried at all: nothing has changed. */
   readonly tried: boolean
+  /** It could not be tried because its endpoint is not here: another worker may have it. */
+  readonly elsewhere?: boolean
 }
 
 export interface RetrySurroundings {
@@ -50,27 +52,41 @@ export async function retryDeadLetters(ids: readonly number[], around: RetrySurr
   const kept: KeptLetter[] = []
   let repliesSkipped = 0
   for (const id of ids) {
-    const result = around.isRunning() ? await retryOne(id, around, () => repliesSkipped++) : 'the server is stopping'
+    const result = around.isRunning()
+      ? await retryOne(id, around, () => repliesSkipped++)
+      : notTried('the server is stopping')
     if (result === undefined) done.push(id)
-    else if (typeof result === 'string') kept.push({ id, reason: result, tried: false })
-    else kept.push({ id, reason: result.message, tried: true })
+    else kept.push({ id, ...result })
   }
   return { done, kept, repliesSkipped }
 }
 
-/** @returns undefined when it is done, the error with which it failed again, or why it could not be tried */
+type Kept = Omit<KeptLetter, 'id'>
+
+function notTried(reason: string): Kept {
+  return { reason, tried: false }
+}
+
+function failedAgain({ message }: SluiceError): Kept {
+  return { reason: message, tried: true }
+}
+
+/** @returns undefined when it is done */
 async function retryOne(
   id: number,
   { store, clock, events, entryPoints }: RetrySurroundings,
   skipped: () => void,
-): Promise<SluiceError | string | undefined> {
+): Promise<Kept | undefined> {
   try {
     const letter = await store.get(id)
-    if (letter === undefined) return 'there is no such dead letter'
-    const points = entryPoints().get(letter.endpoint)
-    if (points === undefined) return `there is no endpoint ${letter.endpoint} in the configuration any more`
+    if (letter === undefined) return notTried('there is no such dead letter')
+    const { endpoint } = letter
+    const points = entryPoints().get(endpoint)
+    if (points === undefined) {
+      return { ...notTried(`there is no endpoint ${endpoint} in the configuration any more`), elsewhere: true }
+    }
     const entry = entryOf(letter, points, clock)
-    if (typeof entry === 'string') return entry
+    if (typeof entry === 'string') return notTried(entry)
     const { counters } = points
     const source = mutedSource(entry.message.source, () => {
       counters.repliesLost++
@@ -91,12 +107,10 @@ async function retryOne(
       failures.entries.map((failed) => ({ ...failed, passed: letter.passed && failed.step === letter.step })),
     )
     const [failed] = failures.entries
-    if (failed !== undefined) return failed.error
-    return again.length === 0
-      ? undefined
-      : new SluiceError('kept_by_step', `kept again as dead letter ${again.join(', ')}`)
+    if (failed !== undefined) return failedAgain(failed.error)
+    return again.length === 0 ? undefined : { reason: `kept again as dead letter ${again.join(', ')}`, tried: true }
   } catch (thrown) {
-    return toSluiceError(thrown, 'internal')
+    return failedAgain(toSluiceError(thrown, 'internal'))
   }
 }
 

@@ -54,7 +54,8 @@ export interface Clients {
   send(target: SendTarget, kind: PayloadKind, content: unknown, except?: string): SendResult | Promise<SendResult>
   /**
    * Sends a payload to one client and waits for its answer. Requests without `matches` take the next message that the
-   * client sends; nothing tells their answers apart, so each begins when the one before has ended.
+   * client sends; nothing tells their answers apart, nor from that of a poll, so each begins when the one before has
+   * ended, and a poll that is open.
    * @returns the value of the answer
    * @throws SluiceError `client_unknown`, also where several are meant; `client_slow`; or `wait_failed` when no
    *   answer came

@@ -5,6 +5,7 @@ import { type Codec, contentText, encodeBatch, encodeContent, encodeEach } from 
 import { SluiceError } from './errors.ts'
 import type { Format } from './format.ts'
 import type { Framing } from './framing.ts'
+import { Batch } from './message.ts'
 
 const { codec } = createTestContext()
 const upper: Format = {
@@ -42,6 +43,20 @@ test('encodeEach writes what can be written and gives the rest its error', () =>
   const outcomes = encodeEach(createBatch<unknown>(['a', undefined, 'b']), codec, out)
   expect(outcomes).toEqual([undefined, expect.objectContaining({ code: 'format_not_printable' }), undefined])
   expect(out.take().toString()).toBe('a\nb\n')
+})
+
+test('encodeEach says how to write what has no value, because it was refused', () => {
+  const error = { message: 'no JSON', code: 'format_invalid', step: '', retryable: false }
+  const [message] = createBatch<unknown>([null]).messages
+  const print = () => {
+    throw new SluiceError('format_not_printable', 'this is null')
+  }
+  const format = { ...upper, print }
+  const outcomes = encodeEach(Batch.of([message!.withError(error)]), { ...codec, format }, new ByteWriter())
+  expect(outcomes).toMatchObject([
+    { message: 'this is null', hint: 'Only its bytes are there: write map: raw before this step.' },
+  ])
+  expect(encodeEach(Batch.of([message!]), { ...codec, format }, new ByteWriter())?.[0]?.hint).toBeUndefined()
 })
 
 test('encodeEach leaves no half frame of a framing that throws late, and no error without a code', () => {

@@ -53,10 +53,15 @@ function encodeSingly(batch: Batch, { framing, format }: Codec, out: ByteWriter)
       return undefined
     } catch (thrown) {
       single.take()
-      return toSluiceError(thrown, 'format_not_printable')
+      const error = toSluiceError(thrown, 'format_not_printable')
+      // What framing or format has refused comes to an onError without a value.
+      if (message.msg !== null || message.error === undefined) return error
+      return new SluiceError(error.code, error.message, { cause: error, hint: ONLY_BYTES })
     }
   })
 }
+
+const ONLY_BYTES = 'Only its bytes are there: write map: raw before this step.'
 
 /**
  * Appends the answer that a `reply` or `send` describes.

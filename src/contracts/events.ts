@@ -83,6 +83,8 @@ export interface EventMap {
     readonly error: SluiceError
     readonly retryIn: number
   }
+  /** Messages have failed, because the `timeout` of their step was over, and were delivered all the same. */
+  'sink.deliveredLate': { readonly step: string; readonly messages: number }
   /** A buffer is full and holds its senders back, drops or refuses, as its `whenFull` says. */
   'buffer.filled': { readonly step: string; readonly whenFull: WhenFull; readonly reason: string }
   'buffer.emptied': { readonly step: string }
@@ -164,6 +166,8 @@ export const eventDescriptions = {
   'deadLetters.expired': 'Dead letters that were older than `maxAge` were removed.',
   'reply.lost': 'Answers could not be sent, because the connection was gone.',
   'sink.retried': 'A sink failed for a reason that may pass; it is tried again after `retryIn`.',
+  'sink.deliveredLate':
+    'A sink has delivered messages after the `timeout` of their step was over: they have failed and were delivered all the same.',
   'buffer.filled': 'A buffer is full: its senders wait, or what `whenFull` says happens.',
   'buffer.emptied': 'A buffer that was full has room again.',
   'buffer.blocked': 'A buffer could not store what came; it tries again after `retryIn` and its senders wait.',

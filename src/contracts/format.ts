@@ -1,5 +1,5 @@
 import { formatBytes } from '../util/escapes.ts'
-import { findInvalidUtf8, REPLACEMENT } from '../util/utf8.ts'
+import { BYTE_ORDER_MARK, findInvalidUtf8, REPLACEMENT } from '../util/utf8.ts'
 import { SluiceError } from './errors.ts'
 import type { Frames } from './framing.ts'
 
@@ -64,6 +64,21 @@ export function readUtf8(bytes: Buffer, start: number, end: number): string {
     if (at !== -1) throw invalidAt('not valid UTF-8', bytes, start, end, at)
   }
   return text
+}
+
+/**
+ * The same for formats to which a byte order mark in front is no part of the text.
+ * @returns the mark, '' where there is none, and the text behind it
+ * @throws SluiceError `format_invalid`, as {@link readUtf8} does
+ */
+export function readMarkedUtf8(
+  bytes: Buffer,
+  start: number,
+  end: number,
+): { readonly mark: string; readonly text: string } {
+  const text = readUtf8(bytes, start, end)
+  const mark = text.startsWith(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK : ''
+  return { mark, text: text.slice(mark.length) }
 }
 
 /**

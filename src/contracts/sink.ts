@@ -1,4 +1,4 @@
-import type { SluiceError } from './errors.ts'
+import { SluiceError } from './errors.ts'
 import type { Batch } from './message.ts'
 
 /** What the confirmation of a sink can be worth; `sluice check` and the reference page say it in these words. */
@@ -25,6 +25,11 @@ export interface Batching {
 
 /** What became of each message of a batch: undefined at index i means message i was delivered. */
 export type Outcomes = readonly (SluiceError | undefined)[]
+
+/** What becomes of a message that comes to a sink, or still waits in it, when nobody waits for its outcome any more. */
+export function givenUp(): SluiceError {
+  return new SluiceError('step_timeout', 'nobody waited for it any more, so it was not delivered')
+}
 
 /**
  * A sink delivers messages outside. It passes them on when its destination has confirmed; retry, timeout and dead

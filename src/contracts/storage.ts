@@ -6,7 +6,7 @@ export type SqlValue = null | number | bigint | string | Uint8Array
 /** One row: the values of a statement's `?` in order. */
 export type SqlRow = readonly SqlValue[]
 
-/** One SQLite database file, used through the storage worker thread. */
+/** One SQLite database file, used through a storage thread. */
 export interface Database {
   /**
    * Runs statements that give no rows, such as `CREATE TABLE`.
@@ -17,13 +17,15 @@ export interface Database {
    * Runs one statement for each row. Everything that is pending on this database, from whatever connection, is committed
    * in one transaction (WAL, `synchronous=FULL`); the promise resolves after that commit. A row that fails, a broken
    * constraint say, fails alone.
+   * @param over aborted when nobody waits for the outcome any more: rows whose turn has not come by then are left out
    * @returns for each row its error, or undefined when it is committed
    * @throws SluiceError `storage_failed` when the commit itself failed: then no row is stored
    */
-  write(sql: string, rows: readonly SqlRow[]): Promise<readonly (SluiceError | undefined)[]>
+  write(sql: string, rows: readonly SqlRow[], over?: AbortSignal): Promise<readonly (SluiceError | undefined)[]>
   /**
    * The same as `write`, for an INSERT into a table that numbers its rows itself.
-   * @returns for each row the number that SQLite gave it (`last_insert_rowid`), or its error
+   * @returns for each row the number that SQLite gave it (`last_insert_rowid`), 0 where the statement has added none, or
+   *   its error
    * @throws SluiceError `storage_failed`, as `write` does
    */
   insert(sql: string, rows: readonly SqlRow[]): Promise<readonly (number | SluiceError)[]>
@@ -33,7 +35,7 @@ export interface Database {
   close(): Promise<void>
 }
 
-/** The embedded database engine: one worker thread for all files. It is started by the first `open`. */
+/** The embedded database engine: a worker thread for all files that are written, and one for those that are only read. */
 export interface Storage {
   /**
    * Opens a file, creating it and its folder when missing. The same path gives the same database.
@@ -42,7 +44,7 @@ export interface Storage {
   open(file: string): Promise<Database>
   /**
    * Opens a file that is there to read from it alone: nothing of it is changed, whatever is asked for. It sees what has
-   * been committed, also by others.
+   * been committed, also by others. A question that takes long holds up no write.
    * @throws SluiceError `storage_failed`
    */
   openReadOnly(file: string): Promise<Database>

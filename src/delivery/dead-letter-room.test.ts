@@ -11,6 +11,7 @@ import { createStorage } from '../storage/storage.ts'
 import { createMessages, testSource } from '../testing/part-context.ts'
 import { dropDeadLetters, findDeadLetters, readDeadLetters } from './dead-letter-files.ts'
 import { DEAD_LETTERS_FILE, type DeadLetterOptions, DeadLetterStore } from './dead-letters.ts'
+import { realTiming } from './retry.ts'
 
 let folder: string
 let file: string
@@ -90,6 +91,33 @@ describe('the bound', () => {
     expect(told).toEqual(['deadLetters.filled', 'deadLetters.emptied', 'deadLetters.filled'])
     dropDeadLetters(file, [2])
     expect(await waiting[1]).toBe(3)
+  })
+
+  test('holds for all that write into one file, whatever each has counted, and nothing is lost', async () => {
+    const maxSize = 2000
+    const timing = { ...realTiming, wait: (_: number, signal: AbortSignal) => realTiming.wait(1, signal) }
+    const stores = [open({ maxSize, timing }), open({ maxSize, timing })]
+    await stores[0]!.add(message('first'), error, 'store')
+    const { bytes } = stores[0]!.counters
+    // From here on it looks into the file only when that is full.
+    await stores[1]!.open()
+    const adding = stores.flatMap((store) =>
+      Array.from({ length: 10 }, () => store.add(message('other'), error, 'store')),
+    )
+    await expect.poll(() => told.filter((name) => name === 'deadLetters.filled').length).toBeGreaterThanOrEqual(2)
+    let isDone = false
+    const ids = Promise.all(adding).finally(() => {
+      isDone = true
+    })
+    let most = 0
+    while (!isDone) {
+      most = Math.max(most, Number(totals().real!['bytes']))
+      dropDeadLetters(file, findDeadLetters(file, {}).ids)
+      await new Promise(setImmediate)
+    }
+    expect(most).toBeGreaterThanOrEqual(maxSize)
+    expect(most).toBeLessThan(maxSize + bytes)
+    expect(new Set(await ids).size).toBe(20)
   })
 
   test('counts a letter once, whichever is answered first: its insertion, or a look into the file that saw it', async () => {

@@ -24,8 +24,8 @@ interface RoomOptions extends DeadLetterBounds {
 }
 
 /**
- * Room for dead letters. It is counted here as they come, and looked up in the file now and then, because other programs
- * take some away: `sluice dead drop`, or a second server.
+ * Room for dead letters. It is counted here as they come, and looked up in the file now and then, because others bring some
+ * and take some away: the other workers, `sluice dead drop`, a second server. What is stored is bounded by the file itself.
  */
 export class DeadLetterRoom {
   readonly counters: DeadLetterCounters = { letters: 0, bytes: 0, oldest: 0, expired: 0 }

@@ -118,11 +118,14 @@ export const COUNT_ROWS = `
 /** Gives `letters`, `bytes`, and `oldest`: the time of the oldest, null when there is none. */
 export const TOTALS = 'SELECT letters, bytes, (SELECT min(time) FROM dead_letters) AS oldest FROM dead_letter_totals'
 
-/** Takes what {@link toRow} gives. SQLite gives the id, so several servers may write into one file. */
+/**
+ * Takes what {@link toRow} gives, and how many bytes there may be before it: with more, none is added. SQLite gives the id
+ * and counts the bytes, so several processes may write into one file.
+ */
 export const INSERT = `
   INSERT INTO dead_letters
     (time, received, endpoint, client, peer, step, code, reason, attempts, event, raw, value, key, packed, passed)
-  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+  SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT bytes FROM dead_letter_totals) < ?`
 
 /** Takes what {@link toRow} gives, and the id: the letter has failed again. */
 export const REPLACE = `

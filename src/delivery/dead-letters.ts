@@ -58,11 +58,13 @@ export interface DeadLetterOptions extends DeadLetterBounds {
  * What fails for a reason that may pass, a locked file or a full disk, is tried again for 10 s. A storage thread that
  * ended in the middle of a commit does not tell whether it was done, so a message may then be kept twice.
  *
- * The store is bounded. What is too old is removed; when there are too many bytes, `add` waits for room, and loses nothing.
+ * The store is bounded, for all processes that write into it together. What is too old is removed; when there are too many
+ * bytes, `add` waits for room, and loses nothing.
  */
 export class DeadLetterStore implements DeadLetters {
   readonly #storage: Storage
   readonly #file: string
+  readonly #maxSize: number
   readonly #timing: RetryTiming
   readonly #room: DeadLetterRoom
   readonly #closing = new AbortController()
@@ -75,9 +77,10 @@ export class DeadLetterStore implements DeadLetters {
 
   /** @param dir the data folder; created when missing */
   constructor(storage: Storage, dir: string, options: DeadLetterOptions) {
-    const { signal, timing = realTiming, now = Date.now } = options
+    const { maxSize, signal, timing = realTiming, now = Date.now } = options
     this.#storage = storage
     this.#file = join(dir, DEAD_LETTERS_FILE)
+    this.#maxSize = maxSize
     this.#timing = timing
     this.#signal = signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal])
     this.#room = new DeadLetterRoom({ ...options, timing, now, signal: this.#signal })
@@ -171,19 +174,31 @@ export class DeadLetterStore implements DeadLetters {
     await database?.close()
   }
 
+  /** @param size 0 for what needs no room */
   async #insert(row: SqlRow, size: number, signal: AbortSignal): Promise<number | SluiceError> {
-    let result: number | SluiceError | undefined
     try {
       const database = await this.#open()
-      if (size > 0) await this.#room.take(database, size, signal)
-      try {
-        result = (await database.insert(INSERT, [row]))[0]!
-      } finally {
-        if (size > 0) this.#room.release(database, size, typeof result === 'number')
+      if (size === 0) return (await database.insert(INSERT, [[...row, Number.MAX_SAFE_INTEGER]]))[0]!
+      for (;;) {
+        const result = await this.#insertWithin(this.#maxSize, database, row, size, signal)
+        if (result !== 0) return result
+        // Another process has taken the room meanwhile.
+        await this.#room.refresh(database)
       }
-      return result
     } catch (thrown) {
       return toSluiceError(thrown, 'storage_failed')
+    }
+  }
+
+  /** @returns 0 when there is no room any more */
+  async #insertWithin(bound: number, database: Database, row: SqlRow, size: number, signal: AbortSignal) {
+    await this.#room.take(database, size, signal)
+    let result: number | SluiceError = 0
+    try {
+      result = (await database.insert(INSERT, [[...row, bound]]))[0]!
+      return result
+    } finally {
+      this.#room.release(database, size, typeof result === 'number' && result > 0)
     }
   }
 

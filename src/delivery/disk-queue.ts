@@ -6,6 +6,7 @@ import type { Database, SqlRow, Storage } from '../contracts/storage.ts'
 import { COUNT, INSERT, PUT_ASIDE, prepare, SELECT, type StoredEntry, toEntry } from './buffers-file.ts'
 import { cannotBeStored } from './memory-queue.ts'
 import { joinPacked, packBatch, type Unpacked, unpackBatch } from './packed-batch.ts'
+import { Progress } from './progress.ts'
 import { type Entry, type FormatOf, MAX_MESSAGES, type Queue } from './queue.ts'
 import { Suspects, type Suspicion } from './suspects.ts'
 
@@ -34,8 +35,10 @@ export interface DiskQueueOptions {
  * after a crash in between such an entry is delivered once more.
  */
 export class DiskQueue implements Queue {
-  messages = 0
   bytes = 0
+  /** Of all entries that are not settled. */
+  #messages = 0
+  #progress = new Progress()
   readonly #storage: Storage
   readonly #options: DiskQueueOptions
   #database: Promise<Database> | undefined = undefined
@@ -68,8 +71,12 @@ export class DiskQueue implements Queue {
     this.#options = options
   }
 
+  get messages(): number {
+    return this.#messages - this.#progress.size
+  }
+
   get oldest(): number {
-    return (this.#taken[0] ?? this.#tail[0])?.since ?? (this.messages > 0 ? this.#oldestUnread : 0)
+    return (this.#taken[0] ?? this.#tail[0])?.since ?? (this.#messages > 0 ? this.#oldestUnread : 0)
   }
 
   get suspects(): Suspects | undefined {
@@ -118,8 +125,8 @@ export class DiskQueue implements Queue {
       throw thrown
     })
     if (typeof id !== 'number') throw id
-    if (this.messages === 0) this.#oldestUnread = since
-    this.messages += group.messages
+    if (this.#messages === 0) this.#oldestUnread = since
+    this.#messages += group.messages
     this.bytes += data.length
     // What `#load` has read already must not come twice.
     const isRead = this.#spilled || id <= (this.#tail.at(-1)?.id ?? this.#cursor)
@@ -163,15 +170,20 @@ export class DiskQueue implements Queue {
 
   settle(upTo: number): void {
     for (const { messages, data } of this.#taken.filter(({ id }) => id <= upTo)) {
-      this.messages -= messages
+      this.#messages -= messages
       this.bytes -= data.length
       this.#undeleted += messages
     }
     this.#taken = this.#taken.filter(({ id }) => id > upTo)
+    this.#progress.settle(upTo)
     this.#settled = upTo
     // Where the next delivery may kill the process, the mark before it takes the deletion along.
     if (this.#undeleted >= MOST_UNDELETED || this.suspects !== undefined) this.#deleteSoon()
     else this.#timer ??= setTimeout(() => this.#deleteSoon(), DELETE_WITHIN)
+  }
+
+  note(entry: number, places: readonly number[]): number {
+    return this.#progress.note(entry, places)
   }
 
   giveBack(): void {
@@ -198,6 +210,7 @@ export class DiskQueue implements Queue {
     if (database === undefined) return
     await this.#group?.stored.catch(() => {})
     await this.#delete().catch(() => {})
+    await this.#progress.store(database).catch(() => {})
     await this.#suspects?.close().catch(() => {})
     await database.close()
   }
@@ -208,9 +221,10 @@ export class DiskQueue implements Queue {
     try {
       await prepare(database, file)
       const [counted] = await database.all(COUNT, [step])
-      this.messages = Number(counted!['messages'])
+      this.#messages = Number(counted!['messages'])
       this.bytes = Number(counted!['bytes'])
       this.#oldestUnread = Number(counted!['oldest'])
+      this.#progress = await Progress.open(database, step)
       this.#suspects = await Suspects.open(database, step, MAX_MESSAGES)
       if (this.#suspects.suspicion !== undefined) onSuspected(this.#suspects.suspicion)
       return database
@@ -257,7 +271,7 @@ export class DiskQueue implements Queue {
       this.#isUncounted = true
       throw thrown
     })
-    this.messages = Number(counted!['messages'])
+    this.#messages = Number(counted!['messages'])
     this.bytes = Number(counted!['bytes'])
   }
 
@@ -267,7 +281,7 @@ export class DiskQueue implements Queue {
    */
   async #unpack(stored: StoredEntry, formatOf: FormatOf): Promise<Unpacked | undefined> {
     try {
-      return unpackBatch(stored.data, formatOf, this.#options.clock)
+      return unpackBatch(stored.data, formatOf, this.#options.clock, this.#progress.of(stored.id))
     } catch (thrown) {
       await this.#putAside(stored, toSluiceError(thrown).message)
       return undefined
@@ -282,8 +296,9 @@ export class DiskQueue implements Queue {
     const [failed] = await database.write(PUT_ASIDE, [[detail, id]])
     if (failed !== undefined) throw failed
     await database.write('DELETE FROM entries WHERE id = ?', [[id]])
-    this.messages -= messages
+    this.#messages -= messages
     this.bytes -= data.length
+    this.#progress.forget(id)
     this.#tail = this.#tail.filter((entry) => entry.id !== id)
     this.#cursor = Math.max(this.#cursor, id)
     onDamaged(detail)

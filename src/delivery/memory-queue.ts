@@ -2,6 +2,7 @@ import type { Clock } from '../contracts/clock.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
 import { joinPacked, packBatch, unpackBatch } from './packed-batch.ts'
+import { Progress } from './progress.ts'
 import type { Entry, FormatOf, Queue } from './queue.ts'
 
 /**
@@ -11,8 +12,9 @@ import type { Entry, FormatOf, Queue } from './queue.ts'
  * delivered with the state that their connection had when they were queued.
  */
 export class MemoryQueue implements Queue {
-  messages = 0
   bytes = 0
+  #messages = 0
+  readonly #progress = new Progress()
   readonly #clock: Clock
   #entries: PackedEntry[] = []
   /** How many of `#entries` have been taken. */
@@ -23,6 +25,10 @@ export class MemoryQueue implements Queue {
     this.#clock = clock
   }
 
+  get messages(): number {
+    return this.#messages - this.#progress.size
+  }
+
   get oldest(): number {
     return this.#entries[0]?.since ?? 0
   }
@@ -31,7 +37,7 @@ export class MemoryQueue implements Queue {
     try {
       const data = joinPacked([packBatch(batch)])
       this.#entries.push({ id: ++this.#last, data, messages: batch.length, since: this.#clock.now() })
-      this.messages += batch.length
+      this.#messages += batch.length
       this.bytes += data.length
       return Promise.resolve()
     } catch (thrown) {
@@ -46,7 +52,7 @@ export class MemoryQueue implements Queue {
     for (let next = this.#entries[this.#taken]; next !== undefined; next = this.#entries[this.#taken]) {
       const { id, data, since } = next
       if (taken.length > 0 && (messages + next.messages > maxMessages || bytes + data.length > maxBytes)) break
-      taken.push({ id, since, ...unpackBatch(data, formatOf, this.#clock) })
+      taken.push({ id, since, ...unpackBatch(data, formatOf, this.#clock, this.#progress.of(id)) })
       messages += next.messages
       bytes += data.length
       this.#taken++
@@ -59,9 +65,14 @@ export class MemoryQueue implements Queue {
     const settled = this.#entries.splice(0, behind === -1 ? this.#entries.length : behind)
     this.#taken -= settled.length
     for (const { messages, data } of settled) {
-      this.messages -= messages
+      this.#messages -= messages
       this.bytes -= data.length
     }
+    this.#progress.settle(upTo)
+  }
+
+  note(entry: number, places: readonly number[]): number {
+    return this.#progress.note(entry, places)
   }
 
   giveBack(): void {

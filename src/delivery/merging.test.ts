@@ -54,6 +54,27 @@ test('a write that finds nothing under way goes on at once; what comes meanwhile
   assert.deepEqual(await Promise.all(others), [undefined, undefined])
 })
 
+test('the end of who waits is told to the sink where there is one alone', async () => {
+  const told: (boolean | undefined)[] = []
+  const gate = Promise.withResolvers<void>()
+  const sink: Sink = {
+    async write(batch, over) {
+      if (textsOf(batch).includes('first')) await gate.promise
+      told.push(over?.aborted)
+    },
+    close() {},
+  }
+  const merged = merge(sink)
+  const over = new AbortController()
+  const first = merged.write(createBatch(['first']), over.signal)
+  over.abort()
+  const others = ['a', 'b'].map((text) => merged.write(createBatch([text]), new AbortController().signal))
+  gate.resolve()
+  await Promise.all([first, ...others])
+  assert.deepEqual(told, [true, undefined])
+  await merged.close()
+})
+
 test('each message keeps its own outcome', async () => {
   const sink = new GatedSink()
   const merged = merge(sink)
@@ -167,6 +188,38 @@ test('with maxWait a write that is not full goes on when its time is over', asyn
   while (sink.writes.length === 0) await new Promise((resolve) => setTimeout(resolve, 1))
   sink.writes[0]!.finish()
   await write
+})
+
+test('what waits when nobody waits for it any more is not sent, also the rest of a write under way', async () => {
+  const sink = new GatedSink()
+  const merged = merge(sink, { maxBatch: 2 })
+  const [long, short] = [new AbortController(), new AbortController()]
+  const first = merged.write(createBatch(['1', '2', '3']), long.signal)
+  const second = merged.write(createBatch(['a']), short.signal)
+  const third = merged.write(createBatch(['b']))
+  long.abort()
+  short.abort()
+  expect((await second) as Outcomes).toMatchObject([{ code: 'step_timeout' }])
+  sink.writes[0]!.finish()
+  expect((await first) as Outcomes).toMatchObject([undefined, undefined, { code: 'step_timeout' }])
+  sink.writes[1]!.finish()
+  assert.equal(await third, undefined)
+  assert.deepEqual(sink.seen, ['1 2', 'b'])
+})
+
+test('close has nothing to wait for when the last that waited was given up', async () => {
+  const sink = new GatedSink()
+  const merged = merge(sink, { maxBatch: 1, maxWait: 60_000 })
+  const over = new AbortController()
+  const first = merged.write(createBatch(['a']))
+  const second = merged.write(createBatch(['b']), over.signal)
+  over.abort()
+  expect((await second) as Outcomes).toMatchObject([{ code: 'step_timeout' }])
+  const closing = merged.close()
+  sink.writes[0]!.finish()
+  await first
+  await closing
+  assert.deepEqual(sink.seen, ['a'])
 })
 
 test('close does not wait for company, and closes the sink when all is delivered', async () => {

@@ -1,6 +1,6 @@
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { Batch, type Message } from '../contracts/message.ts'
-import type { Batching, Outcomes, Sink } from '../contracts/sink.ts'
+import { type Batching, givenUp, type Outcomes, type Sink } from '../contracts/sink.ts'
 import { checkOutcomes } from './outcomes.ts'
 
 /**
@@ -18,11 +18,13 @@ import { checkOutcomes } from './outcomes.ts'
  * them have their outcome. After a failure that may pass they fail with it, unsent: they would overtake what is tried
  * again. When the sink refuses a batch for good, its halves are tried apart, down to the message that
  * is to blame, so that one bad row does not fail its neighbours.
+ *
+ * What is not under way when nobody waits for it any more is not sent.
  */
 export function withMerging(sink: Sink, batching: Batching): Sink {
   const merger = new Merger(sink, batching)
   return {
-    write: (batch) => merger.write(batch),
+    write: (batch, over) => merger.write(batch, over),
     close: async () => {
       await merger.settled()
       await sink.close()
@@ -41,6 +43,7 @@ interface Waiting {
   busy: boolean
   /** When it was called; milliseconds of `performance.now`. */
   readonly since: number
+  readonly over: AbortSignal | undefined
   readonly resolve: (outcomes: void | Outcomes) => void
 }
 
@@ -65,15 +68,26 @@ class Merger {
     this.#batching = batching
   }
 
-  write(batch: Batch): Promise<void | Outcomes> {
+  /** @param over aborted when nobody waits for the outcome any more */
+  write(batch: Batch, over?: AbortSignal): Promise<void | Outcomes> {
     const { messages } = batch
     if (messages.length === 0) return Promise.resolve()
     return new Promise((resolve) => {
       const outcomes = new Array<SluiceError | undefined>(messages.length).fill(undefined)
       const since = performance.now()
-      this.#waiting.push({ messages, outcomes, settled: 0, failed: false, busy: false, since, resolve })
+      const waiting = { messages, outcomes, settled: 0, failed: false, busy: false, since, over, resolve }
+      this.#waiting.push(waiting)
+      over?.addEventListener('abort', () => this.#giveUp(waiting), { once: true })
       this.#begin()
     })
+  }
+
+  /** Fails what has no outcome yet, unless it is under way: then that is seen when it has come to its end. */
+  #giveUp(waiting: Waiting): void {
+    if (waiting.busy || waiting.settled === waiting.messages.length) return
+    failRest(waiting, givenUp())
+    waiting.resolve(waiting.outcomes)
+    this.#forgetSettled()
   }
 
   /** Waits for no more company. Resolves when nothing is left. */
@@ -123,7 +137,9 @@ class Merger {
 
   async #deliver(shares: readonly Share[]): Promise<void> {
     const messages = shares.flatMap(({ of, count }) => of.messages.slice(of.settled, of.settled + count))
-    const outcomes = await deliverApart(this.#sink, messages)
+    // A batch of several writes goes on for those who still wait.
+    const over = shares.length === 1 ? shares[0]!.of.over : undefined
+    const outcomes = await deliverApart(this.#sink, messages, over)
     let at = 0
     for (const { of, count } of shares) {
       let passing: SluiceError | undefined
@@ -135,33 +151,45 @@ class Merger {
         if (error.retryable) passing = error
       }
       of.settled += count
-      if (passing !== undefined) {
-        of.outcomes.fill(passing, of.settled)
-        of.settled = of.messages.length
-      }
+      if (passing !== undefined) failRest(of, passing)
+      else if (of.over?.aborted && of.settled < of.messages.length) failRest(of, givenUp())
       of.busy = false
       if (of.settled === of.messages.length) of.resolve(of.failed ? of.outcomes : undefined)
     }
-    this.#waiting = this.#waiting.filter((waiting) => waiting.settled < waiting.messages.length)
     this.#inFlight--
+    this.#forgetSettled()
+    this.#begin()
+  }
+
+  #forgetSettled(): void {
+    this.#waiting = this.#waiting.filter((waiting) => waiting.settled < waiting.messages.length)
     if (this.#waiting.length === 0) for (const resolve of this.#onSettled.splice(0)) resolve()
-    else this.#begin()
   }
 }
 
+function failRest(waiting: Waiting, error: SluiceError): void {
+  waiting.outcomes.fill(error, waiting.settled)
+  waiting.settled = waiting.messages.length
+  waiting.failed = true
+}
+
 /** One write, and when the sink refuses it for good, one for each half. */
-async function deliverApart(sink: Sink, messages: readonly Message[]): Promise<void | Outcomes> {
+async function deliverApart(
+  sink: Sink,
+  messages: readonly Message[],
+  over: AbortSignal | undefined,
+): Promise<void | Outcomes> {
   try {
-    return checkOutcomes(await sink.write(Batch.of(messages)), messages.length)
+    return checkOutcomes(await sink.write(Batch.of(messages), over), messages.length)
   } catch (thrown) {
     const error = toSluiceError(thrown, 'sink_failed')
     if (error.retryable || messages.length === 1) return new Array<SluiceError>(messages.length).fill(error)
     const halves = [messages.slice(0, messages.length >> 1), messages.slice(messages.length >> 1)]
     const outcomes: (SluiceError | undefined)[] = []
     for (const half of halves) {
-      const passing = outcomes.find((one) => one?.retryable)
+      const passing = outcomes.find((one) => one?.retryable) ?? (over?.aborted ? givenUp() : undefined)
       if (passing !== undefined) outcomes.push(...half.map(() => passing))
-      else outcomes.push(...((await deliverApart(sink, half)) ?? half.map(() => undefined)))
+      else outcomes.push(...((await deliverApart(sink, half, over)) ?? half.map(() => undefined)))
     }
     return outcomes
   }

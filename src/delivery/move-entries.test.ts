@@ -10,6 +10,8 @@ import { createBatch, createTestClock } from '../testing/part-context.ts'
 import { CREATE_BUFFERS } from './buffers-file.ts'
 import { DiskQueue } from './disk-queue.ts'
 import { holdsNothing, moveEntries, stepsWaitingIn } from './move-entries.ts'
+import { exportStep } from './store-export.ts'
+import { statusOfStores } from './store-status.ts'
 
 /** Stores entries as a queue does, without its thread. */
 function store(file: string, step: string, values: readonly string[]): void {
@@ -81,6 +83,42 @@ it('moves what a queue has stored to where another finds it, more than it takes 
   await after.close()
   await storage.close()
 })
+
+it('moves how far an entry is along with it, also to a file that an older version has written', async () => {
+  using folder = temporaryFolder()
+  const { from, to } = files(folder.path)
+  const format = text.create({ encoding: 'utf-8' })
+  store(to, 'a', ['x'])
+  const storage = createStorage()
+  const told = { onDamaged() {}, onSuspected: () => expect.fail('nothing is suspected') }
+  const open = async (file: string) => {
+    const queue = new DiskQueue(storage, { file, step: 'a', clock: createTestClock(), ...told })
+    await queue.open()
+    return queue
+  }
+  const before = await open(from)
+  for (const letter of ['b', 'c', 'd']) await before.add(createBatch([`${letter}1`, `${letter}2`], { format }))
+  const entries = await before.take(100, 1 << 20, () => format)
+  before.note(entries[0]!.id, [1])
+  before.note(entries[2]!.id, [0])
+  await before.close()
+  expect(exported(dirname(from))).toEqual(['b1', 'c1', 'c2', 'd2'])
+  expect(statusOfStores(dirname(from))[0]!.contents).toMatchObject([{ of: 'a', count: 4 }])
+  expect(moveEntries(from, to, 'a')).toBe(6)
+  const after = await open(to)
+  expect(after.messages).toBe(2 + 4)
+  const moved = await after.take(100, 1 << 20, () => format)
+  expect(moved.flatMap(({ batch }) => batch.messages.map(({ msg }) => msg))).toEqual(['b1', 'c1', 'c2', 'd2'])
+  await after.close()
+  await storage.close()
+})
+
+/** The texts that wait for the step in the files of a folder. */
+function exported(folder: string): unknown[] {
+  const texts: unknown[] = []
+  exportStep(folder, 'a', ({ text: one }) => texts.push(one), expect.fail)
+  return texts
+}
 
 it('has nothing to do where there is no file', () => {
   using folder = temporaryFolder()

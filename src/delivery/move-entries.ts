@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { SluiceError } from '../contracts/errors.ts'
 import { makeFolder } from '../util/folder.ts'
 import { BUFFERS_VERSION, CREATE_BUFFERS } from './buffers-file.ts'
+import { copyProgress, createProgress } from './progress.ts'
 import { readStore } from './store-file.ts'
 
 /** Ids of the steps for which something waits in a file of buffers. @throws SluiceError `storage_failed` */
@@ -40,6 +41,7 @@ export function moveEntries(from: string, to: string, step: string): number {
     requireLayout(database, to)
     database.prepare('ATTACH ? AS leftover').run(from)
     database.exec('PRAGMA leftover.synchronous = FULL')
+    for (const schema of ['main', 'leftover']) database.exec(createProgress(schema))
     let messages = 0
     for (let moved = moveSome(database, step); moved !== undefined; moved = moveSome(database, step)) messages += moved
     return messages
@@ -58,8 +60,11 @@ export function moveEntries(from: string, to: string, step: string): number {
 function moveSome(database: DatabaseSync, step: string): number | undefined {
   const [chosen] = database.prepare(CHOSEN).all(step, MOST_ROWS)
   if (chosen?.['last'] == null) return undefined
-  database.prepare(COPY).run(step, chosen['last'])
-  database.prepare('DELETE FROM leftover.entries WHERE step = ? AND id <= ?').run(step, chosen['last'])
+  const last = Number(chosen['last'])
+  const before = Number(database.prepare('SELECT coalesce(max(id), 0) AS id FROM main.entries').get()!['id'])
+  database.prepare(COPY).run(step, last)
+  copyProgress(database, step, before, last)
+  database.prepare('DELETE FROM leftover.entries WHERE step = ? AND id <= ?').run(step, last)
   return Number(chosen['messages'])
 }
 

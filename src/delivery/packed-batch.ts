@@ -78,35 +78,70 @@ export function joinPacked(packed: readonly Buffer[]): Buffer<ArrayBuffer> {
 /** What became of packed bytes. */
 export interface Unpacked {
   readonly batch: Batch
+  /** The place of each message of `batch` among all that were packed; absent where that is its index. */
+  readonly places?: readonly number[]
   /** Messages whose frame the format refuses: it is not the one that they were read in. */
-  readonly failed: readonly { readonly message: Message; readonly error: SluiceError }[]
+  readonly failed: readonly Failed[]
 }
 
 /**
  * @param bytes as {@link packBatch} gave them; the messages are views of them
  * @param formatOf what an endpoint reads with
+ * @param done places of messages that are left out
  * @throws when the bytes are something else
  */
-export function unpackBatch(bytes: Buffer, formatOf: FormatOf, clock: Clock): Unpacked {
-  const failed: { message: Message; error: SluiceError }[] = []
-  const batches = batchesOf(bytes, formatOf, clock, failed)
-  return { batch: batches.length === 0 ? Batch.of([]) : Batch.join(batches), failed }
+export function unpackBatch(
+  bytes: Buffer,
+  formatOf: FormatOf,
+  clock: Clock,
+  done: ReadonlySet<number> = NONE,
+): Unpacked {
+  const unpacking: Unpacking = { formatOf, clock, failed: [], count: 0 }
+  const batches = batchesOf(bytes, unpacking)
+  const batch = batches.length === 0 ? Batch.of([]) : Batch.join(batches)
+  return unpacking.failed.length === 0 && done.size === 0 ? { batch, failed: [] } : without(done, batch, unpacking)
 }
 
-function batchesOf(bytes: Buffer, formatOf: FormatOf, clock: Clock, failed: Failed[]): Batch[] {
-  if (bytes[0] === JOINED) return split(bytes).flatMap((one) => batchesOf(one, formatOf, clock, failed))
+/** What is not done of a batch, and its places. */
+function without(done: ReadonlySet<number>, { messages }: Batch, { failed, count }: Unpacking): Unpacked {
+  const refused = new Set(failed.map(({ place }) => place))
+  const readable = Array.from({ length: count }, (_, place) => place).filter((place) => !refused.has(place))
+  const open = Array.from(messages, (message, i) => ({ message, place: readable[i]! })).filter(
+    ({ place }) => !done.has(place),
+  )
+  return {
+    batch: Batch.of(open.map(({ message }) => message)),
+    places: open.map(({ place }) => place),
+    failed: failed.filter(({ place }) => !done.has(place)),
+  }
+}
+
+/** What one call of {@link unpackBatch} knows. */
+interface Unpacking {
+  readonly formatOf: FormatOf
+  readonly clock: Clock
+  readonly failed: Failed[]
+  /** Messages so far, those that failed included. */
+  count: number
+}
+
+function batchesOf(bytes: Buffer, unpacking: Unpacking): Batch[] {
+  const { formatOf, clock } = unpacking
+  if (bytes[0] === JOINED) return split(bytes).flatMap((one) => batchesOf(one, unpacking))
   const detach = (of: PackedSource) =>
     detachedSource({ ...of, clock }, 'Put the reply before the step that has the buffer.')
   if (bytes[0] === FRAMES) {
     const { source: packed, reads } = unpackFrames(bytes)
     const source = detach(packed)
-    return ofReads(reads, source, formatOf(packed.endpoint), failed)
+    return [ofReads(reads, source, formatOf(packed.endpoint), unpacking)]
   }
   return (deserialize(bytes) as PackedRun[]).flatMap((run) => {
     const source = detach(run)
     const format = formatOf(run.endpoint)
-    return run.parts.flatMap((part) =>
-      'frames' in part ? ofReads([readOf(part)], source, format, failed) : ofMessage(part, source, format, failed),
+    return run.parts.map((part) =>
+      'frames' in part
+        ? ofReads([readOf(part)], source, format, unpacking)
+        : ofMessage(part, source, format, unpacking),
     )
   })
 }
@@ -149,38 +184,51 @@ function readOf({ frames, starts, ends, separator, seamless, more = false, time,
   return Object.assign(read, { seamless, more, time, sequence })
 }
 
-function ofReads(reads: readonly Frames[], source: Source, format: Format, failed: Failed[]): Batch[] {
-  if (reads.every((read) => format.acceptsAll?.(read))) return [Batch.ofFrames(reads, format, source)]
+function ofReads(reads: readonly Frames[], source: Source, format: Format, unpacking: Unpacking): Batch {
+  if (reads.every((read) => format.acceptsAll?.(read))) {
+    const batch = Batch.ofFrames(reads, format, source)
+    unpacking.count += batch.length
+    return batch
+  }
   const messages: Message[] = []
   for (const read of reads) {
     for (let i = 0; i < read.count; i++) {
+      const place = unpacking.count++
       try {
         const value = format.parse(read.bytes, read.starts[i]!, read.ends[i]!)
         messages.push(Message.ofFrame(value, source, read, i, format))
       } catch (thrown) {
         const message = Message.ofFrame(null, source, read, i, undefined)
-        failed.push({ message, error: toSluiceError(thrown, 'format_invalid') })
+        unpacking.failed.push({ message, error: toSluiceError(thrown, 'format_invalid'), place })
       }
     }
   }
-  return [Batch.of(messages)]
+  return Batch.of(messages)
 }
 
-function ofMessage(packed: PackedMessage, source: Source, format: Format, failed: Failed[]): Batch {
+function ofMessage(packed: PackedMessage, source: Source, format: Format, unpacking: Unpacking): Batch {
   const { raw, event, time, sequence, error, givenKey, part, more, topic } = packed
   const make = (value: unknown, verbatim: Format | undefined) =>
     new Message(value, source, event, time, sequence, raw, 0, raw.length, verbatim, error, givenKey, part, more, topic)
+  const place = unpacking.count++
   if ('value' in packed) return Batch.of([make(packed.value, undefined)])
   try {
     return Batch.of([make(format.parse(raw, 0, raw.length), format)])
   } catch (thrown) {
-    failed.push({ message: make(null, undefined), error: toSluiceError(thrown, 'format_invalid') })
+    unpacking.failed.push({ message: make(null, undefined), error: toSluiceError(thrown, 'format_invalid'), place })
     return Batch.of([])
   }
 }
 
 /** A message that cannot be read any more; see {@link Unpacked}. */
-type Failed = Unpacked['failed'][number]
+interface Failed {
+  readonly message: Message
+  readonly error: SluiceError
+  /** Among all that were packed. */
+  readonly place: number
+}
+
+const NONE: ReadonlySet<number> = new Set()
 
 /** The first byte of packed batches that were joined. */
 const JOINED = 2

@@ -10,7 +10,10 @@ export type FormatOf = (endpoint: string) => Format
 export interface Entry {
   /** Grows from entry to entry. */
   readonly id: number
+  /** What is to be delivered of it. */
   readonly batch: Batch
+  /** The place of each message of `batch` in the whole entry; absent where that is its index. */
+  readonly places?: readonly number[]
   /** Messages of it that cannot be delivered, whatever the sink does. */
   readonly failed: readonly { readonly message: Message; readonly error: SluiceError }[]
   /** When it was stored; milliseconds since 1970. */
@@ -43,9 +46,19 @@ export interface Queue {
   take(maxMessages: number, maxBytes: number, formatOf: FormatOf): Promise<readonly Entry[]>
   /** The entries up to this id, all of them taken, are dealt with: they need not be kept any longer. */
   settle(upTo: number): void
+  /**
+   * The messages at these places of an entry are dealt with: they are not given again.
+   * @returns how many of them were not known to be; 0 when the entry is settled
+   */
+  note(entry: number, places: readonly number[]): number
   /** What was taken and not settled is given again. */
   giveBack(): void
   close(): Promise<void>
+}
+
+/** The place of a message in the whole entry. @param index in the batch of the entry */
+export function placeOf({ places }: Entry, index: number): number {
+  return places === undefined ? index : places[index]!
 }
 
 /** So many messages are delivered in one write. */

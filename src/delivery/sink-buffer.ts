@@ -3,36 +3,13 @@ import type { BufferCounters } from '../contracts/counters.ts'
 import type { BufferOptions } from '../contracts/delivery.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
-import { Batch, type Message } from '../contracts/message.ts'
-import type { Outcomes, Sink } from '../contracts/sink.ts'
+import { Batch } from '../contracts/message.ts'
+import type { Outcomes } from '../contracts/sink.ts'
 import { createBackoff } from '../util/backoff.ts'
-import { formatDuration } from '../util/units.ts'
 import { BufferRoom, LOOK_MS } from './buffer-room.ts'
-import { type Entry, type FormatOf, MAX_MESSAGES, type Queue, sizeOf } from './queue.ts'
-import { type RetryOptions, type RetryTiming, realTiming, withRetry } from './retry.ts'
-
-/** A message that could not be delivered. */
-export interface Undelivered {
-  readonly message: Message
-  readonly error: SluiceError
-  /** Id of the entry in which it has waited. */
-  readonly entry: number
-}
-
-/** Where a buffer delivers to, and how. A reload puts another in its place. */
-export interface Delivery {
-  readonly sink: Sink
-  readonly buffer: BufferOptions
-  /** How the sink is tried again; a disk buffer tries without end unless `max` says otherwise. */
-  readonly retry: Omit<RetryOptions, 'signal'>
-  readonly formatOf: FormatOf
-  /**
-   * Takes care of messages that could not be delivered: `onError`, else dead letters.
-   * @param until aborted when it may take no longer
-   * @returns the first entry of which something could not be taken care of by then, and is to be kept; undefined for none
-   */
-  settle(failed: readonly Undelivered[], until: AbortSignal): Promise<number | undefined>
-}
+import { allFailed, Deliverer, type Delivery, deliveredPlaces, failedOf, type Result } from './deliverer.ts'
+import { type Entry, MAX_MESSAGES, type Queue, sizeOf } from './queue.ts'
+import { type RetryTiming, realTiming } from './retry.ts'
 
 export interface SinkBufferOptions {
   /** Written here, and read by whoever measures. */
@@ -62,8 +39,7 @@ export class SinkBuffer {
   readonly #queue: Queue
   readonly #options: SinkBufferOptions
   readonly #timing: RetryTiming
-  /** What the clock said when the time of {@link RetryTiming} began. */
-  readonly #began: number
+  readonly #deliverer: Deliverer
   /** Where to deliver to now; undefined before the first, and behind the last. */
   #delivery: Delivery | undefined = undefined
   /** Aborted when the delivery is another, or none. */
@@ -86,7 +62,8 @@ export class SinkBuffer {
     this.#options = options
     this.counters = options.counters
     this.#timing = options.timing ?? realTiming
-    this.#began = options.clock.now() - this.#timing.now()
+    const { clock, late } = options
+    this.#deliverer = new Deliverer({ step: options.counters.step, clock, late, timing: this.#timing })
     this.#room = new BufferRoom(queue, options.counters, options.events, options.hasRoom)
   }
 
@@ -218,92 +195,35 @@ export class SinkBuffer {
     signal: AbortSignal,
     until: AbortSignal,
   ): Promise<void> {
-    const expired = new Set(entries.filter((entry) => this.#isOld(entry, delivery)))
-    const fresh = entries.filter((entry) => !expired.has(entry))
-    const batch = fresh.length === 0 ? Batch.of([]) : Batch.join(fresh.map((entry) => entry.batch))
-    const outcomes = batch.length === 0 ? undefined : await this.#attempt(batch, fresh[0]!.since, delivery, signal)
-    if (outcomes === 'unknown') return this.#queue.giveBack()
-    let at = 0
-    const ended: Ended[] = []
-    for (const entry of entries) {
-      const isFresh = !expired.has(entry)
-      const isOld = this.#isOld(entry, delivery)
-      const undelivered = isFresh ? refused(entry, outcomes, at) : this.#expire(entry, delivery)
-      at += isFresh ? entry.batch.length : 0
-      // This and what is behind it is tried again: nothing is given up because of an end, nor before its time is over.
-      if (isFresh && undelivered.length > 0 && signal.aborted) break
-      if (!isOld && hasTime(delivery) && undelivered.some(({ error }) => error.retryable)) break
-      const failed = [...entry.failed, ...undelivered].map((one) => ({ ...one, entry: entry.id }))
-      ended.push({ id: entry.id, failed, delivered: entry.batch.length - undelivered.length })
+    const onLate = (late: readonly Result[]) => {
+      // Another delivery has them again.
+      if (this.#delivery === undefined) this.#note(late)
     }
-    const failed = ended.flatMap((one) => one.failed)
+    const results = await this.#deliverer.deliver(entries, delivery, signal, onLate)
+    const open = results.findIndex(({ isOver }) => !isOver)
+    const over = open === -1 ? results : results.slice(0, open)
+    const failed = over.flatMap(failedOf)
     const unkept = failed.length === 0 ? undefined : await delivery.settle(failed, until)
-    const done = unkept === undefined ? ended : ended.filter(({ id }) => id < unkept)
+    const done = unkept === undefined ? over : over.filter(({ entry }) => entry.id < unkept)
     const before = this.#queue.bytes
-    if (done.length > 0) this.#queue.settle(done.at(-1)!.id)
-    if (done.length < entries.length) this.#queue.giveBack()
-    for (const one of done) {
-      this.counters.delivered += one.delivered
-      this.counters.failed += one.failed.length
+    if (done.length > 0) this.#queue.settle(done.at(-1)!.entry.id)
+    this.#note(results.slice(done.length))
+    if (done.length < results.length) this.#queue.giveBack()
+    for (const { entry, undelivered } of done) {
+      this.counters.delivered += entry.batch.length - undelivered.size
+      this.counters.failed += entry.failed.length + undelivered.size
     }
     this.#count()
     await this.#room.freed(before - this.#queue.bytes, delivery.buffer)
     if (unkept !== undefined) await this.#timing.wait(LONGEST_WAIT, signal)
   }
 
-  /**
-   * Writes for as long as the delivery says.
-   * @param since when the oldest of the messages was stored
-   * @returns `unknown` when the delivery has ended meanwhile and it is not known what was delivered
-   */
-  async #attempt(batch: Batch, since: number, { sink, buffer, retry }: Delivery, signal: AbortSignal) {
-    const left = buffer.maxAge === 0 ? Number.POSITIVE_INFINITY : buffer.maxAge - this.#ageOf(since)
-    const forMs = buffer.kind === 'memory' ? retry.forMs : left
-    const written = withRetry(sink, { ...retry, timing: this.#timing, forMs, signal }).write(batch, signal)
-    const ended = this.#ended(signal)
-    try {
-      return await Promise.race([written, ended.promise])
-    } finally {
-      ended.forget()
+  /** What is given again must not be delivered again as far as it is delivered. */
+  #note(results: readonly Result[]): void {
+    for (const result of results) {
+      this.counters.delivered += this.#queue.note(result.entry.id, deliveredPlaces(result))
     }
-  }
-
-  /** Resolves some time after the end of a delivery: an attempt that is under way may still tell what became of it. */
-  #ended(signal: AbortSignal) {
-    const { promise, resolve } = Promise.withResolvers<'unknown'>()
-    const { late } = this.#options
-    let timer: NodeJS.Timeout | undefined
-    const wait = () => {
-      clearTimeout(timer)
-      timer = setTimeout(() => resolve('unknown'), late.aborted ? LATE_GRACE_MS : GRACE_MS)
-    }
-    if (signal.aborted) wait()
-    signal.addEventListener('abort', wait, { once: true })
-    late.addEventListener('abort', wait, { once: true })
-    const forget = () => {
-      signal.removeEventListener('abort', wait)
-      late.removeEventListener('abort', wait)
-      clearTimeout(timer)
-    }
-    return { promise, forget }
-  }
-
-  #isOld({ since }: Entry, { buffer: { maxAge } }: Delivery): boolean {
-    return maxAge > 0 && this.#ageOf(since) >= maxAge
-  }
-
-  /**
-   * Milliseconds since then, or fewer: when the clock of the machine is set while something waits, by hours and in either
-   * direction, nothing is given up too early.
-   */
-  #ageOf(since: number): number {
-    const steady = this.#began + this.#timing.now()
-    return Math.min(steady, this.#options.clock.now()) - since
-  }
-
-  #expire({ batch }: Entry, { buffer }: Delivery): Entry['failed'] {
-    const text = `waited in the buffer of ${this.counters.step} for longer than ${formatDuration(buffer.maxAge)}`
-    return batch.messages.map((message) => ({ message, error: new SluiceError('buffer_expired', text) }))
+    this.#count()
   }
 
   /** What memory cannot deliver before the end must not vanish without a word. */
@@ -314,12 +234,8 @@ export class SinkBuffer {
     while (this.#delivery === undefined) {
       const entries = await this.#queue.take(MAX_MESSAGES, MAX_BYTES, delivery.formatOf)
       if (entries.length === 0) return
-      const failed = entries.flatMap(({ id, batch, failed: unreadable }) =>
-        [
-          ...unreadable,
-          ...batch.messages.map((message) => ({ message, error: new SluiceError('sink_unavailable', text) })),
-        ].map((one) => ({ ...one, entry: id })),
-      )
+      const error = new SluiceError('sink_unavailable', text)
+      const failed = entries.flatMap((entry) => failedOf(allFailed(entry, error)))
       await delivery.settle(failed, signal)
       this.#queue.settle(entries.at(-1)!.id)
       this.counters.failed += failed.length
@@ -348,31 +264,8 @@ export class SinkBuffer {
   }
 }
 
-/** An entry of which every message was delivered, or is not to be tried again. */
-interface Ended {
-  readonly id: number
-  readonly failed: readonly Undelivered[]
-  readonly delivered: number
-}
-
-/** Messages of an entry that were not delivered. @param from which of the outcomes is that of its first */
-function refused({ batch }: Entry, outcomes: void | Outcomes, from: number): Entry['failed'] {
-  // Nobody has asked for the messages of frames that were delivered as they are; making them would be for nothing.
-  if (!outcomes) return []
-  return batch.messages.flatMap((message, i) => (outcomes[from + i] ? [{ message, error: outcomes[from + i]! }] : []))
-}
-
-/** A message is tried until it is too old, however long those before it have been tried. */
-function hasTime({ buffer: { kind, maxAge }, retry: { max } }: Delivery): boolean {
-  return kind === 'disk' && maxAge > 0 && max === undefined
-}
-
 /** So many bytes are delivered in one write. */
 const MAX_BYTES = 1024 * 1024
-
-/** Milliseconds that an attempt under way has to end when the delivery does, and when the server does not wait any longer. */
-const GRACE_MS = 2000
-const LATE_GRACE_MS = 200
 
 const FIRST_WAIT = 50
 const LONGEST_WAIT = 1000

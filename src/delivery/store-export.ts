@@ -8,6 +8,7 @@ import type { Message } from '../contracts/message.ts'
 import { findInvalidUtf8 } from '../util/utf8.ts'
 import { fromRow, type StoredRow, toJson } from './dead-letter-rows.ts'
 import { unpackBatch } from './packed-batch.ts'
+import { storedProgress } from './progress.ts'
 import { BUFFERS_STORE, DEAD_LETTERS_STORE, keysStore, readStore, type StoreFile } from './store-file.ts'
 
 /** What is exported of a message: an object that JSON can hold. */
@@ -58,13 +59,14 @@ function exportBuffer(
   const count = readStore(join(folder, BUFFERS_STORE.name), (database, layout) => {
     requireKnown(folder, BUFFERS_STORE, layout)
     if (layout === 0) return 0
+    const progress = storedProgress(database, step)
     let entries = 0
     for (const row of database.prepare('SELECT * FROM entries WHERE step = ? ORDER BY id').iterate(step)) {
       entries++
       const data = Buffer.from(row['data'] as Uint8Array)
       try {
         if (crc32(data) !== Number(row['crc'])) throw new Error('its checksum is wrong')
-        for (const message of unpackStored(data))
+        for (const message of unpackStored(data, progress.of(Number(row['id']))))
           give({ step, stored: timeOf(Number(row['time'])), ...fieldsOf(message) })
       } catch {
         onDamaged(`entry ${row['id']}`)
@@ -107,9 +109,13 @@ function keyFieldsOf(kept: string): Exported {
   return kept.startsWith('#') ? { hash: kept.slice(1) } : { endpoint: kept.slice(0, space), key: kept.slice(space + 1) }
 }
 
-/** The messages in packed bytes; what nobody had changed has its frame as value. @throws when the bytes are damaged */
-export function unpackStored(bytes: Buffer): readonly Message[] {
-  return unpackBatch(bytes, () => FRAMES, NO_TIME).batch.messages
+/**
+ * The messages in packed bytes; what nobody had changed has its frame as value.
+ * @param done places of messages that are left out
+ * @throws when the bytes are damaged
+ */
+export function unpackStored(bytes: Buffer, done?: ReadonlySet<number>): readonly Message[] {
+  return unpackBatch(bytes, () => FRAMES, NO_TIME, done).batch.messages
 }
 
 /** What is only looked at needs no clock. */

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
+import { storedProgress } from './progress.ts'
 import { readStore, type StoreFile, storesIn } from './store-file.ts'
 
 /** What a file of the data folder holds. */
@@ -50,7 +51,7 @@ const READERS: Readonly<Record<StoreFile['kind'], (database: DatabaseSync) => St
 }
 
 function buffers(database: DatabaseSync): StoreContent[] {
-  return rowsOf(
+  const steps = rowsOf(
     database,
     `SELECT step AS "of", sum(messages) AS count, min(oldest) AS oldest, sum(damaged) AS damaged FROM (
        SELECT step, sum(messages) AS messages, min(time) AS oldest, 0 AS damaged FROM entries GROUP BY step
@@ -58,6 +59,7 @@ function buffers(database: DatabaseSync): StoreContent[] {
      ) GROUP BY step ORDER BY step`,
     Number,
   )
+  return steps.map((step) => ({ ...step, count: step.count - storedProgress(database, step.of).size }))
 }
 
 function deadLetters(database: DatabaseSync): StoreContent[] {

@@ -184,6 +184,22 @@ describe('what is suspected', () => {
     expect(marks()).toEqual([])
   })
 
+  test('is marked by its place in the whole entry, also when a part of that is dealt with', async () => {
+    const { queue } = await open()
+    await add(queue, ['a', 'b'])
+    const next = await suspect()
+    next.note((await next.take(1, 1, formatOf))[0]!.id, [0])
+    next.giveBack()
+    let marked: unknown
+    const sink = sinkOf(() => {
+      marked = marks()
+      return undefined
+    })
+    await deliver(next, sink)
+    expect(sink.given).toEqual([['b']])
+    expect(marked).toMatchObject([{ place: 1 }])
+  })
+
   test('and fails in a way that may pass holds back what is behind it, and keeps no mark', async () => {
     const { queue } = await open()
     await add(queue, ['a', 'b', 'c'])
@@ -215,7 +231,7 @@ describe('what is suspected', () => {
       over.abort()
       return undefined
     })
-    expect((await deliver(next, sink, over.signal)).codes).toEqual([undefined, 'sink_unavailable', 'sink_unavailable'])
+    expect((await deliver(next, sink, over.signal)).codes).toEqual([undefined, 'step_timeout', 'step_timeout'])
     expect(sink.given).toEqual([['a']])
   })
 

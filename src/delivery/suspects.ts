@@ -1,8 +1,8 @@
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { Batch, type Message } from '../contracts/message.ts'
-import type { Outcomes, Sink } from '../contracts/sink.ts'
+import { givenUp, type Outcomes, type Sink } from '../contracts/sink.ts'
 import type { Database } from '../contracts/storage.ts'
-import type { Entry, Guard } from './queue.ts'
+import { type Entry, type Guard, placeOf } from './queue.ts'
 
 /** So often the process must have died with the same entry at the head of a buffer before its messages are suspected. */
 export const DEATHS = 3
@@ -90,10 +90,11 @@ export class Suspects implements Guard {
   }
 
   /** A sink that gives another the messages of an entry one by one, each marked while it is under way. */
-  guard(sink: Sink, { id, batch: { messages } }: Entry): Sink {
-    const places = new Map(messages.map((message, place) => [message, place]))
+  guard(sink: Sink, entry: Entry): Sink {
+    const places = new Map(entry.batch.messages.map((message, i) => [message, placeOf(entry, i)]))
     return {
-      write: (batch, over) => this.#writeEach(sink, batch.messages, (message) => [id, places.get(message)!], over),
+      write: (batch, over) =>
+        this.#writeEach(sink, batch.messages, (message) => [entry.id, places.get(message)!], over),
       close: () => sink.close(),
     }
   }
@@ -119,7 +120,7 @@ export class Suspects implements Guard {
     let unmarked = Promise.resolve()
     for (const message of messages) {
       const place = placeOf(message)
-      if (over?.aborted) later ??= new SluiceError('sink_unavailable', 'the delivery has ended', { retryable: true })
+      if (over?.aborted) later ??= givenUp()
       if (this.#blamed.has(keyOf(place))) outcomes.push(died(this.#step))
       else if (later !== undefined) outcomes.push(later)
       else {

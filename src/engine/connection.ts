@@ -281,7 +281,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
   }
 
   get #conversation(): Waits {
-    this.#waits ??= new Waits(this, this.#host.spec)
+    this.#waits ??= new Waits(this, this.#host)
     return this.#waits
   }
 

@@ -127,7 +127,7 @@ class Dialer {
   #poll(connection: Conversation): void {
     const { poll } = this.#spec
     this.#poller?.stop()
-    this.#poller = poll && new Poller(connection, poll, this.#endpoint.surroundings.events)
+    this.#poller = poll && new Poller(connection, poll, this.#endpoint)
   }
 
   #again(): void {

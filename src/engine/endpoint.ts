@@ -20,6 +20,7 @@ import { settleFailures } from './stages.ts'
  */
 export class Endpoint {
   readonly surroundings: Surroundings
+  readonly directory: Directory
   #spec: ListenSpec | ConnectSpec
   /** What new connections see of it. */
   #host: Host
@@ -27,7 +28,6 @@ export class Endpoint {
   readonly #turns = new Turns()
   readonly #hooks: DataflowHooks
   readonly #bury: (failure: Failure) => Promise<void>
-  readonly #directory: Directory
   /** Every connection with work left, also after its socket has closed. */
   readonly #connections = new Set<Conversation>()
   #open = 0
@@ -43,7 +43,7 @@ export class Endpoint {
     this.#hooks = createHooks(spec.counters, surroundings.events)
     const deadLetters = countDeadLetters(surroundings.deadLetters, spec.counters, surroundings.events)
     this.#bury = createBurial(deadLetters, spec.counters, surroundings.events)
-    this.#directory = directory
+    this.directory = directory
   }
 
   get spec(): ListenSpec | ConnectSpec {
@@ -124,7 +124,7 @@ export class Endpoint {
       current: () => this.#spec,
       closed: (client, reason, detail) => {
         this.#open--
-        this.#directory.remove(client)
+        this.directory.remove(client)
         countReason(spec.counters.closed, reason)
         surroundings.events.emit('connection.closed', { client, reason, detail })
       },
@@ -149,7 +149,7 @@ export class Endpoint {
     const connection = this.spec.serve?.(socket, client, this.#host) ?? new Connection(socket, client, this.#host)
     this.#open++
     this.#connections.add(connection)
-    this.#directory.add(client, connection, this.spec.codec)
+    this.directory.add(client, connection, this.spec.codec)
     this.spec.counters.opened++
     this.surroundings.events.emit('connection.opened', { client })
     connection.open()

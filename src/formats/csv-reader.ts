@@ -1,5 +1,4 @@
-import { invalidAt, readUtf8 } from '../contracts/format.ts'
-import { BYTE_ORDER_MARK } from '../util/utf8.ts'
+import { invalidAt, readMarkedUtf8 } from '../contracts/format.ts'
 import { endRowsAtLf, findCsvFault } from './csv-guard.ts'
 import type { CsvLibrary, CsvOptions } from './csv-options.ts'
 import { NOT_A_NUMBER } from './numbers.ts'
@@ -23,9 +22,9 @@ export class CsvReader {
     this.#bytes = bytes
     this.#start = start
     this.#end = end
-    const text = readUtf8(bytes, start, end)
-    this.#mark = text.startsWith(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK : ''
-    this.#text = text.slice(this.#mark.length)
+    const { mark, text } = readMarkedUtf8(bytes, start, end)
+    this.#mark = mark
+    this.#text = text
     this.#rows = this.#parse(library)
   }
 

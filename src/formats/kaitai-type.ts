@@ -16,8 +16,8 @@ export interface KaitaiFault extends Place {
 }
 
 /**
- * Makes a reader of a compiled file. What the compiler wrote is code, and this is the one place where code is made from
- * text: it comes from a file of the operator's, like a script.
+ * Makes a reader of a compiled file. What the compiler wrote is code, and this is the one place where a text is run as code
+ * that was not written here: it comes from a file of the operator's, like a script.
  * @param runtime absolute path of the entry of the package `kaitai-struct`
  */
 export function loadKaitaiType({ main, modules, noted, ids }: KaitaiSource, runtime: string): KaitaiType {

@@ -1,4 +1,6 @@
-import { type Cursor, FieldFault, notPrintable, type Variable } from './struct-bytes.ts'
+import { type Code, js } from '../codegen/code.ts'
+import { FieldFault, notPrintable } from './struct-bytes.ts'
+import { type Reading, take, type Variable, type Writing } from './struct-coding.ts'
 import type { Length } from './struct-texts.ts'
 
 /** Items that are counted. */
@@ -6,22 +8,20 @@ export function countedArray(item: Variable, count: Length, label: string): Vari
   return {
     size: undefined,
     minSize: count.min * item.minSize,
-    read(cursor) {
-      const { at } = cursor
-      const most = count.read(cursor)
+    read(reading) {
+      const { body, end } = reading
+      const most = count.read(reading)
       // Before anything is made of it: a number of items may say what it likes.
-      if (most * item.minSize > cursor.end - at) {
-        throw new FieldFault(`${label} has ${most} items, and there are ${cursor.end - at} bytes left,`, at)
-      }
-      const list: unknown[] = []
-      for (let i = 0; i < most; i++) list.push(item.read(cursor))
-      return list
+      body.add(js`if (${most} * ${item.minSize} > ${end} - at) throw ${body.call(tooMany, label, most, js`at`, end)}`)
+      const i = body.name()
+      return readItems(reading, item, js`for (let ${i} = 0; ${i} < ${most}; ${i}++)`)
     },
-    write(writer, value) {
-      const list = listOf(value, label)
-      const expected = count.write(writer)
-      if (expected !== undefined && expected !== list.length) throw notPrintable(label, value, `${expected} items`)
-      for (const each of list) item.write(writer, each)
+    write(writing, value) {
+      const { body } = writing
+      const list = body.keep(body.call(listOf, value, label))
+      const expected = count.write(writing)
+      if (expected !== undefined) body.add(body.call(mustHave, list, expected, label))
+      writeItems(writing, item, list)
     },
   }
 }
@@ -31,36 +31,52 @@ export function measuredArray(item: Variable, length: Length, label: string): Va
   return {
     size: undefined,
     minSize: length.min,
-    read(cursor) {
-      const { end } = cursor
-      const size = length.read(cursor)
-      const from = cursor.at
-      cursor.take(size, label)
-      cursor.at = from
-      cursor.end = from + size
-      const list = itemsUntil(cursor, item)
-      cursor.end = end
-      return list
+    read(reading) {
+      const { body } = reading
+      const from = take(reading, length.read(reading), label)
+      const end = body.keep(js`at`)
+      body.add(js`at = ${from}`)
+      return readItems({ ...reading, end }, item, js`while (at < ${end})`)
     },
-    write(writer, value) {
-      const from = writer.at
-      for (const each of listOf(value, label)) item.write(writer, each)
-      const expected = length.write(writer)
-      const written = writer.at - from
-      if (expected !== undefined && expected !== written) {
-        throw notPrintable(label, value, `${expected} bytes, not ${written}`)
-      }
+    write(writing, value) {
+      const { body } = writing
+      const from = body.keep(js`writer.at`)
+      const list = body.keep(body.call(listOf, value, label))
+      writeItems(writing, item, list)
+      const expected = length.write(writing)
+      if (expected !== undefined) body.add(body.call(mustMeasure, list, expected, js`writer.at - ${from}`, label))
     },
   }
 }
 
-function itemsUntil(cursor: Cursor, item: Variable): unknown[] {
-  const list: unknown[] = []
-  while (cursor.at < cursor.end) list.push(item.read(cursor))
+/** @param head of the loop */
+function readItems(reading: Reading, item: Variable, head: Code): Code {
+  const list = reading.body.keep(js`[]`)
+  reading.body.block(head, (body) => {
+    const value = item.read({ ...reading, body })
+    body.add(js`${list}.push(${value})`)
+  })
   return list
+}
+
+function writeItems(writing: Writing, item: Variable, list: Code): void {
+  const value = writing.body.name()
+  writing.body.block(js`for (const ${value} of ${list})`, (body) => item.write({ ...writing, body }, value))
+}
+
+function tooMany(label: string, count: number, at: number, end: number): FieldFault {
+  return new FieldFault(`${label} has ${count} items, and there are ${end - at} bytes left,`, at)
 }
 
 function listOf(value: unknown, label: string): readonly unknown[] {
   if (Array.isArray(value)) return value
   throw notPrintable(label, value, 'a list')
+}
+
+function mustHave(list: readonly unknown[], expected: number, label: string): void {
+  if (list.length !== expected) throw notPrintable(label, list, `${expected} items`)
+}
+
+function mustMeasure(list: readonly unknown[], expected: number, written: number, label: string): void {
+  if (written !== expected) throw notPrintable(label, list, `${expected} bytes, not ${written}`)
 }

@@ -1,13 +1,15 @@
+import { js } from '../codegen/code.ts'
 import { checksums } from '../util/checksum.ts'
 import { suggest } from '../util/suggest.ts'
 import { countedArray, measuredArray } from './struct-array.ts'
-import type { Variable } from './struct-bytes.ts'
+import type { Variable } from './struct-coding.ts'
 import { type Condition, ConditionError, compileCondition } from './struct-condition.ts'
 import { BROKEN, type Codec, compileField, compileNumber, lengthOf } from './struct-field.ts'
 import { REST } from './struct-length.ts'
-import { type Field, Level, type Range } from './struct-level.ts'
+import { Level, type Range } from './struct-level.ts'
 import { type Around, isIntegerField, LevelNotes } from './struct-notes.ts'
 import type { ArrayOptions, FieldOptions } from './struct-options.ts'
+import type { Field } from './struct-parts.ts'
 import { Scope } from './struct-scope.ts'
 
 /** How many structs can be inside each other. */
@@ -31,7 +33,7 @@ export function compileLevel(options: readonly FieldOptions[], around: Around): 
   ])
   const level = new Level({
     label: around.label,
-    depth: scope.isAsked ? scope.depth : undefined,
+    scope,
     fields: parts.map((part, index): Field => ({ ...part, computed: computed.has(index) })),
     // A checksum may be of a length, so lengths are written first.
     ranges: [...lengthRanges(notes), ...ranges.toSorted((a, b) => Number(a.isChecksum) - Number(b.isChecksum))],
@@ -159,7 +161,17 @@ function rangeOf({ options }: Part, target: number, notes: LevelNotes): OwnRange
     const { compute } = checksums[options.algorithm]
     const problem = (stated: unknown, found: number) =>
       `is 0x${Number(stated).toString(16)}, and the ${options.algorithm} of the bytes is 0x${found.toString(16)},`
-    return [{ target, from, to, compute, problem, asked: askedOf(options.name, 0, notes), isChecksum: true }]
+    return [
+      {
+        target,
+        from,
+        to,
+        compute: (body, bytes, start, end) => body.call(compute, bytes, start, end),
+        problem,
+        asked: askedOf(options.name, 0, notes),
+        isChecksum: true,
+      },
+    ]
   }
   if (!isIntegerField(options) || options.lengthOf === undefined) return []
   const { plus } = options.lengthOf
@@ -169,13 +181,12 @@ function rangeOf({ options }: Part, target: number, notes: LevelNotes): OwnRange
   if (options.equals !== undefined || options.scale !== undefined || options.offset !== undefined || options.names) {
     notes.report([target, 'lengthOf'], 'a length has no equals, scale, offset or names')
   }
-  const compute = (_bytes: Buffer, start: number, end: number) => end - start + plus
   return [
     {
       target,
       from,
       to,
-      compute,
+      compute: lengthPlus(plus),
       problem: (stated, found) => `is ${stated}, and the fields that it is of have the length ${found},`,
       asked: askedOf(options.name, 0, notes),
       isChecksum: false,
@@ -203,8 +214,12 @@ function lengthRanges(notes: LevelNotes): Range[] {
     target: notes.indexOf(name)!,
     from: index,
     to: index,
-    compute: (_bytes, start, end) => end - start + plus,
+    compute: lengthPlus(plus),
     problem: undefined,
     asked: askedOf(name, 1, notes),
   }))
+}
+
+function lengthPlus(plus: number): Range['compute'] {
+  return (_body, _bytes, start, end) => js`(${end} - ${start} + ${plus})`
 }

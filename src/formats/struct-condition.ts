@@ -1,9 +1,10 @@
+import { type Code, js, operation } from '../codegen/code.ts'
 import { suggest } from '../util/suggest.ts'
-import type { Row } from './struct-bytes.ts'
-import type { Getter, Scope } from './struct-scope.ts'
+import type { Writing } from './struct-coding.ts'
+import type { Scope } from './struct-scope.ts'
 
-/** Whether a field is there, by the fields before it. */
-export type Condition = (rows: readonly Row[]) => boolean
+/** Whether a field is there, by the fields before it: an expression that is true or false. */
+export type Condition = (where: Writing) => Code
 
 /** A condition cannot be understood. */
 export class ConditionError extends Error {
@@ -26,8 +27,16 @@ export function compileCondition(source: string, scope: Scope): Condition {
     if (joint === '||') alternatives.push([])
     else if (joint !== '&&') throw new ConditionError(`there is ${joint} where && or || is needed`)
   }
-  if (alternatives.length === 1 && alternatives[0]!.length === 1) return alternatives[0]![0]!
-  return (rows) => alternatives.some((all) => all.every((condition) => condition(rows)))
+  const allOf = (conditions: readonly Condition[], where: Writing) =>
+    operation(
+      js`&&`,
+      conditions.map((condition) => condition(where)),
+    )
+  return (where) =>
+    operation(
+      js`||`,
+      alternatives.map((conditions) => allOf(conditions, where)),
+    )
 }
 
 const TOKEN = /\s*(\|\||&&|==|!=|<=|>=|[<>&]|0x[\da-f]+|-?\d+(?:\.\d+)?|"[^"]*"|'[^']*'|[a-z_]\w*(?:\.[a-z_]\w*)*)/iy
@@ -44,25 +53,26 @@ function tokensOf(source: string): string[] {
   return tokens
 }
 
-const COMPARISONS: Readonly<Record<string, (a: unknown, b: number | string) => boolean>> = {
-  '==': (a, b) => a === b,
-  '!=': (a, b) => a !== b,
-  '<': (a, b) => typeof a === typeof b && (a as number) < (b as number),
-  '<=': (a, b) => typeof a === typeof b && (a as number) <= (b as number),
-  '>': (a, b) => typeof a === typeof b && (a as number) > (b as number),
-  '>=': (a, b) => typeof a === typeof b && (a as number) >= (b as number),
+/** Comparisons; those by size are false for a text and a number. */
+const COMPARISONS: Readonly<Record<string, (a: Code, b: number | string) => Code>> = {
+  '==': (a, b) => js`(${a} === ${b})`,
+  '!=': (a, b) => js`(${a} !== ${b})`,
+  '<': (a, b) => js`(typeof ${a} === ${typeof b} && ${a} < ${b})`,
+  '<=': (a, b) => js`(typeof ${a} === ${typeof b} && ${a} <= ${b})`,
+  '>': (a, b) => js`(typeof ${a} === ${typeof b} && ${a} > ${b})`,
+  '>=': (a, b) => js`(typeof ${a} === ${typeof b} && ${a} >= ${b})`,
 }
 
 function comparison(tokens: string[], scope: Scope): Condition {
   const value = operand(tokens, scope)
   const compare = Object.hasOwn(COMPARISONS, tokens[0] ?? '') ? COMPARISONS[tokens.shift()!] : undefined
-  if (compare === undefined) return (rows) => isTrue(value(rows))
+  if (compare === undefined) return (where) => where.body.call(isTrue, value(where))
   const constant = literal(tokens.shift())
-  return (rows) => compare(value(rows), constant)
+  return (where) => compare(value(where), constant)
 }
 
 /** A field, or some bits of it. */
-function operand(tokens: string[], scope: Scope): Getter {
+function operand(tokens: string[], scope: Scope): (where: Writing) => Code {
   const path = tokens.shift()
   if (path === undefined) throw new ConditionError('the condition ends too early')
   if (!/^[a-z_]/i.test(path)) throw new ConditionError(`there is ${path} where the name of a field is needed`)
@@ -73,16 +83,13 @@ function operand(tokens: string[], scope: Scope): Getter {
       `no field ${path} stands before this one${near === undefined ? '' : `; did you mean ${near}?`}`,
     )
   }
-  if (tokens[0] !== '&') return found.get
+  if (tokens[0] !== '&') return ({ values }) => values.of(found)
   tokens.shift()
   const mask = literal(tokens.shift())
   if (typeof mask !== 'number' || !Number.isSafeInteger(mask) || mask < 0) {
     throw new ConditionError('& needs a whole number behind it, such as 0x80')
   }
-  return (rows) => {
-    const value = found.get(rows)
-    return Number.isSafeInteger(value) ? Number(BigInt(value as number) & BigInt(mask)) : 0
-  }
+  return ({ body, values }) => body.call(maskedOf, values.of(found), mask)
 }
 
 function literal(token: string | undefined): number | string {
@@ -91,6 +98,10 @@ function literal(token: string | undefined): number | string {
   const number = Number(token)
   if (Number.isNaN(number)) throw new ConditionError(`there is ${token} where a number or a text in quotes is needed`)
   return number
+}
+
+function maskedOf(value: unknown, mask: number): number {
+  return Number.isSafeInteger(value) ? Number(BigInt(value as number) & BigInt(mask)) : 0
 }
 
 function isTrue(value: unknown): boolean {

@@ -1,9 +1,9 @@
 import { checksums } from '../util/checksum.ts'
 import { type Bits, bits } from './struct-bits.ts'
-import { asVariable, type Fixed, type Variable } from './struct-bytes.ts'
+import { asVariable, type Fixed, type Variable } from './struct-coding.ts'
 import { createLength, type Measure, parseMeasure, type Written } from './struct-length.ts'
 import type { LevelNotes } from './struct-notes.ts'
-import { bcd, type Endian, float, type IntegerType, integer, isInteger, rangeOf } from './struct-numbers.ts'
+import { bcd, float, integer } from './struct-numbers.ts'
 import type {
   ArrayOptions,
   BitsOptions,
@@ -14,8 +14,17 @@ import type {
   StructOptions,
   TextOptions,
 } from './struct-options.ts'
-import { bytesContent, fixedContent, padding, sizedContent, terminatedContent, textContent } from './struct-texts.ts'
-import { constant, type Meaning, named, scaled, withMeaning } from './struct-values.ts'
+import {
+  bytesContent,
+  encode,
+  fixedContent,
+  padding,
+  sizedContent,
+  terminatedContent,
+  textContent,
+} from './struct-texts.ts'
+import { type Endian, type IntegerType, isInteger, rangeOf } from './struct-types.ts'
+import { constantContent, constantNumber, type Meaning, named, scaled, withMeaning } from './struct-values.ts'
 
 /** What reads and writes a field. */
 export type Codec = { readonly fixed: Fixed } | { readonly variable: Variable }
@@ -33,7 +42,7 @@ export function compileField(
   const endian = ('endian' in field ? field.endian : undefined) ?? notes.around.endian
   switch (field.type) {
     case 'bcd':
-      if (field.as === 'text' && meaningOf(field, [index], notes) !== undefined) {
+      if (field.as === 'text' && meaningOf(field, label, [index], notes) !== undefined) {
         notes.report([index, 'as'], 'a text has no scale, offset or names')
       }
       return { fixed: withOptions(bcd(field.length, endian, field.as === 'text', label), field, label, [index], notes) }
@@ -98,7 +107,7 @@ function integerOf(field: IntegerOptions, index: number, endian: Endian, label: 
   if (field.scale !== undefined || field.offset !== undefined || field.names !== undefined) {
     notes.report([index, 'equals'], 'a number that is always the same needs no scale, offset or names')
   }
-  return { fixed: constant(number, equals, label) }
+  return { fixed: constantNumber(number, equals, label) }
 }
 
 /** A number with its scale or its names. */
@@ -109,7 +118,7 @@ function withOptions(
   path: readonly (string | number)[],
   notes: LevelNotes,
 ): Fixed {
-  const meaning = meaningOf(field, path, notes)
+  const meaning = meaningOf(field, label, path, notes)
   return meaning === undefined ? number : withMeaning(number, meaning, label)
 }
 
@@ -121,11 +130,12 @@ interface MeaningOptions {
 
 function meaningOf(
   { scale, offset, names }: MeaningOptions,
+  label: string,
   path: readonly (string | number)[],
   notes: LevelNotes,
 ): Meaning | undefined {
   if (names === undefined)
-    return scale === undefined && offset === undefined ? undefined : scaled(scale ?? 1, offset ?? 0)
+    return scale === undefined && offset === undefined ? undefined : scaled(scale ?? 1, offset ?? 0, label)
   if (scale !== undefined || offset !== undefined)
     notes.report([...path, 'names'], 'a number has names or a scale, not both')
   const taken = Object.values(names).find((name, i, all) => all.indexOf(name) < i)
@@ -138,7 +148,7 @@ function bitsOf(field: BitsOptions, index: number, endian: Endian, label: string
     if (group.name !== undefined && field.of.findIndex(({ name }) => name === group.name) < i) {
       notes.report([index, 'of', i, 'name'], `there are two groups ${group.name}`)
     }
-    const meaning = meaningOf(group, [index, 'of', i], notes)
+    const meaning = meaningOf(group, label, [index, 'of', i], notes)
     return { name: group.name, count: group.bits, meaning }
   })
   const total = groups.reduce((sum, { count }) => sum + count, 0)
@@ -156,8 +166,13 @@ function textOf(field: TextOptions, index: number, label: string, notes: LevelNo
     if (length !== undefined || until !== undefined || given !== undefined) {
       notes.report([index, 'equals'], 'a text that is always the same needs no length, until or padding')
     }
-    const size = Buffer.byteLength(equals, field.encoding === 'utf-8' ? 'utf8' : 'latin1')
-    return { fixed: constant(fixedContent(content, size, undefined, label), equals, label) }
+    const written = encode(equals, field.encoding)
+    if (written === undefined) {
+      notes.report([index, 'equals'], `this is no text in ${field.encoding}`)
+      return BROKEN
+    }
+    const fixed = fixedContent(content, written.length, undefined, label)
+    return { fixed: constantContent(fixed, equals, written, label) }
   }
   if ((length === undefined) === (until === undefined)) {
     notes.report([index], 'a text needs one of length and until')
@@ -177,7 +192,7 @@ function bytesOf({ length, equals }: BytesOptions, index: number, label: string,
     return BROKEN
   }
   if (equals !== undefined) {
-    return { fixed: constant(fixedContent(content, equals.length, undefined, label), equals, label) }
+    return { fixed: constantContent(fixedContent(content, equals.length, undefined, label), equals, equals, label) }
   }
   if (typeof length === 'number') return { fixed: fixedContent(content, length, undefined, label) }
   const found = lengthOf(length!, [index, 'length'], undefined, label, notes)

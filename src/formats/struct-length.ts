@@ -1,5 +1,6 @@
+import { js } from '../codegen/code.ts'
 import { suggest } from '../util/suggest.ts'
-import { type Cursor, FieldFault, notPrintable } from './struct-bytes.ts'
+import { FieldFault, notPrintable } from './struct-bytes.ts'
 import { type Found, isCount, type Scope } from './struct-scope.ts'
 import type { Length } from './struct-texts.ts'
 
@@ -38,34 +39,39 @@ export function parseMeasure(written: Written, scope: Scope): Measure | string {
  */
 export function createLength(measure: Measure, derived: boolean, behind: () => number, label: string): Length {
   if (measure.kind === 'constant') {
-    const { size } = measure
-    return { min: size, read: () => size, write: () => size }
+    const size = js`${measure.size}`
+    return { min: measure.size, read: () => size, write: () => size }
   }
   if (measure.kind === 'rest') {
     return {
       min: 0,
-      read(cursor) {
-        const left = cursor.end - cursor.at - behind()
-        if (left >= 0) return left
-        throw new FieldFault(`the frame ends inside the fields behind ${label},`, cursor.at)
-      },
+      read: ({ body, end }) => body.keep(body.call(restOf, end, js`at`, behind(), label)),
       write: () => undefined,
     }
   }
   const { name, plus, found } = measure
   return {
     min: 0,
-    read(cursor: Cursor) {
-      const stated = found.get(cursor.rows)
-      const length = (stated as number) + plus
-      if (Number.isSafeInteger(length) && length >= 0) return length
-      throw new FieldFault(`${label} has no length: ${name} is ${String(stated)}`, cursor.at)
-    },
-    write(writer) {
-      if (derived) return undefined
-      const stated = found.get(writer.rows)
-      if (typeof stated === 'number') return stated + plus
-      throw notPrintable(name, stated, `the size of ${label}`)
+    read: ({ body, values }) => body.keep(body.call(statedLength, values.of(found), plus, name, label, js`at`)),
+    write({ body, values }) {
+      return derived ? undefined : body.keep(body.call(statedSize, values.of(found), plus, name, label))
     },
   }
+}
+
+function restOf(end: number, at: number, behind: number, label: string): number {
+  const left = end - at - behind
+  if (left >= 0) return left
+  throw new FieldFault(`the frame ends inside the fields behind ${label},`, at)
+}
+
+function statedLength(stated: unknown, plus: number, name: string, label: string, at: number): number {
+  const length = (stated as number) + plus
+  if (Number.isSafeInteger(length) && length >= 0) return length
+  throw new FieldFault(`${label} has no length: ${name} is ${String(stated)}`, at)
+}
+
+function statedSize(stated: unknown, plus: number, name: string, label: string): number {
+  if (typeof stated === 'number') return stated + plus
+  throw notPrintable(name, stated, `the size of ${label}`)
 }

@@ -1,8 +1,8 @@
 import type { Measure } from './struct-length.ts'
 import type { Count } from './struct-level.ts'
-import { type Endian, isInteger } from './struct-numbers.ts'
 import type { FieldOptions, IntegerOptions } from './struct-options.ts'
 import type { Scope } from './struct-scope.ts'
+import { type Endian, isInteger } from './struct-types.ts'
 
 /** Keys and indexes in the options. */
 export type FieldPath = readonly (string | number)[]

@@ -1,82 +1,46 @@
-import { FieldFault, type Fixed, notPrintable, type Read } from './struct-bytes.ts'
-
-/** The types of numbers: `u16` is unsigned with 16 bits, `i16` has a sign, `f32` is a floating-point number. */
-export const integerTypes = [
-  'u8',
-  'u16',
-  'u24',
-  'u32',
-  'u40',
-  'u48',
-  'u56',
-  'u64',
-  'i8',
-  'i16',
-  'i24',
-  'i32',
-  'i40',
-  'i48',
-  'i56',
-  'i64',
-] as const
-export const floatTypes = ['f32', 'f64'] as const
-
-export type IntegerType = (typeof integerTypes)[number]
-export type FloatType = (typeof floatTypes)[number]
-export type Endian = 'big' | 'little'
-
-export function isInteger(type: string): type is IntegerType {
-  return (integerTypes as readonly string[]).includes(type)
-}
-
-/** The least and the largest value of an integer. */
-export function rangeOf(type: IntegerType): readonly [bigint, bigint] {
-  const bits = BigInt(type.slice(1))
-  return type.startsWith('i') ? [-(2n ** (bits - 1n)), 2n ** (bits - 1n) - 1n] : [0n, 2n ** bits - 1n]
-}
+import { type Body, type Code, js } from '../codegen/code.ts'
+import { FieldFault, notPrintable } from './struct-bytes.ts'
+import { type Fixed, indexOf, type Place, type Writing } from './struct-coding.ts'
+import { type Endian, type FloatType, type IntegerType, rangeOf } from './struct-types.ts'
 
 /**
  * An integer in two's complement. One of 56 or 64 bits that a JavaScript number cannot hold exactly is a text of its
  * decimal digits.
  */
 export function integer(type: IntegerType, endian: Endian, label: string): Fixed {
-  const size = Number(type.slice(1)) / 8
-  const signed = type.startsWith('i')
-  const little = endian === 'little'
+  const size = sizeOf(type)
   const [least, most] = rangeOf(type)
-  const takes = `a whole number from ${least} to ${most}`
-  const reader =
-    readers[`${type}-${endian}`] ??
-    (size > 6
-      ? (offset: number): Read =>
-          (view, at) =>
-            readWide(view, at + offset, size, signed, little)
-      : (offset: number): Read =>
-          (view, at) =>
-            readOdd(view, at + offset, size, signed, little))
+  if (size <= 6) {
+    return {
+      size,
+      read: (_reading, place) => getNumber(type, endian, place),
+      write(writing, place, value) {
+        const whole = wholeBetween(writing.body, value, Number(least), Number(most), label)
+        setNumber(writing, type, endian, place, whole)
+      },
+    }
+  }
+  const { high, low } = halvesOf(type, endian)
   return {
     size,
-    reader,
-    write({ bytes }, at, value) {
-      const whole = wholeOf(value)
-      if (whole === undefined || whole < least || whole > most) throw notPrintable(label, value, takes)
-      let rest = BigInt.asUintN(size * 8, whole)
-      for (let i = 0; i < size; i++, rest >>= 8n) bytes[at + (little ? i : size - 1 - i)] = Number(rest & 0xffn)
+    read: ({ body }, place) => body.call(joined, getHalf(high, endian, place), getHalf(low, endian, place)),
+    write({ body }, place, value) {
+      const whole = body.call(wideOf, value, body.constant(least), body.constant(most), label)
+      body.add(body.call(writeWide, js`writer.bytes`, indexOf(place), whole, size, endian === 'little'))
     },
   }
 }
 
 /** A floating-point number (IEEE 754, binary32 and binary64). */
 export function float(type: FloatType, endian: Endian, label: string): Fixed {
-  const size = type === 'f32' ? 4 : 8
   return {
-    size,
-    reader: readers[`${type}-${endian}`]!,
-    write({ bytes }, at, value) {
-      if (typeof value !== 'number') throw notPrintable(label, value, 'a number')
-      const little = endian === 'little'
-      if (size === 8) little ? bytes.writeDoubleLE(value, at) : bytes.writeDoubleBE(value, at)
-      else little ? bytes.writeFloatLE(value, at) : bytes.writeFloatBE(value, at)
+    size: type === 'f32' ? 4 : 8,
+    read: (_reading, place) => getNumber(type, endian, place),
+    write(writing, place, value) {
+      const { body } = writing
+      const given = body.keep(value)
+      body.add(js`if (typeof ${given} !== 'number') throw ${body.call(notPrintable, label, given, 'a number')}`)
+      setNumber(writing, type, endian, place, given)
     },
   }
 }
@@ -86,64 +50,142 @@ export function float(type: FloatType, endian: Endian, label: string): Fixed {
  * @param asText gives the digits as a text, with the zeros in front
  */
 export function bcd(size: number, endian: Endian, asText: boolean, label: string): Fixed {
-  const digits = size * 2
-  const takes = asText ? `a text of ${digits} digits` : `a whole number of at most ${digits} digits`
+  const little = endian === 'little'
   return {
     size,
-    reader: (offset) => (_view, at, bytes) => {
-      const from = at + offset - bytes.byteOffset
-      const part = bytes.subarray(from, from + size)
-      const text = (endian === 'little' ? Buffer.from(part).reverse() : part).toString('hex')
-      if (/[a-f]/.test(text))
-        throw new FieldFault(`${label} is ${text}, which is not binary coded decimal,`, at + offset)
-      return asText || !Number.isSafeInteger(Number(text)) ? text : Number(text)
-    },
-    write({ bytes }, at, value) {
-      const text = typeof value === 'number' && Number.isSafeInteger(value) ? String(value) : value
-      const fits = typeof text === 'string' && /^\d+$/.test(text) && text.length <= digits
-      if (!fits || (asText && text.length !== digits)) throw notPrintable(label, value, takes)
-      const written = Buffer.from(text.padStart(digits, '0'), 'hex')
-      bytes.set(endian === 'little' ? written.reverse() : written, at)
+    read: ({ body }, place) => body.keep(body.call(readDigits, js`bytes`, indexOf(place), size, little, asText, label)),
+    write({ body }, place, value) {
+      body.add(body.call(writeDigits, js`writer.bytes`, indexOf(place), value, size, little, asText, label))
     },
   }
 }
 
-/** The sizes that a DataView reads in one go. Each is a function of its own, so that the engine can put it in place. */
-const readers: Readonly<Record<string, (offset: number) => Read>> = {
-  'u8-big': (offset) => (view, at) => view.getUint8(at + offset),
-  'u8-little': (offset) => (view, at) => view.getUint8(at + offset),
-  'i8-big': (offset) => (view, at) => view.getInt8(at + offset),
-  'i8-little': (offset) => (view, at) => view.getInt8(at + offset),
-  'u16-big': (offset) => (view, at) => view.getUint16(at + offset),
-  'u16-little': (offset) => (view, at) => view.getUint16(at + offset, true),
-  'i16-big': (offset) => (view, at) => view.getInt16(at + offset),
-  'i16-little': (offset) => (view, at) => view.getInt16(at + offset, true),
-  'u32-big': (offset) => (view, at) => view.getUint32(at + offset),
-  'u32-little': (offset) => (view, at) => view.getUint32(at + offset, true),
-  'i32-big': (offset) => (view, at) => view.getInt32(at + offset),
-  'i32-little': (offset) => (view, at) => view.getInt32(at + offset, true),
-  'f32-big': (offset) => (view, at) => view.getFloat32(at + offset),
-  'f32-little': (offset) => (view, at) => view.getFloat32(at + offset, true),
-  'f64-big': (offset) => (view, at) => view.getFloat64(at + offset),
-  'f64-little': (offset) => (view, at) => view.getFloat64(at + offset, true),
+/** What a DataView reads and writes in one go. */
+const methods: Readonly<Record<string, { readonly get: Code; readonly set: Code }>> = {
+  u8: { get: js`getUint8`, set: js`setUint8` },
+  i8: { get: js`getInt8`, set: js`setInt8` },
+  u16: { get: js`getUint16`, set: js`setUint16` },
+  i16: { get: js`getInt16`, set: js`setInt16` },
+  u32: { get: js`getUint32`, set: js`setUint32` },
+  i32: { get: js`getInt32`, set: js`setInt32` },
+  f32: { get: js`getFloat32`, set: js`setFloat32` },
+  f64: { get: js`getFloat64`, set: js`setFloat64` },
 }
 
-/** Byte by byte: 24, 40 and 48 bits, which a number holds exactly. */
-function readOdd(view: DataView, at: number, size: number, signed: boolean, little: boolean): number {
-  let value = 0
-  for (let i = 0; i < size; i++) value = value * 256 + view.getUint8(at + (little ? size - 1 - i : i))
-  return signed && value >= 2 ** (size * 8 - 1) ? value - 2 ** (size * 8) : value
+/** A part of an integer: its type, and where it stands in it. */
+interface Half {
+  readonly type: string
+  readonly offset: number
+}
+
+/** An integer that no DataView knows as two smaller ones; one of the lower is worth 1, one of the higher `worth`. */
+function halvesOf(type: string, endian: Endian): { high: Half; low: Half; worth: number } {
+  const size = sizeOf(type)
+  const lowSize = size > 4 ? 4 : 2
+  const little = endian === 'little'
+  return {
+    high: { type: `${type[0]}${(size - lowSize) * 8}`, offset: little ? lowSize : 0 },
+    low: { type: `u${lowSize * 8}`, offset: little ? 0 : size - lowSize },
+    worth: 2 ** (lowSize * 8),
+  }
+}
+
+function sizeOf(type: string): number {
+  return Number(type.slice(1)) / 8
+}
+
+/** A number of at most 48 bits, or a floating-point one. */
+function getNumber(type: string, endian: Endian, place: Place): Code {
+  const method = methods[type]
+  if (method !== undefined) return js`view.${method.get}(${indexOf(place)}, ${endian === 'little'})`
+  const { high, low, worth } = halvesOf(type, endian)
+  return js`(${getHalf(high, endian, place)} * ${worth} + ${getHalf(low, endian, place)})`
+}
+
+function getHalf({ type, offset }: Half, endian: Endian, { base, offset: from }: Place): Code {
+  return getNumber(type, endian, { base, offset: from + offset })
+}
+
+function setNumber(writing: Writing, type: string, endian: Endian, place: Place, value: Code): void {
+  const method = methods[type]
+  if (method !== undefined) {
+    writing.body.add(js`${writing.view}.${method.set}(${indexOf(place)}, ${value}, ${endian === 'little'})`)
+    return
+  }
+  const { high, low, worth } = halvesOf(type, endian)
+  const { base, offset } = place
+  setNumber(writing, high.type, endian, { base, offset: offset + high.offset }, js`Math.floor(${value} / ${worth})`)
+  // A DataView takes of a number as many of its lowest bits as there is room for (ECMA-262, NumericToRawBytes).
+  setNumber(writing, low.type, endian, { base, offset: offset + low.offset }, value)
 }
 
 /** 56 and 64 bits, in two parts, so that big integers are made only where they are needed. */
-function readWide(view: DataView, at: number, size: number, signed: boolean, little: boolean): number | string {
-  const low = view.getUint32(little ? at : at + size - 4, little)
-  const high = readOdd(view, little ? at + 4 : at, size - 4, signed, little)
+function joined(high: number, low: number): number | string {
   const value = high * 2 ** 32 + low
   return Number.isSafeInteger(value) ? value : String((BigInt(high) << 32n) + BigInt(low))
 }
 
-function wholeOf(value: unknown): bigint | undefined {
-  if (typeof value === 'number') return Number.isSafeInteger(value) ? BigInt(value) : undefined
-  return typeof value === 'string' && /^-?\d{1,20}$/.test(value) ? BigInt(value) : undefined
+/** A whole number that is given. It is looked at in place, since V8 does not put so many calls into one function. */
+function wholeBetween(body: Body, value: Code, least: number, most: number, label: string): Code {
+  const given = body.keep(value)
+  const isIt = js`typeof ${given} === 'number' && ${given} >= ${least} && ${given} <= ${most} && Math.floor(${given}) === ${given}`
+  return body.keep(js`${isIt} ? ${given} : ${body.call(wholeOf, given, least, most, label)}`)
+}
+
+/** A whole number that may be a text of its digits. */
+function wholeOf(value: unknown, least: number, most: number, label: string): number {
+  return Number(wideOf(value, BigInt(least), BigInt(most), label))
+}
+
+function wideOf(value: unknown, least: bigint, most: bigint, label: string): bigint {
+  const isWhole = typeof value === 'number' ? Number.isSafeInteger(value) : isDigits(value)
+  const whole = isWhole ? BigInt(value as number | string) : undefined
+  if (whole !== undefined && whole >= least && whole <= most) return whole
+  throw notPrintable(label, value, `a whole number from ${least} to ${most}`)
+}
+
+function isDigits(value: unknown): boolean {
+  return typeof value === 'string' && /^-?\d{1,20}$/.test(value)
+}
+
+function writeWide(bytes: Buffer, at: number, whole: bigint, size: number, little: boolean): void {
+  let rest = BigInt.asUintN(size * 8, whole)
+  for (let i = 0; i < size; i++, rest >>= 8n) bytes[at + (little ? i : size - 1 - i)] = Number(rest & 0xffn)
+}
+
+function readDigits(
+  bytes: Buffer,
+  at: number,
+  size: number,
+  little: boolean,
+  asText: boolean,
+  label: string,
+): number | string {
+  const part = bytes.subarray(at, at + size)
+  const text = (little ? Buffer.from(part).reverse() : part).toString('hex')
+  if (/[a-f]/.test(text)) throw new FieldFault(`${label} is ${text}, which is not binary coded decimal,`, at)
+  return asText || !Number.isSafeInteger(Number(text)) ? text : Number(text)
+}
+
+function writeDigits(
+  bytes: Buffer,
+  at: number,
+  value: unknown,
+  size: number,
+  little: boolean,
+  asText: boolean,
+  label: string,
+): void {
+  const digits = size * 2
+  const text = typeof value === 'number' && Number.isSafeInteger(value) ? String(value) : value
+  const fits = typeof text === 'string' && /^\d+$/.test(text) && text.length <= digits
+  if (!fits || (asText && text.length !== digits)) {
+    throw notPrintable(
+      label,
+      value,
+      asText ? `a text of ${digits} digits` : `a whole number of at most ${digits} digits`,
+    )
+  }
+  const written = Buffer.from(text.padStart(digits, '0'), 'hex')
+  bytes.set(little ? written.reverse() : written, at)
 }

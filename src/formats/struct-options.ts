@@ -1,6 +1,6 @@
 import { bytes, withoutProto, z } from '../contracts/schema.ts'
 import { checksumNames } from '../util/checksum.ts'
-import { floatTypes, integerTypes } from './struct-numbers.ts'
+import { floatTypes, integerTypes } from './struct-types.ts'
 
 const ALWAYS = 'What stands there in every frame; anything else is refused. A text or bytes then have no length.'
 

@@ -1,13 +1,13 @@
-import type { Row } from './struct-bytes.ts'
-import { isInteger } from './struct-numbers.ts'
 import type { FieldOptions, IntegerOptions } from './struct-options.ts'
-
-/** Gives what has been read or is written of a field that stands before. */
-export type Getter = (rows: readonly Row[]) => unknown
+import { isInteger } from './struct-types.ts'
 
 /** A field that a name means. */
 export interface Found {
-  readonly get: Getter
+  /** The struct that it stands in, and its name there. */
+  readonly scope: Scope
+  readonly name: string
+  /** What is meant of its value: `['gps']` of `flags.gps`. */
+  readonly inner: readonly string[]
   readonly options: FieldOptions | undefined
   /** It stands in the same struct as the one who asks. */
   readonly near: boolean
@@ -28,11 +28,6 @@ export class Scope {
 
   add(name: string, options: FieldOptions): void {
     this.#fields.set(name, options)
-  }
-
-  /** True when a field of this struct has been found, so that rows of it must be kept. */
-  get isAsked(): boolean {
-    return this.#uses.size > 0
   }
 
   /** How many other fields have asked for one. */
@@ -57,13 +52,10 @@ export class Scope {
       return found && { ...found, near: false }
     }
     this.#uses.set(name, this.usesOf(name) + 1)
-    const { depth } = this
-    if (inner.length === 0) return { get: (rows) => rows[depth]![name], options, near: true }
+    if (inner.length === 0) return { scope: this, name, inner, options, near: true }
     const member = memberOf(options, inner)
     if (member === undefined) return undefined
-    const get: Getter = (rows) =>
-      inner.reduce((value, key) => (value as Row | null | undefined)?.[key], rows[depth]![name])
-    return { get, options: member === 'bits' ? undefined : member, near: false }
+    return { scope: this, name, inner, options: member === 'bits' ? undefined : member, near: false }
   }
 }
 

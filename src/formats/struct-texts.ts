@@ -1,55 +1,50 @@
 import { isAscii, isUtf8 } from 'node:buffer'
-import { type Cursor, FieldFault, type Fixed, notPrintable, type Variable, type Writer } from './struct-bytes.ts'
+import { type Code, js } from '../codegen/code.ts'
+import { FieldFault, notPrintable, type Writer } from './struct-bytes.ts'
+import { type Fixed, indexOf, type Reading, take, type Variable, type Writing } from './struct-coding.ts'
 
 export type TextEncoding = 'utf-8' | 'latin1' | 'ascii'
 
-/** How many bytes a field has in this frame. */
+/** How many bytes a field has, or how many items. */
 export interface Length {
   /** The least that it can be. */
   readonly min: number
-  /** Of the frame that is read. @throws FieldFault when it is no length */
-  read(cursor: Cursor): number
+  /** Of the frame that is read; it throws FieldFault when that is no length. */
+  read(reading: Reading): Code
   /** What other fields of the value say; undefined when they say nothing, or are written to fit. */
-  write(writer: Writer): number | undefined
+  write(writing: Writing): Code | undefined
 }
 
 /** Turns the bytes of a field into its value and back. */
 interface Content {
-  /** @param at where the field begins, for faults */
-  read(bytes: Buffer, from: number, to: number, at: number): unknown
-  /** @throws SluiceError `format_not_printable` */
-  write(value: unknown): Buffer
+  /** As of {@link Fixed}. The field begins at `from` */
+  read(reading: Reading, from: Code, to: Code): Code
+  /** An expression for the Buffer; it may throw SluiceError `format_not_printable` */
+  write(writing: Writing, value: Code): Code
 }
 
 /** A text. A character that the encoding cannot hold is refused, and so are bytes that are no text in it. */
 export function textContent(encoding: TextEncoding, label: string): Content {
-  const node = encoding === 'utf-8' ? 'utf8' : 'latin1'
   return {
-    read(bytes, from, to, at) {
-      const text = bytes.toString(node, from, to)
-      if (encoding === 'utf-8' ? text.includes('\ufffd') && !isUtf8(bytes.subarray(from, to)) : false) {
-        throw new FieldFault(`${label} is no UTF-8 text`, at)
-      }
-      if (encoding === 'ascii' && !isAscii(bytes.subarray(from, to)))
-        throw new FieldFault(`${label} is no ASCII text`, at)
-      return text
+    read({ body }, from, to) {
+      if (encoding === 'latin1') return js`bytes.toString('latin1', ${from}, ${to})`
+      return body.keep(body.call(encoding === 'ascii' ? asciiOf : utf8Of, js`bytes`, from, to, label))
     },
-    write(value) {
-      const holds = { 'utf-8': /^\P{Surrogate}*$/u, latin1: /^[\0-\xff]*$/, ascii: /^[\0-\x7f]*$/ }[encoding]
-      if (typeof value !== 'string' || !holds.test(value)) throw notPrintable(label, value, `a text in ${encoding}`)
-      return Buffer.from(value, node)
-    },
+    write: ({ body }, value) => body.call(bytesOfText, value, encoding, label),
   }
+}
+
+/** The bytes of a text; undefined when the encoding cannot hold it. */
+export function encode(text: string, encoding: TextEncoding): Buffer | undefined {
+  const holds = { 'utf-8': /^\P{Surrogate}*$/u, latin1: /^[\0-\xff]*$/, ascii: /^[\0-\x7f]*$/ }[encoding]
+  return holds.test(text) ? Buffer.from(text, encoding === 'utf-8' ? 'utf8' : 'latin1') : undefined
 }
 
 /** Bytes; the value is a copy, since it outlives what was read. */
 export function bytesContent(label: string): Content {
   return {
-    read: (bytes, from, to) => Buffer.from(bytes.subarray(from, to)),
-    write(value) {
-      if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength)
-      throw notPrintable(label, value, 'bytes')
-    },
+    read: ({ body }, from, to) => body.call(copyOf, js`bytes`, from, to),
+    write: ({ body }, value) => body.call(bytesGiven, value, label),
   }
 }
 
@@ -60,18 +55,17 @@ export function bytesContent(label: string): Content {
 export function fixedContent(content: Content, size: number, padding: number | undefined, label: string): Fixed {
   return {
     size,
-    reader: (offset) => (_view, at, bytes) => {
-      const from = at + offset - bytes.byteOffset
-      let to = from + size
-      if (padding !== undefined) while (to > from && bytes[to - 1] === padding) to--
-      return content.read(bytes, from, to, at + offset)
+    read(reading, place) {
+      const { body } = reading
+      const from = indexOf(place)
+      const end = indexOf(place, size)
+      const to = padding === undefined ? end : body.keep(body.call(unpadded, js`bytes`, from, end, padding))
+      return content.read(reading, from, to)
     },
-    write({ bytes }, at, value) {
-      const written = content.write(value)
-      const fits = padding === undefined ? written.length === size : written.length <= size
-      if (!fits) throw notPrintable(label, value, `${padding === undefined ? '' : 'at most '}${size} bytes`)
-      bytes.set(written, at)
-      if (padding !== undefined) bytes.fill(padding, at + written.length, at + size)
+    write(writing, place, value) {
+      const { body } = writing
+      const written = content.write(writing, value)
+      body.add(body.call(putFixed, js`writer.bytes`, indexOf(place), written, size, padding, value, label))
     },
   }
 }
@@ -81,18 +75,16 @@ export function sizedContent(content: Content, length: Length, label: string): V
   return {
     size: undefined,
     minSize: length.min,
-    read(cursor) {
-      const at = cursor.take(length.read(cursor), label)
-      const { byteOffset } = cursor.bytes
-      return content.read(cursor.bytes, at - byteOffset, cursor.at - byteOffset, at)
+    read(reading) {
+      const from = take(reading, length.read(reading), label)
+      return content.read(reading, from, reading.body.keep(js`at`))
     },
-    write(writer, value) {
-      const written = content.write(value)
-      const expected = length.write(writer)
-      if (expected !== undefined && expected !== written.length) throw notPrintable(label, value, `${expected} bytes`)
-      // Reserving may move the memory, so it comes first.
-      const at = writer.reserve(written.length)
-      writer.bytes.set(written, at)
+    write(writing, value) {
+      const { body } = writing
+      const written = body.keep(content.write(writing, value))
+      const expected = length.write(writing)
+      if (expected !== undefined) body.add(body.call(mustFit, written, expected, value, label))
+      body.add(js`writer.append(${written})`)
     },
   }
 }
@@ -102,21 +94,16 @@ export function terminatedContent(content: Content, end: Buffer, label: string):
   return {
     size: undefined,
     minSize: end.length,
-    read(cursor) {
-      const { bytes, at } = cursor
-      const from = at - bytes.byteOffset
-      // No farther than the frame: what follows in the buffer may be long.
-      const length = bytes.subarray(from, cursor.end - bytes.byteOffset).indexOf(end)
-      if (length === -1) throw new FieldFault(`${label} has no end`, at)
-      cursor.at = at + length + end.length
-      return content.read(bytes, from, from + length, at)
+    read(reading) {
+      const { body } = reading
+      const from = body.keep(js`at`)
+      const to = body.keep(body.call(endOf, js`bytes`, from, reading.end, body.constant(end), label))
+      body.add(js`at = ${to} + ${end.length}`)
+      return content.read(reading, from, to)
     },
-    write(writer, value) {
-      const written = content.write(value)
-      const whole = Buffer.concat([written, end])
-      if (whole.indexOf(end) !== written.length) throw notPrintable(label, value, 'what does not hold its end')
-      const at = writer.reserve(whole.length)
-      writer.bytes.set(whole, at)
+    write(writing, value) {
+      const { body } = writing
+      body.add(body.call(appendEnded, js`writer`, content.write(writing, value), body.constant(end), value, label))
     },
   }
 }
@@ -125,7 +112,73 @@ export function terminatedContent(content: Content, end: Buffer, label: string):
 export function padding(size: number, fill: number): Fixed {
   return {
     size,
-    reader: () => () => undefined,
-    write: ({ bytes }, at) => void bytes.fill(fill, at, at + size),
+    read: () => js`undefined`,
+    write: ({ body }, place) => body.add(js`writer.bytes.fill(${fill}, ${indexOf(place)}, ${indexOf(place, size)})`),
   }
+}
+
+function utf8Of(bytes: Buffer, from: number, to: number, label: string): string {
+  const text = bytes.toString('utf8', from, to)
+  if (text.includes('\ufffd') && !isUtf8(bytes.subarray(from, to)))
+    throw new FieldFault(`${label} is no UTF-8 text`, from)
+  return text
+}
+
+function asciiOf(bytes: Buffer, from: number, to: number, label: string): string {
+  if (!isAscii(bytes.subarray(from, to))) throw new FieldFault(`${label} is no ASCII text`, from)
+  return bytes.toString('latin1', from, to)
+}
+
+function bytesOfText(value: unknown, encoding: TextEncoding, label: string): Buffer {
+  const written = typeof value === 'string' ? encode(value, encoding) : undefined
+  if (written === undefined) throw notPrintable(label, value, `a text in ${encoding}`)
+  return written
+}
+
+function copyOf(bytes: Buffer, from: number, to: number): Buffer {
+  return Buffer.from(bytes.subarray(from, to))
+}
+
+function bytesGiven(value: unknown, label: string): Buffer {
+  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+  throw notPrintable(label, value, 'bytes')
+}
+
+/** Where a text ends, without what fills it up. */
+function unpadded(bytes: Buffer, from: number, end: number, padding: number): number {
+  let to = end
+  while (to > from && bytes[to - 1] === padding) to--
+  return to
+}
+
+function putFixed(
+  bytes: Buffer,
+  at: number,
+  written: Buffer,
+  size: number,
+  padding: number | undefined,
+  value: unknown,
+  label: string,
+): void {
+  const fits = padding === undefined ? written.length === size : written.length <= size
+  if (!fits) throw notPrintable(label, value, `${padding === undefined ? '' : 'at most '}${size} bytes`)
+  bytes.set(written, at)
+  if (padding !== undefined) bytes.fill(padding, at + written.length, at + size)
+}
+
+function mustFit(written: Buffer, expected: number, value: unknown, label: string): void {
+  if (written.length !== expected) throw notPrintable(label, value, `${expected} bytes`)
+}
+
+/** Where a text ends: before `mark`, and no farther than the frame, since what follows in the buffer may be long. */
+function endOf(bytes: Buffer, from: number, end: number, mark: Buffer, label: string): number {
+  const length = bytes.subarray(from, end).indexOf(mark)
+  if (length === -1) throw new FieldFault(`${label} has no end`, from)
+  return from + length
+}
+
+function appendEnded(writer: Writer, written: Buffer, mark: Buffer, value: unknown, label: string): void {
+  const whole = Buffer.concat([written, mark])
+  if (whole.indexOf(mark) !== written.length) throw notPrintable(label, value, 'what does not hold its end')
+  writer.append(whole)
 }

@@ -1,8 +1,9 @@
 import { defineFormat } from '../contracts/define.ts'
 import { type Format, invalidAt } from '../contracts/format.ts'
 import type { z } from '../contracts/schema.ts'
-import { Cursor, FieldFault, type Row, Writer } from './struct-bytes.ts'
+import { FieldFault, type Row, viewOf, Writer } from './struct-bytes.ts'
 import { compileLevel } from './struct-compile.ts'
+import { createReader, createWriter } from './struct-functions.ts'
 import type { Level } from './struct-level.ts'
 import type { FieldProblem } from './struct-notes.ts'
 import { structOptions } from './struct-options.ts'
@@ -99,32 +100,32 @@ Scaled values are rounded to the nearest step when they are written.`,
   rejects: [],
   create(options): Format<Row> {
     const { level } = compile(options)
-    const cursor = new Cursor()
+    const read = createReader(level)
+    const write = createWriter(level)
+    // Frames of one read share their bytes, and then the view too.
+    let bytes: Buffer = Buffer.alloc(0)
+    let view = viewOf(bytes)
     return {
-      parse(bytes, start, end) {
-        cursor.open(bytes, start, end)
+      parse(given, start, end) {
+        if (given !== bytes) {
+          bytes = given
+          view = viewOf(given)
+        }
         try {
-          return readFrame(level, cursor)
+          return read(view, given, start, end)
         } catch (error) {
           if (!(error instanceof FieldFault)) throw error
-          throw invalidAt(error.message, bytes, start, end, error.at - bytes.byteOffset)
+          throw invalidAt(error.message, given, start, end, error.at)
         }
       },
       print(value) {
-        const writer = new Writer(level.minSize + 64)
-        level.write(writer, value)
+        const writer = new Writer(level.size ?? level.minSize + 64)
+        write(writer, value)
         return writer.take()
       },
     }
   },
 })
-
-function readFrame(level: Level, cursor: Cursor): Row {
-  const row = level.read(cursor)
-  const left = cursor.end - cursor.at
-  if (left > 0) throw new FieldFault(`there are ${left} bytes more than the fields have,`, cursor.at)
-  return row
-}
 
 function compile(options: z.output<typeof structOptions>): { level: Level; problems: readonly FieldProblem[] } {
   const problems: FieldProblem[] = []

@@ -1,5 +1,4 @@
-import { invalidAt, readUtf8 } from '../contracts/format.ts'
-import { BYTE_ORDER_MARK } from '../util/utf8.ts'
+import { invalidAt, readMarkedUtf8 } from '../contracts/format.ts'
 import { NOT_A_NUMBER } from './numbers.ts'
 import { TEXT } from './xml-characters.ts'
 import { findXmlFault } from './xml-guard.ts'
@@ -27,9 +26,9 @@ export class XmlReader {
     this.#bytes = bytes
     this.#start = start
     this.#end = end
-    const text = readUtf8(bytes, start, end)
-    this.#mark = text.startsWith(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK : ''
-    this.#text = text.slice(this.#mark.length)
+    const { mark, text } = readMarkedUtf8(bytes, start, end)
+    this.#mark = mark
+    this.#text = text
   }
 
   /** @throws SluiceError `format_invalid` when the document is not well-formed, or is one that is refused */

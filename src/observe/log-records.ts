@@ -187,6 +187,14 @@ export const logRecords: {
       { step, attempt, ...reasonOf(error), retryIn },
       `sink.retried ${step} ${error.code}`,
     ),
+  'sink.deliveredLate': ({ step, messages }) => {
+    const [what, it] = messages === 1 ? ['message', 'it is there and has'] : ['messages', 'they are there and have']
+    return warn(
+      `${step} has delivered ${messages} ${what} after its timeout: ${it} failed all the same`,
+      { step, messages, hint: 'Look there before you use sluice dead retry, which would deliver it again.' },
+      `sink.deliveredLate ${step}`,
+    )
+  },
   'buffer.filled': ({ step, whenFull, reason }) =>
     warn(`the buffer of ${step} is full (${reason}): ${WHEN_FULL[whenFull]}`, { step }, `buffer.filled ${step}`),
   'buffer.emptied': ({ step }) => info(`the buffer of ${step} has room again`, { step }),

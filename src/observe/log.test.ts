@@ -102,6 +102,21 @@ describe('json', () => {
     expect(lines()).toMatchObject([{ detail: 'too long', hint: 'Raise the limit.' }])
   })
 
+  it('what was delivered after its timeout is told of', () => {
+    const { events, lines } = attach()
+    events.emit('sink.deliveredLate', { step: 'store', messages: 1 })
+    events.emit('sink.deliveredLate', { step: 'store', messages: 2 })
+    expect(lines()).toMatchObject([
+      {
+        level: 'warn',
+        step: 'store',
+        text: 'store has delivered 1 message after its timeout: it is there and has failed all the same',
+        hint: 'Look there before you use sluice dead retry, which would deliver it again.',
+      },
+      { text: 'store has delivered 2 messages after its timeout: they are there and have failed all the same' },
+    ])
+  })
+
   it('of an endpoint that dials, the other side is no client', () => {
     const { events, lines } = attach({ dialled: (endpoint) => endpoint === 'scales' })
     const remote = { ip: '10.0.0.7', port: 4001 }

@@ -59,6 +59,10 @@ export const metricTable = {
   ),
   sluice_polls_timed_out_total: counter(['endpoint'], 'Polls that were not answered in time.'),
   sluice_sink_retries_total: counter(['step', 'reason'], 'Deliveries that failed for now and were tried again.'),
+  sluice_sink_delivered_late_total: counter(
+    ['step'],
+    'Messages that were delivered after the timeout of their step, and have failed all the same.',
+  ),
   sluice_buffer_messages: gauge(
     ['step', 'endpoint'],
     'Messages that wait in the buffer of a sink. A shared dataflow has one, under all its endpoints (`a,b`).',

@@ -55,6 +55,7 @@ it('counts rare events that have no counter', async () => {
   events.emit('poll.timedOut', { client })
   events.emit('subscription.failed', { endpoint: 'plc', error, retryIn: 1 })
   events.emit('sink.retried', { step: 'store', attempt: 1, error, retryIn: 1 })
+  events.emit('sink.deliveredLate', { step: 'store', messages: 3 })
   const [message] = createMessages([null], { source: testSource({ endpoint: 'plc' }) })
   events.emit('deadLetter.lost', { message: message!, error, cause: error })
   const text = await metrics.text()
@@ -62,6 +63,7 @@ it('counts rare events that have no counter', async () => {
   expect(text).toContain('sluice_polls_timed_out_total{endpoint="plc"} 1\n')
   expect(text).toContain('sluice_subscriptions_failed_total{endpoint="plc",reason="connection_refused"} 1\n')
   expect(text).toContain('sluice_sink_retries_total{step="store",reason="connection_refused"} 1\n')
+  expect(text).toContain('sluice_sink_delivered_late_total{step="store"} 3\n')
   expect(text).toContain('sluice_dead_letters_lost_total{endpoint="plc",reason="connection_refused"} 1\n')
 })
 

@@ -151,6 +151,7 @@ function addFromEvents(registry: Registry, events: Pick<Events, 'on'>): (() => v
   const skipped = counter('sluice_schedule_runs_skipped_total')
   const polls = counter('sluice_polls_timed_out_total')
   const retries = counter('sluice_sink_retries_total')
+  const late = counter('sluice_sink_delivered_late_total')
   const lost = counter('sluice_dead_letters_lost_total')
   const restarts = counter('sluice_worker_restarts_total')
   return [
@@ -160,6 +161,7 @@ function addFromEvents(registry: Registry, events: Pick<Events, 'on'>): (() => v
     events.on('schedule.skipped', ({ endpoint }) => skipped.inc({ endpoint })),
     events.on('poll.timedOut', ({ client }) => polls.inc({ endpoint: client.endpoint })),
     events.on('sink.retried', ({ step, error }) => retries.inc({ step, reason: error.code })),
+    events.on('sink.deliveredLate', ({ step, messages }) => late.inc({ step }, messages)),
     events.on('deadLetter.lost', ({ message, error }) => lost.inc({ endpoint: message.endpoint, reason: error.code })),
   ]
 }

@@ -146,6 +146,19 @@ test('aborting ends a request at once', async () => {
   await expect(written).rejects.toMatchObject({ code: 'sink_unavailable' })
 })
 
+test('no other request is begun for whom nobody waits', async () => {
+  await using server = await HttpServer.start()
+  const over = new AbortController()
+  server.answer = (response) => {
+    over.abort()
+    response.end()
+  }
+  const sink = await open(server.url)
+  const outcomes = await sink.write(batchOf(['a', 'b', 'c']), over.signal)
+  expect(outcomes).toMatchObject([undefined, ...['b', 'c'].map(() => ({ code: 'step_timeout' }))])
+  expect(server.bodies).toEqual(['a'])
+})
+
 test('a process that stands still costs the timeout, and goes on afterwards', async () => {
   await using child = new HttpChild(join(folder, 'bodies'))
   await child.begin()

@@ -6,7 +6,7 @@ import type { PartContext, Shared } from '../contracts/context.ts'
 import { defineSink } from '../contracts/define.ts'
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
-import type { Batching, Outcomes, Sink } from '../contracts/sink.ts'
+import { type Batching, givenUp, type Outcomes, type Sink } from '../contracts/sink.ts'
 import { type HttpOptions, httpOptions } from './http-options.ts'
 import { type Envelope, idempotencyKey, RequestMaker } from './http-requests.ts'
 import { OpenWrites } from './open-writes.ts'
@@ -83,8 +83,8 @@ class HttpSink implements Sink {
     context.signal.addEventListener('abort', this.#abort)
   }
 
-  write(batch: Batch): Promise<void | Outcomes> {
-    return this.#writes.run(() => this.#write(batch))
+  write(batch: Batch, over?: AbortSignal): Promise<void | Outcomes> {
+    return this.#writes.run(() => this.#write(batch, over))
   }
 
   close(): Promise<void> {
@@ -94,20 +94,24 @@ class HttpSink implements Sink {
     })
   }
 
-  async #write({ messages }: Batch): Promise<void | Outcomes> {
+  async #write({ messages }: Batch, over: AbortSignal | undefined): Promise<void | Outcomes> {
     const outcomes = new Array<SluiceError | undefined>(messages.length).fill(undefined)
     const lists = this.#requests.listsOf(messages, outcomes)
-    await Promise.all(lists.map((list) => this.#sendList(list, outcomes)))
+    await Promise.all(lists.map((list) => this.#sendList(list, outcomes, over)))
     const [first] = outcomes
     if (first?.retryable && outcomes.every((error) => error?.retryable)) throw first
     return outcomes.some((error) => error !== undefined) ? outcomes : undefined
   }
 
   /** One after the other. What follows a message that has to wait, waits too. */
-  async #sendList(list: readonly Envelope[], outcomes: (SluiceError | undefined)[]): Promise<void> {
+  async #sendList(
+    list: readonly Envelope[],
+    outcomes: (SluiceError | undefined)[],
+    over: AbortSignal | undefined,
+  ): Promise<void> {
     const left = [...list]
     for (let envelope = left.shift(); envelope !== undefined; envelope = left.shift()) {
-      const { error, mayBeOne } = await this.#send(envelope)
+      const { error, mayBeOne } = await this.#send(envelope, over)
       if (error === undefined) continue
       if (mayBeOne && envelope.positions.length > 1) {
         left.unshift(...halvesOf(envelope))
@@ -119,7 +123,7 @@ class HttpSink implements Sink {
     }
   }
 
-  async #send(envelope: Envelope): Promise<Verdict> {
+  async #send(envelope: Envelope, over: AbortSignal | undefined): Promise<Verdict> {
     const { method, timeout } = this.#options
     const { url, keys } = envelope
     const headers = {
@@ -128,6 +132,7 @@ class HttpSink implements Sink {
     }
     await this.#slots.take()
     try {
+      if (over?.aborted) throw givenUp()
       const body = this.#requests.bodyOf(envelope)
       const length = { 'Content-Length': String(body.length) }
       const answer = await this.#shared.value.send({ url, method, timeout, body, headers: { ...headers, ...length } })

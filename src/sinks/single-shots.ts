@@ -1,4 +1,5 @@
 import { SluiceError } from '../contracts/errors.ts'
+import { givenUp } from '../contracts/sink.ts'
 import type { Transport } from '../contracts/transport.ts'
 import { dialLink, type Link, type OutletTarget, unavailable } from './outlet-link.ts'
 
@@ -42,7 +43,7 @@ export class SingleShots {
   }
 
   async #shoot(bytes: Buffer, over: AbortSignal | undefined): Promise<void> {
-    if (over?.aborted) throw unavailable(new SluiceError('sink_unavailable', 'nobody waits for it any more'))
+    if (over?.aborted) throw givenUp()
     const { timeout } = this.#target
     const link = await dialLink(this.#transport, this.#target)
     this.#link = link

@@ -363,3 +363,12 @@ describe('hostile names and values are only names and values', () => {
     expect(row).toEqual(['p', 'c', 'r', 's'])
   })
 })
+
+test('a row that is there already is confirmed and not written again, where the table is made so', async () => {
+  run('CREATE TABLE t (code UNIQUE ON CONFLICT IGNORE)')
+  const sink = await open({ columns: { code: field('code') } })
+  expect(await sink.write(batchOf([{ code: 'a' }, { code: 'b' }]))).toBeUndefined()
+  expect(await sink.write(batchOf([{ code: 'b' }, { code: 'c' }]))).toBeUndefined()
+  expect(rows().map(({ code }) => code)).toEqual(['a', 'b', 'c'])
+  await sink.close()
+})

@@ -95,7 +95,7 @@ class SqliteSink implements Sink {
     this.#rowOf = rowOf
   }
 
-  async write(batch: Batch): Promise<void | Outcomes> {
+  async write(batch: Batch, over?: AbortSignal): Promise<void | Outcomes> {
     const outcomes = new Array<SluiceError | undefined>(batch.length).fill(undefined)
     const writes: Promise<void>[] = []
     for (const run of this.#runsOf(batch.messages, outcomes)) {
@@ -108,7 +108,7 @@ class SqliteSink implements Sink {
         }
       }
       // The storage keeps the order of what is asked for, so the runs need not wait for each other to share a commit.
-      writes.push(this.#insert(run, outcomes))
+      writes.push(this.#insert(run, outcomes, over))
     }
     await Promise.all(writes)
     return outcomes.some((error) => error !== undefined) ? outcomes : undefined
@@ -138,9 +138,13 @@ class SqliteSink implements Sink {
     return runs
   }
 
-  async #insert({ columns, positions, rows }: Run, outcomes: (SluiceError | undefined)[]): Promise<void> {
+  async #insert(
+    { columns, positions, rows }: Run,
+    outcomes: (SluiceError | undefined)[],
+    over: AbortSignal | undefined,
+  ): Promise<void> {
     try {
-      const results = await this.#database.write(this.#table.insert(columns), rows)
+      const results = await this.#database.write(this.#table.insert(columns), rows, over)
       for (const [i, error] of results.entries()) {
         if (error !== undefined) outcomes[positions[i]!] = refusal(error)
       }

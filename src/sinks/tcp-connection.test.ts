@@ -115,7 +115,7 @@ describe('perMessage', () => {
     const server = await startRecorder(path)
     const sink = await create({ connection: 'perMessage' })
     const [outcome] = (await sink.write(createBatch(['a']), AbortSignal.abort()))!
-    expect(outcome).toMatchObject({ code: 'sink_unavailable' })
+    expect(outcome).toMatchObject({ code: 'step_timeout' })
     expect(server.connections).toHaveLength(0)
     await sink.close()
     await server.stop()

@@ -11,6 +11,8 @@ export const expect = defineStep({
 
 With \`framing\` the bytes are read another way until one frame is there, and that frame has to match: a tracker that logs in with 17 bytes and then sends lines. In \`onConnect\` no byte is missed, as long as every \`expect\` before it has a \`framing\`, too. Elsewhere, what has arrived already has been read with the framing of the endpoint.
 
+A frame that \`whenTooLong: truncate\` has cut is a message like any other, and what is waited for may be such a one. A \`framing\` of the step's own must not cut: the message fails.
+
 A connection gives a dataflow with this step one message at a time.`,
   options: z.strictObject({ ...waitOptions, ...codecOptions, into: intoOption }),
   examples: [

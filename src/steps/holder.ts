@@ -1,4 +1,3 @@
-import type { Clock } from '../contracts/clock.ts'
 import { contentText } from '../contracts/codec.ts'
 import type { PartContext, Shared } from '../contracts/context.ts'
 import { toSluiceError } from '../contracts/errors.ts'
@@ -6,6 +5,7 @@ import { Batch, type Dataflow, type Failures, type Message } from '../contracts/
 import type { Expression } from '../contracts/schema.ts'
 import type { Step } from '../contracts/step.ts'
 import { Emitter } from './emitter.ts'
+import { identityOf } from './identity.ts'
 
 /** What is made of the messages with one key. */
 export interface Bucket {
@@ -43,11 +43,7 @@ export class Holder implements Step {
 
   /** @param options of the step: it is the same as before where they and its place are the same */
   constructor(holding: Holding, options: unknown, context: PartContext) {
-    const { endpoint, id, clock, share } = context
-    const identity = JSON.stringify(options, (_, value) =>
-      typeof value === 'function' ? sourceOf(value, clock) : value,
-    )
-    this.#shared = share(`held ${endpoint} ${id} ${identity}`, () => new Buckets(holding, context))
+    this.#shared = context.share(`held ${identityOf(options, context)}`, () => new Buckets(holding, context))
   }
 
   attach(rest: Dataflow): void {
@@ -67,11 +63,6 @@ export class Holder implements Step {
     ways.delete(this)
     await this.#shared.release()
   }
-}
-
-/** An expression as it is written. Functions of a program cannot be compared, so none is the same as another. */
-function sourceOf(expression: Expression, clock: Clock): string {
-  return expression.isFunction === true ? clock.uuid() : expression.source
 }
 
 class Buckets {

@@ -1,5 +1,6 @@
 import type { Message } from '../contracts/message.ts'
 import { z } from '../contracts/schema.ts'
+import { isRecord } from './paths.ts'
 
 /** A key of `msg` that a step writes. */
 export const keyName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected a name, such as answer')
@@ -13,6 +14,5 @@ export const intoOption = keyName
 export function withResult(message: Message, into: string | undefined, result: unknown): Message {
   if (into === undefined) return message.with(result)
   const { msg } = message
-  const isObject = typeof msg === 'object' && msg !== null && Object.getPrototypeOf(msg) === Object.prototype
-  return message.with({ ...(isObject ? msg : { value: msg }), [into]: result })
+  return message.with({ ...(isRecord(msg) ? msg : { value: msg }), [into]: result })
 }

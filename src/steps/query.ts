@@ -51,9 +51,9 @@ export const query = defineStep({
       'statement stays what is written here. Integers and decimal numbers with more digits than a number can hold come as ' +
       'texts. For a table that fits into memory, `lookup` is faster.',
     'SQLite is opened to be read. Of a text, a number, true and false (1 and 0), null, bytes and a time (RFC 3339 text) it ' +
-      'gets that value, of an object or a list its JSON. The questions of a batch are asked together. They are asked in the ' +
-      'thread that stores as well, so a statement that takes long holds up the sinks `sqlite` and disk buffers: give the ' +
-      'table an index.',
+      'gets that value, of an object or a list its JSON. The questions of a batch are asked together, in ' +
+      'a thread that all such steps share: a statement that takes long holds up their other questions, and nothing that is ' +
+      'stored. Give the table an index. One that never ends cannot be broken off: the server then ends at a second signal.',
     'PostgreSQL needs the package `pg` (`npm install pg`). Its transactions are read-only, also on a standby. A parameter has ' +
       'the type that the statement gives it, and its value is read by the server as strictly as in `psql`: write `$1::text` ' +
       'where it could be anything. A list goes into an array (`id = ANY($1)`), an object into `json`, bytes into `bytea`. What ' +

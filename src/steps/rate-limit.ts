@@ -49,6 +49,10 @@ export class RateLimit {
     return true
   }
 
+  close(): void {
+    this.#fullAt.clear()
+  }
+
   /** Whether there is a bucket for a key, or room for one. */
   #knows(key: string, now: number): boolean {
     if (this.#fullAt.has(key) || this.#fullAt.size < this.#maxKeys) return true

@@ -59,3 +59,21 @@ test('wait: too many keys fail, the others pass', async () => {
   expect(gives).toEqual([1, 1])
   expect(failures).toMatchObject([{ message: { msg: 2 }, error: { code: 'rate_exceeded' } }])
 })
+
+test('the buckets of a step are there as long as one that is the same has not been closed', async () => {
+  const context = createTestContext()
+  const given = { ...LIMIT, per: createExpression(({ msg }) => msg), whenFull: 'drop' as const }
+  const texts = ['a', 'a', 'a']
+  const passed = async (options: typeof given) => {
+    const step = await throttle.create(options, context)
+    return { step, count: (await runStep(step, createMessages(texts))).gives.length }
+  }
+  const first = await passed(given)
+  expect(first.count).toBe(2)
+  const same = await passed({ ...given })
+  expect(same.count).toBe(0)
+  const other = await passed({ ...given, max: 3 })
+  expect(other.count).toBe(3)
+  for (const { step } of [first, same, other]) await step.close?.()
+  expect((await passed(given)).count).toBe(2)
+})

@@ -6,6 +6,7 @@ import { Batch, type Failures, type Message } from '../contracts/message.ts'
 import { duration, type Expression, expr, z } from '../contracts/schema.ts'
 import { formatDuration } from '../util/units.ts'
 import { hold } from './hold.ts'
+import { identityOf } from './identity.ts'
 import { RateLimit } from './rate-limit.ts'
 
 const options = z.strictObject({
@@ -53,7 +54,7 @@ export const throttle = defineStep({
 
 With \`whenFull: wait\` messages pass in the order in which they came, one in a run, and a sender that goes on sending is held back when \`limits.maxQueued\` bytes wait. Nothing is stored meanwhile. When the server stops, it waits up to the deadline of the stop; what is then still held back has failed with \`step_timeout\`.
 
-After a reload each bucket is full again.`,
+A reload that leaves the step as it is leaves its buckets, too; after another each is full again.`,
   options,
   short: 'max',
   alsoCalled: ['rateLimit', 'limit', 'rate'],
@@ -79,12 +80,15 @@ After a reload each bucket is full again.`,
     return `lets ${max} messages pass in ${formatDuration(every)}${each}, ${burstOf(given)} at once; ${WHEN_FULL[whenFull]}`
   },
   create(given, context) {
-    const limit = new RateLimit({ ...given, burst: burstOf(given) }, given.maxKeys)
+    const rate = { ...given, burst: burstOf(given) }
+    const shared = context.share(`throttle ${identityOf(given, context)}`, () => new RateLimit(rate, given.maxKeys))
+    const { value: limit, release: close } = shared
     const { whenFull, per } = given
     if (whenFull === 'wait') {
-      return { runBatch: (batch, failures) => waitForEach(batch, per, limit, context, failures) }
+      return { runBatch: (batch, failures) => waitForEach(batch, per, limit, context, failures), close }
     }
     return {
+      close,
       run(message) {
         const passes = limit.take(keyOf(message, per), context.clock.elapsed())
         if (passes === true) return message

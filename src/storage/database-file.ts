@@ -3,10 +3,16 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { SqlRow, SqlValue } from '../contracts/storage.ts'
 import { makeFolder } from '../util/folder.ts'
 import { isRowError, toFailure } from './failure.ts'
-import type { Write, Written } from './protocol.ts'
+import type { Failure, Write, Written } from './protocol.ts'
 
 /** How long SQLite waits for another program's lock, in milliseconds. */
 const BUSY_TIMEOUT = 5000
+
+const GIVEN_UP: Failure = {
+  message: 'nobody waited for this any more, so it was not stored',
+  hint: undefined,
+  retryable: false,
+}
 
 /** Statements kept prepared per file; the one prepared first is given up for a new one. */
 const MAX_STATEMENTS = 256
@@ -72,11 +78,17 @@ export class DatabaseFile {
   #runAll(writes: readonly Write[], written: readonly Written[]): boolean {
     for (const [w, write] of writes.entries()) {
       const { failed, ids } = written[w]!
+      // The lock on the file may have been waited for till nobody waited for the row any more.
+      if (write.givenUp !== undefined && Atomics.load(write.givenUp, 0) === 1) {
+        for (const i of write.rows.keys()) failed.set(i, GIVEN_UP)
+        continue
+      }
       for (let i = 0; i < write.rows.length; i++) {
         if (failed.has(i)) continue
         try {
-          const { lastInsertRowid } = this.#prepare(write.sql).run(...write.rows[i]!.map(toBound))
-          if (write.wantsIds) ids[i] = Number(lastInsertRowid)
+          const { changes, lastInsertRowid } = this.#prepare(write.sql).run(...write.rows[i]!.map(toBound))
+          // Of a row that a condition has left out, SQLite gives the number of the one before.
+          if (write.wantsIds) ids[i] = Number(changes) === 0 ? 0 : Number(lastInsertRowid)
         } catch (thrown) {
           if (!isRowError(thrown)) throw thrown
           failed.set(i, toFailure(thrown, this.#file))

@@ -33,13 +33,15 @@ export interface Write {
   readonly rows: readonly SqlRow[]
   /** True when the ids of the rows are wanted. */
   readonly wantsIds: boolean
+  /** Memory of both threads: 1 as soon as nobody waits for the outcome any more. Absent where somebody always does. */
+  readonly givenUp?: Int32Array<SharedArrayBuffer>
 }
 
 /** What became of the rows of one write. */
 export interface Written {
   /** The rows that failed, by their position. Usually empty, and then nothing per row travels back. */
   readonly failed: Map<number, Failure>
-  /** The id of each row that did not fail, by its position; empty unless it was wanted. */
+  /** The id of each row that did not fail, by its position, 0 for none; empty unless it was wanted. */
   readonly ids: number[]
 }
 

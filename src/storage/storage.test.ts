@@ -127,6 +127,27 @@ describe('write', () => {
     expect(await database.write(INSERT, [['small']])).toEqual([undefined])
   })
 
+  test('leaves out rows for which nobody waits any more when the lock on the file is gone', async () => {
+    const { file, database, values } = await openTable()
+    const other = new DatabaseSync(file)
+    other.exec('BEGIN IMMEDIATE')
+    const over = new AbortController()
+    const writes = [
+      database.write(INSERT, [['kept']]),
+      database.write(INSERT, [['given'], ['up']], over.signal),
+      database.write(INSERT, [['awaited']], new AbortController().signal),
+    ]
+    // Sent to the thread, where they wait for the lock.
+    await new Promise(setImmediate)
+    over.abort()
+    other.exec('COMMIT')
+    other.close()
+    const text = 'nobody waited for this any more, so it was not stored'
+    expect((await Promise.all(writes)).map(failed)).toEqual([[undefined], [text, text], [undefined]])
+    expect(failed(await database.write(INSERT, [['too late']], AbortSignal.abort()))).toEqual([text])
+    expect(await values()).toEqual(['kept', 'awaited'])
+  })
+
   test('insert tells the id of each row, or why it failed', async () => {
     const { database } = await openTable()
     await database.exec('CREATE TABLE numbered (id INTEGER PRIMARY KEY AUTOINCREMENT, v TEXT NOT NULL)')
@@ -139,6 +160,13 @@ describe('write', () => {
     expect(first).toEqual([1, expect.objectContaining({ code: 'storage_failed' }), 2])
     expect(second).toEqual([3])
     expect(await database.insert('INSERT INTO numbered (v) VALUES (?)', [])).toEqual([])
+  })
+
+  test('insert tells a row that a condition of its statement has left out', async () => {
+    const { database, values } = await openTable()
+    const some = 'INSERT INTO t (a) SELECT ?1 WHERE ?1 > 1'
+    expect(await database.insert(some, [[1], [2], [1], [3]])).toEqual([0, 1, 0, 2])
+    expect(await values()).toEqual([2, 3])
   })
 
   test('gives nothing for nothing', async () => {
@@ -247,6 +275,24 @@ describe('open', () => {
     await expect(database.write(INSERT, [[2]])).rejects.toMatchObject({ code: 'storage_failed' })
     const reopened = await storage.open(file)
     expect(await reopened.all('SELECT a FROM t')).toEqual([{ a: 1 }])
+  })
+
+  test('to read alone does not let a question that takes long hold up what is written', async () => {
+    const { file, database } = await openTable()
+    const reader = await storage.openReadOnly(file)
+    const finished: string[] = []
+    const long =
+      'WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 5000000) SELECT max(n) AS n FROM c'
+    const asked = reader.all(long).then((rows) => {
+      finished.push('asked')
+      return rows
+    })
+    await database.write(INSERT, [['here']])
+    finished.push('written')
+    expect(await asked).toEqual([{ n: 5_000_000 }])
+    expect(finished).toEqual(['written', 'asked'])
+    expect(await reader.all('SELECT a FROM t')).toEqual([{ a: 'here' }])
+    expect(workers).toHaveLength(2)
   })
 
   test('uses one thread for all files', async () => {

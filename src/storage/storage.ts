@@ -1,23 +1,15 @@
 import { resolve } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { SluiceError } from '../contracts/errors.ts'
 import type { Database, SqlRow, SqlValue, Storage } from '../contracts/storage.ts'
 import { toStorageError } from './failure.ts'
-import {
-  type Action,
-  type Answer,
-  type Request,
-  type Results,
-  type Target,
-  targetKey,
-  type Written,
-} from './protocol.ts'
+import { type Action, type Results, type Target, targetKey, type Written } from './protocol.ts'
+import { StorageThread } from './thread.ts'
 
 /**
- * The embedded database engine. Its thread is started by the first `open` and keeps the process alive only while a
- * request waits for its answer. When the thread dies, every request that waits fails with `storage_failed`, retryable,
- * without a word on whether it was committed; the next request starts another thread, which opens the files again.
- * @param startWorker starts the thread; a test brings its own to get hold of it
+ * The embedded database engine: one thread for all files that are written, and one for those that are only read. Each is
+ * started by the first `open` that needs it. When one dies, the next request starts another, which opens the files again.
+ * @param startWorker starts a thread; a test brings its own to get hold of it
  */
 export function createStorage(startWorker: () => Worker = startStorageWorker): Storage {
   return new WorkerStorage(startWorker)
@@ -30,29 +22,16 @@ export function startStorageWorker(): Worker {
   return new Worker(new URL(`./worker.${extension}`, import.meta.url), { name: 'sluice-storage', execArgv: [] })
 }
 
-interface Waiting {
-  resolve(result: Results[keyof Results]): void
-  reject(error: SluiceError): void
-}
-
-interface Letter {
-  readonly request: Request
-  readonly waiting: Waiting
-}
-
 class WorkerStorage implements Storage {
-  readonly #startWorker: () => Worker
-  /** What was asked for in this turn and has not been sent. */
-  readonly #outbox: Letter[] = []
-  /** What was sent and has not been answered. */
-  readonly #waiting = new Map<number, Waiting>()
+  readonly #writer: StorageThread
+  /** A question that takes long must not hold up what is to be stored. */
+  readonly #reader: StorageThread
   readonly #databases = new Map<string, SharedDatabase>()
-  #worker: Worker | undefined = undefined
-  #nextId = 1
   #closing: Promise<void> | undefined = undefined
 
   constructor(startWorker: () => Worker) {
-    this.#startWorker = startWorker
+    this.#writer = new StorageThread(startWorker)
+    this.#reader = new StorageThread(startWorker)
   }
 
   open(file: string): Promise<Database> {
@@ -85,12 +64,8 @@ class WorkerStorage implements Storage {
   }
 
   async #end(): Promise<void> {
-    if (this.#worker === undefined && this.#outbox.length === 0) return
-    // The port keeps the order, so all that was begun is answered before this is.
-    const ended = this.#post({ kind: 'end' })
     this.#databases.clear()
-    await ended.catch(() => {})
-    await this.#worker?.terminate()
+    await Promise.all([this.#writer.end(), this.#reader.end()])
   }
 
   #forget(key: string, database: SharedDatabase): void {
@@ -100,71 +75,20 @@ class WorkerStorage implements Storage {
   async #release(target: Target, database: SharedDatabase): Promise<void> {
     if (this.#closing !== undefined) return this.#closing
     this.#forget(targetKey(target), database)
-    await this.#post({ kind: 'close', ...target })
+    await this.#threadOf(target).ask({ kind: 'close', ...target })
   }
 
-  #request<A extends Action>(action: A): Promise<Results[A['kind']]> {
-    if (this.#closing !== undefined) return Promise.reject(closed())
-    return this.#post(action)
+  #request<A extends Action & Target>(action: A): Promise<Results[A['kind']]> {
+    return this.#closing === undefined ? this.#threadOf(action).ask(action) : Promise.reject(closed())
   }
 
-  #post<A extends Action>(action: A): Promise<Results[A['kind']]> {
-    return new Promise((resolve, reject) => {
-      const request = { id: this.#nextId++, ...action }
-      this.#outbox.push({ request, waiting: { resolve: resolve as Waiting['resolve'], reject } })
-      // What is asked for in one go travels together: a message between threads costs more than a row.
-      if (this.#outbox.length === 1) process.nextTick(() => this.#send(this.#outbox.splice(0)))
-    })
-  }
-
-  #send(letters: readonly Letter[]): void {
-    try {
-      this.#worker ??= this.#start()
-      this.#worker.postMessage(letters.map(({ request }) => request))
-      if (this.#waiting.size === 0) this.#worker.ref()
-      for (const { request, waiting } of letters) this.#waiting.set(request.id, waiting)
-    } catch (thrown) {
-      // One that cannot travel, for a value that threads cannot pass to each other, must not hold up the others.
-      if (letters.length > 1) {
-        for (const letter of letters) this.#send([letter])
-        return
-      }
-      const { message } = toSluiceError(thrown)
-      const text = `the storage thread cannot be asked: ${message}`
-      letters[0]!.waiting.reject(new SluiceError('storage_failed', text, { cause: thrown }))
-    }
-  }
-
-  #start(): Worker {
-    const worker = this.#startWorker()
-    let cause: unknown
-    worker.unref()
-    worker.on('message', (answers: readonly Answer[]) => this.#settle(answers))
-    worker.on('error', (error) => {
-      cause = error
-    })
-    worker.on('exit', () => {
-      this.#worker = undefined
-      const lost = [...this.#waiting.values()]
-      this.#waiting.clear()
-      for (const { reject } of lost) reject(crashed(cause))
-    })
-    return worker
-  }
-
-  #settle(answers: readonly Answer[]): void {
-    for (const answer of answers) {
-      const waiting = this.#waiting.get(answer.id)
-      this.#waiting.delete(answer.id)
-      if ('failure' in answer) waiting?.reject(toStorageError(answer.failure))
-      else waiting?.resolve(answer.result)
-    }
-    if (this.#waiting.size === 0) this.#worker?.unref()
+  #threadOf({ readOnly }: Target): StorageThread {
+    return readOnly ? this.#reader : this.#writer
   }
 }
 
 interface Owner {
-  request<A extends Action>(action: A): Promise<Results[A['kind']]>
+  request<A extends Action & Target>(action: A): Promise<Results[A['kind']]>
   /** Lets the next `open` of the file begin anew. */
   forget(): void
   /** Nobody uses the database any more. */
@@ -198,10 +122,10 @@ class SharedDatabase implements Database {
     await this.#request({ kind: 'exec', ...this.#target, sql })
   }
 
-  async write(sql: string, rows: readonly SqlRow[]): Promise<readonly (SluiceError | undefined)[]> {
+  async write(sql: string, rows: readonly SqlRow[], over?: AbortSignal): Promise<readonly (SluiceError | undefined)[]> {
     const outcomes = new Array<SluiceError | undefined>(rows.length).fill(undefined)
     if (rows.length === 0) return outcomes
-    const { failed } = await this.#write(sql, rows, false)
+    const { failed } = await this.#write(sql, rows, false, over)
     for (const [i, failure] of failed) outcomes[i] = toStorageError(failure)
     return outcomes
   }
@@ -224,11 +148,22 @@ class SharedDatabase implements Database {
     await this.#owner.release()
   }
 
-  #write(sql: string, rows: readonly SqlRow[], wantsIds: boolean): Promise<Written> {
-    return this.#request({ kind: 'write', ...this.#target, sql, rows: rows.map(detach), wantsIds })
+  async #write(sql: string, rows: readonly SqlRow[], wantsIds: boolean, over?: AbortSignal): Promise<Written> {
+    const action = { kind: 'write', ...this.#target, sql, rows: rows.map(detach), wantsIds } as const
+    if (over === undefined) return this.#request(action)
+    const givenUp = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
+    // A message to the thread would be read after the write: it waits for a lock in one call of SQLite.
+    const giveUp = () => Atomics.store(givenUp, 0, 1)
+    if (over.aborted) giveUp()
+    over.addEventListener('abort', giveUp)
+    try {
+      return await this.#request({ ...action, givenUp })
+    } finally {
+      over.removeEventListener('abort', giveUp)
+    }
   }
 
-  #request<A extends Action>(action: A): Promise<Results[A['kind']]> {
+  #request<A extends Action & Target>(action: A): Promise<Results[A['kind']]> {
     return this.#users === 0 ? Promise.reject(closed()) : this.#owner.request(action)
   }
 }
@@ -244,10 +179,4 @@ function isView(value: SqlValue): value is Uint8Array {
 
 function closed(): SluiceError {
   return new SluiceError('storage_failed', 'the database was closed before this was asked of it')
-}
-
-function crashed(cause: unknown): SluiceError {
-  const why = cause === undefined ? '' : ` (${toSluiceError(cause).message})`
-  const text = `the storage thread ended unexpectedly${why}, so it is not known whether this was stored`
-  return new SluiceError('storage_failed', text, { cause, retryable: true })
 }

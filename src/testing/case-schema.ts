@@ -13,6 +13,16 @@ export const caseSchema = z.strictObject({
     .optional()
     .describe('For an endpoint under subscribe, which gets `sends` as one message: its topic. Default: test.'),
   replies: z.string().optional().describe('All bytes that it gets, with escapes. Default: not looked at.'),
+  serverSends: z
+    .string()
+    .optional()
+    .describe(
+      'For a relay: what the server behind it sends when the client has sent all, with escapes. Default: nothing.',
+    ),
+  serverGets: z
+    .string()
+    .optional()
+    .describe('For a relay: all bytes that reach the server behind it, with escapes. Default: not looked at.'),
   sinks: z
     .record(z.string(), z.array(z.unknown()))
     .optional()

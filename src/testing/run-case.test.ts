@@ -19,6 +19,12 @@ beforeAll(async () => {
     `listen:
   stored: { port: 0, format: json, dataflow: [ stdout: {}, reply: "\${msg.a}" ] }
   plain: { port: 0, dataflow: [ reply: "\${msg}" ] }
+  front:
+    port: 7000
+    relay:
+      to: "10.0.0.5:7000"
+      inspect: inline
+      toServer: [ { filter: '!msg.startsWith("DELETE")' }, stdout: {} ]
 subscribe:
   asked:
     nats: { servers: "nowhere:1", subject: "a.>", jetstream: false }
@@ -50,6 +56,23 @@ test('what came instead is one line', async () => {
   expect(await problemOf({ sinks: { file: [] } })).toMatch(/there is no sink "file"; there are stdout/)
   expect(await problemOf({ endpoint: 'plain', sinks: { file: [] } })).toBe(
     `${here}there is no sink "file"; there are none`,
+  )
+})
+
+test('a relay is tried with a server that is played behind it', async () => {
+  const given = { endpoint: 'front', sends: 'GET 1\\nDELETE 1\\nGET 2\\n', serverSends: 'one\\ntwo', split: true }
+  const passes = {
+    ...given,
+    serverGets: 'GET 1\\nGET 2\\n',
+    replies: 'one\\ntwo',
+    sinks: { stdout: ['GET 1', 'GET 2'] },
+  }
+  expect(await problemOf(passes)).toBeUndefined()
+  expect(await problemOf({ ...given, serverGets: 'DELETE 1\\n' })).toBe(
+    'sent in one piece: what the server got: expected "DELETE 1\\n", "GET 1\\nGET 2\\n" came',
+  )
+  expect(await problemOf({ endpoint: 'plain', serverGets: '' })).toBe(
+    'plain is no relay, so there is no server behind it: take serverSends and serverGets away',
   )
 })
 

@@ -12,6 +12,7 @@ import type { Sink } from '../contracts/sink.ts'
 import type { Socket, Transport } from '../contracts/transport.ts'
 import { createMemoryTransport } from '../transports/memory.ts'
 import { formatBytes, parseBytes } from '../util/escapes.ts'
+import { playBehindRelay, withOneServer } from './behind-relay.ts'
 import type { DataflowCase } from './case-schema.ts'
 import { oneMessage } from './one-message.ts'
 import { createTestClock } from './part-context.ts'
@@ -27,6 +28,7 @@ export async function runCase(plan: Plan, test: DataflowCase): Promise<void> {
   const endpoint = plan.endpoints.find(({ name }) => name === test.endpoint)
   if (endpoint === undefined) throw new Error(`there is no endpoint "${test.endpoint}"`)
   const isSocket = endpoint.kind === 'listen' || endpoint.kind === 'connect'
+  requireRelay(endpoint, test)
   const alone: Plan = { ...plan, endpoints: [isSocket ? onePeer(endpoint) : endpoint] }
   const bytes = parseBytes(test.sends)
   for (const { how, chunks } of test.split && isSocket ? chunkings(bytes) : [WHOLE(bytes)]) {
@@ -58,9 +60,15 @@ export async function rehearseConnect(plan: Plan, name: string): Promise<string[
   return deadLetters.map(({ step, reason }) => `${step}: ${reason}`)
 }
 
+function requireRelay(endpoint: EndpointPlan, { serverSends, serverGets }: DataflowCase): void {
+  if (serverSends === undefined && serverGets === undefined) return
+  if (endpoint.kind === 'listen' && endpoint.relay !== undefined) return
+  throw new Error(`${endpoint.name} is no relay, so there is no server behind it: take serverSends and serverGets away`)
+}
+
 /** Without TLS, and of many devices the first, at once. */
 function onePeer(endpoint: SocketPlan): SocketPlan {
-  if (endpoint.kind === 'listen') return { ...endpoint, tls: undefined }
+  if (endpoint.kind === 'listen') return withOneServer({ ...endpoint, tls: undefined })
   return { ...endpoint, tls: undefined, devices: endpoint.devices.slice(0, 1) }
 }
 
@@ -71,6 +79,8 @@ function hasUserCode({ definition, options, otherwise = [] }: StepPlan): boolean
 
 interface Outcome {
   readonly replies: Buffer
+  /** What the server behind a relay got. */
+  readonly behind: Buffer
   /** By id and by name of the step. */
   readonly sinks: ReadonlyMap<string, readonly unknown[]>
   readonly deadLetters: readonly DeadLetter[]
@@ -128,18 +138,21 @@ async function play(plan: Plan, test: DataflowCase, chunks: readonly Buffer[]): 
     },
   )
   const device = endpoint.kind === 'connect' ? await awaitDial(plan, transport) : undefined
+  const behind = await playBehindRelay(endpoint, transport, parseBytes(test.serverSends ?? ''))
   try {
     await server.start()
     if (endpoint.kind === 'subscribe' || endpoint.kind === 'schedule') {
       // A stop finishes what has come.
       await server.stop({ deadline: 1000 })
-      return { replies: Buffer.concat(broker?.replies ?? []), sinks, deadLetters }
+      return { replies: Buffer.concat(broker?.replies ?? []), behind: NOTHING, sinks, deadLetters }
     }
     const socket = device === undefined ? await dial(plan, server, transport) : await device.socket
-    return { replies: await talk(socket, chunks), sinks, deadLetters }
+    const replies = await talk(socket, chunks)
+    return { replies, behind: behind?.got ?? NOTHING, sinks, deadLetters }
   } finally {
     await server.stop({ deadline: 1000 })
     await device?.close()
+    await behind?.close()
     await rm(folder, { recursive: true })
   }
 }
@@ -242,7 +255,12 @@ function compare(test: DataflowCase, came: Outcome): void {
     throw new Error(`sink ${name}: expected ${JSON.stringify(values)}, it got ${JSON.stringify(sink)}`)
   }
   if (test.replies !== undefined) requireEqual('replies', shown(came.replies), shown(parseBytes(test.replies)))
+  if (test.serverGets !== undefined) {
+    requireEqual('what the server got', shown(came.behind), shown(parseBytes(test.serverGets)))
+  }
 }
+
+const NOTHING = Buffer.alloc(0)
 
 function requireEqual(what: string, came: string, expected: string): void {
   if (came !== expected) throw new Error(`${what}: expected "${expected}", "${came}" came`)

@@ -2,6 +2,7 @@ import { createRandom, type Random } from '../../src/testing/random.ts'
 import type { Comparison } from './ledger-check.ts'
 import { compare, faultsOf } from './ledger-check.ts'
 import { LedgerClient } from './ledger-client.ts'
+import { Newcomers } from './newcomers.ts'
 import { ServerProcess } from './server-process.ts'
 import type { Setup } from './setup.ts'
 
@@ -113,6 +114,54 @@ export async function startUnderLoad(
     },
     [Symbol.asyncDispose]: () => both.disposeAsync(),
   }
+}
+
+/** A server to which clients come that stay, and others that come and go all the time. */
+export interface WithNewcomers {
+  readonly findings: Findings
+  readonly server: ServerProcess
+  readonly client: LedgerClient
+  /** How many clients stay. */
+  readonly connections: number
+}
+
+/** Clients that stay, their messages in a second, and clients that come and go in a second. */
+const LONG = { connections: 1000, pace: 2000, newcomers: 500 }
+const SHORT = { connections: 50, pace: 500, newcomers: 50 }
+
+/**
+ * Does something to a server in each round, when its share of the answers has come. Then nobody comes any more, and each
+ * of the clients that stay has had one more answer; nobody must have been refused.
+ * @param ended adds what is to be found at the end, before the messages are compared
+ */
+export async function withNewcomers(
+  setup: Setup,
+  { rounds, acknowledged, measured }: OwnOptions,
+  act: (around: WithNewcomers, round: number) => Promise<void>,
+  ended: (around: WithNewcomers, dropped: number) => Promise<void> | void,
+): Promise<ScenarioResult> {
+  const findings = new Findings()
+  const { connections, pace, newcomers: perSecond } = measured ? LONG : SHORT
+  await using server = await ServerProcess.create(setup)
+  await server.start()
+  await using client = await LedgerClient.start({ port: server.port, connections, outstanding: 4 })
+  client.pace(pace)
+  const newcomers = new Newcomers(server.port, client.ledger, perSecond)
+  const around = { findings, server, client, connections }
+  const mean = Math.ceil(acknowledged / rounds)
+  for (let round = 1; round <= rounds; round++) {
+    await client.answered(Math.min(acknowledged, round * mean))
+    await act(around, round)
+  }
+  await newcomers.stop()
+  client.pace(undefined)
+  await client.answered(client.answers + connections)
+  await client.stop()
+  const { served, refused, dropped } = newcomers
+  findings.noteMost('connections that came and went', served)
+  if (refused > 0) findings.add(rounds, `${refused} connections were refused`)
+  await ended(around, dropped)
+  return findings.result(client, findings.compare(rounds, client, setup, server))
 }
 
 function rounded(milliseconds: number): number {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
@@ -169,6 +170,33 @@ describe('what stands beside a step', () => {
     const dataflow = [{ held: {}, timeout: '50ms', onError: [{ reply: 'ERR ${error.code}' }] }] as never
     expect(await converse({ dataflow }, 'x\n', {}, { registry })).toBe('ERR step_timeout\n')
     expect(over!.aborted).toBe(true)
+  })
+
+  it('timeout tells when the sink has delivered all the same, of how many messages', async () => {
+    const gate = new Gate()
+    const registry = registryWith('gate', gate.write)
+    const dataflow = [{ gate: {}, id: 'store', timeout: '30ms', onError: [{ reply: 'ERR ${msg}' }] }] as never
+    await using running = await start({ listen: { one: { port: 0, dataflow } } }, { registry })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('a\nb\n').hear('ERR a\nERR b\n')
+    expect(running.all('sink.deliveredLate')).toEqual([])
+    gate.open()
+    expect(await running.event('sink.deliveredLate')).toEqual({ step: 'store', messages: 2 })
+  })
+
+  it('timeout around steps keeps those from delivering that come to their turn later', async () => {
+    const gate = new Gate()
+    const registry = registryWith('gate', gate.write)
+    const slow = { else: [{ gate: {} }, { file: 'late.txt' }, { log: 'got through' }] }
+    const dataflow = [{ route: [slow], timeout: '30ms', onError: [{ reply: 'ERR ${msg}' }] }] as never
+    await using running = await start({ listen: { one: { port: 0, dataflow } } }, { registry })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('a\n').hear('ERR a\n')
+    gate.open()
+    await running.event('sink.deliveredLate')
+    await running.server.stop()
+    expect(readFileSync(join(running.folder, 'late.txt'), 'utf8')).toBe('')
+    expect(running.all('part.logged')).toEqual([])
   })
 
   it('retry tries a sink again whose error may pass, and gives up with sink_unavailable', async () => {

@@ -204,6 +204,31 @@ describe('a disk buffer', () => {
     expect(count(join(data, 'buffers.db'), 'entries')).toBe(1)
   })
 
+  it('delivers after a clean stop what the destination has not confirmed, and nothing else', async () => {
+    const confirmed: string[] = []
+    const isOdd = (text: string) => Number(text) % 2 === 1
+    const registry = registryWith('held', (batch) => {
+      const texts = textsOf(batch)
+      confirmed.push(...texts.filter((text) => !isOdd(text)))
+      return texts.map((text) => (isOdd(text) ? down : undefined))
+    })
+    const running = await start(config('disk'), { registry })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('1\n2\n3\n4\n').hear('OK 4\n')
+    await eventually(() => confirmed.length === 2)
+    await running.server.stop({ deadline: 1000 })
+    expect(running.server.buffers).toMatchObject([{ delivered: 2, messages: 2 }])
+    const later: string[] = []
+    const taking = registryWith('held', (batch) => void later.push(...textsOf(batch)))
+    await using again = await start(config('disk'), { baseDir: running.folder, registry: taking })
+    await eventually(() => again.server.buffers[0]!.messages === 0)
+    expect([confirmed, later]).toEqual([
+      ['2', '4'],
+      ['1', '3'],
+    ])
+    await running[Symbol.asyncDispose]()
+  })
+
   it('takes messages again when it has filled the disk and is then emptied', async ({ skip }) => {
     const obstacle = await tmpfsObstacle()
     if (obstacle !== undefined) skip(obstacle)

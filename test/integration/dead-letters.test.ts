@@ -98,7 +98,7 @@ describe('a retry', () => {
     ])
     await running.server.reload({ listen: { else: { port: 0, dataflow: [{ log: 'x' }] } } })
     expect((await running.server.retryDeadLetters([1])).kept).toEqual([
-      { id: 1, reason: 'there is no endpoint lines in the configuration any more', tried: false },
+      { id: 1, reason: 'there is no endpoint lines in the configuration any more', tried: false, elsewhere: true },
     ])
     expect(lettersOf(running)).toEqual(before)
   })

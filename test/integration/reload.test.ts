@@ -56,6 +56,20 @@ describe('reload', () => {
     expect(running.all('connection.closed')).toEqual([])
   })
 
+  it('leaves a throttle what it has counted, where the step is the same', async () => {
+    const limited = (word: string, max: number) => {
+      const limit = { throttle: { max, every: '1h', whenFull: 'drop' }, id: 'limit', else: [{ reply: 'too soon' }] }
+      return answering('', { dataflow: [limit, { reply: `${word} \${msg}` }] })
+    }
+    await using running = await start(limited('old', 1))
+    await using peer = await Peer.connect(running.port())
+    await peer.send('1\n').hear('old 1\n')
+    await running.server.reload(limited('new', 1))
+    await peer.send('2\n').hear('too soon\n')
+    await running.server.reload(limited('newer', 2))
+    await peer.send('3\n').hear('newer 3\n')
+  })
+
   it('lets a run that has begun end in the old dataflow, with its onError, and closes the old parts only then', async () => {
     const calls: string[] = []
     const gate = new Gate()

@@ -313,6 +313,37 @@ describe('expect', () => {
   })
 })
 
+it.each(['expect', 'request'])('%s takes a frame that was cut on purpose, and tells that it was', async (name) => {
+  const step = name === 'expect' ? { expect: { into: 'next' } } : { request: { text: '?', into: 'next' } }
+  await using running = await start({
+    listen: {
+      short: {
+        port: 0,
+        framing: { line: { maxLength: 4, whenTooLong: 'truncate' } },
+        dataflow: [step, { reply: '${msg.value} ${msg.next}' }],
+      },
+    },
+  } as never)
+  await using peer = await Peer.connect(running.port())
+  peer.send('a\n')
+  await eventually(() => running.server.endpoints[0]!.counters.messagesIn === 1)
+  await peer.send('abcdefgh\nb\n').hear('a abcd\n')
+  const told = running.all('frame.rejected').map(({ message, error }) => [error.code, message.raw.toString()])
+  expect(told).toEqual([['frame_cut', 'abcd']])
+  const { rejected, messagesIn } = running.server.endpoints[0]!.counters
+  expect([Object.fromEntries(rejected), messagesIn]).toEqual([{ frame_cut: 1 }, 3])
+})
+
+it('expect with a framing of its own fails where that cuts', async () => {
+  const framing = { line: { maxLength: 4, whenTooLong: 'truncate' } } as const
+  await using running = await start({
+    listen: { short: { port: 0, onConnect: [{ expect: { framing } }], dataflow: [{ reply: 'never' }] } },
+  })
+  await using peer = await Peer.connect(running.port())
+  peer.send('abcdefgh\n')
+  expect((await running.event('connection.closed')).detail).toContain('longer than 4 bytes and was cut there')
+})
+
 describe('request', () => {
   /** A PLC that has connected to us, and people who ask for its values. */
   const plc = (match?: string) => ({

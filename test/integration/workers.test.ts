@@ -1,6 +1,9 @@
+import { once } from 'node:events'
 import { existsSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { readDeadLetters } from '../../src/delivery/dead-letter-files.ts'
 import { createMetrics } from '../../src/observe/metrics.ts'
 import { Cluster } from '../support/cluster.ts'
 import { freePort } from '../support/free-port.ts'
@@ -122,5 +125,30 @@ export default (msg) => msg`,
     expect([cluster.supervisor.state, cluster.supervisor.workers]).toEqual(['stopped', 0])
     expect(cluster.all('listener.closed')).toHaveLength(1)
     expect(cluster.supervisor.address('shell')).toBeUndefined()
+  })
+
+  it('says of a dead letter that cannot be retried what the worker says that has its endpoint', async () => {
+    const device = createServer((socket) => socket.end('half a line'))
+    await once(device.listen(0, '127.0.0.1'), 'listening')
+    const { port } = device.address() as AddressInfo
+    await using cluster = new Cluster()
+    const never = 'reconnect: { first: 1h, max: 1h }'
+    await cluster.start(`connect: { scale: { host: 127.0.0.1, port: ${port}, ${never}, dataflow: [ log: x ] } }\n`)
+    const file = join(cluster.folder.path, 'sluice-data', 'dead-letters.db')
+    await expect.poll(() => readDeadLetters(file).length, { timeout: TIMEOUT }).toBe(1)
+    device.close()
+    const reason = 'it is no whole frame (frame_truncated)'
+    expect(await cluster.supervisor.retryDeadLetters([1, 2])).toEqual({
+      done: [],
+      kept: [
+        { id: 1, reason, tried: false },
+        { id: 2, reason: 'there is no such dead letter', tried: false },
+      ],
+      repliesSkipped: 0,
+    })
+    cluster.write(shell('reply: x'))
+    await cluster.supervisor.reload(() => undefined)
+    const { kept } = await cluster.supervisor.retryDeadLetters([1])
+    expect(kept).toMatchObject([{ id: 1, reason: 'there is no endpoint scale in the configuration any more' }])
   })
 })

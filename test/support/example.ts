@@ -3,6 +3,9 @@ import { dirname, join } from 'node:path'
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { loadConfig } from '../../src/config/source.ts'
+import { readDeadLetters } from '../../src/delivery/dead-letter-files.ts'
+import type { StoredDeadLetter } from '../../src/delivery/dead-letter-rows.ts'
+import { DEAD_LETTERS_FILE } from '../../src/delivery/dead-letters.ts'
 import type { Config, ConnectEntry, ListenEntry, SubscribeEntry } from '../../src/index.ts'
 import { type Running, start } from './server.ts'
 
@@ -11,12 +14,17 @@ export function exampleFile(name: string): string {
   return fileURLToPath(new URL(`../../examples/${name}/sluice.yaml`, import.meta.url))
 }
 
+/** Starts an example, as {@link startFile} does. */
+export function startExample(name: string, change?: (config: ExampleConfig) => void): Promise<Running> {
+  return startFile(exampleFile(name), change)
+}
+
 /**
- * Starts an example as it is written, but on free ports and with its files in a folder of their own.
+ * Starts a configuration as it is written, but on free ports and with its files in a folder of their own.
  * @param change what a test needs otherwise, such as the port of a device
  */
-export async function startExample(name: string, change: (config: ExampleConfig) => void = () => {}): Promise<Running> {
-  const { value } = await loadConfig(exampleFile(name))
+export async function startFile(file: string, change: (config: ExampleConfig) => void = () => {}): Promise<Running> {
+  const { value } = await loadConfig(file)
   const config = structuredClone(value) as ExampleConfig
   for (const entry of Object.values(config.listen ?? {})) Object.assign(entry, { host: '127.0.0.1', port: 0 })
   change(config)
@@ -32,9 +40,9 @@ export type ExampleConfig = Omit<Config, 'listen' | 'connect' | 'subscribe'> & {
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] }
 
-/** Changes a configuration so that it uses a file that lies elsewhere. */
-export function withFile(name: string, path: string): (config: ExampleConfig) => void {
-  return (config) => Object.assign(config, JSON.parse(JSON.stringify(config).replaceAll(name, path)))
+/** Changes a text wherever it stands in a configuration, such as the address of a device or the path of a file. */
+export function withText(text: string, other: string): (config: ExampleConfig) => void {
+  return (config) => Object.assign(config, JSON.parse(JSON.stringify(config).replaceAll(text, other)))
 }
 
 /**
@@ -65,4 +73,17 @@ export function rows({ folder }: Running, file: string, query: string): Record<s
   } finally {
     database.close()
   }
+}
+
+/** Makes the commit of every further row fail, as a table that refuses them does. */
+export function refuseInserts({ folder }: Running, file: string, table: string): void {
+  const database = new DatabaseSync(join(folder, file))
+  database.exec(`CREATE TRIGGER refuse BEFORE INSERT ON ${table} BEGIN SELECT RAISE(ABORT, 'no'); END`)
+  database.close()
+}
+
+/** Stops the server and reads its dead letters, oldest first. */
+export async function deadLetters({ server, folder }: Running): Promise<StoredDeadLetter[]> {
+  await server.stop()
+  return readDeadLetters(join(folder, 'sluice-data', DEAD_LETTERS_FILE)).reverse()
 }

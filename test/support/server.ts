@@ -56,6 +56,7 @@ const NAMES: readonly EventName[] = [
   'server.reloadFailed',
   'server.reloaded',
   'server.stopped',
+  'sink.deliveredLate',
   'sink.retried',
   'subscription.failed',
   'subscription.opened',

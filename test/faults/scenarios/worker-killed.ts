@@ -1,12 +1,5 @@
-import { LedgerClient } from '../ledger-client.ts'
-import { Newcomers } from '../newcomers.ts'
-import { Findings, type OwnOptions, type ScenarioResult } from '../scenario.ts'
-import { ServerProcess } from '../server-process.ts'
+import { type OwnOptions, type ScenarioResult, type WithNewcomers, withNewcomers } from '../scenario.ts'
 import { bufferOf, bufferSetup, type Setup, sqliteSetup, withWorkers } from '../setup.ts'
-
-/** The load of the scenario `reload`: connections that stay, their messages in a second, and newcomers in a second. */
-const LONG = { connections: 1000, pace: 2000, newcomers: 500 }
-const SHORT = { connections: 50, pace: 500, newcomers: 50 }
 
 const WORKERS = 2
 
@@ -24,17 +17,9 @@ export function bufferingWorkerKilled(options: OwnOptions): Promise<ScenarioResu
   return run({ ...withWorkers(WORKERS, bufferSetup), places }, options)
 }
 
-async function run(setup: Setup, { rounds, acknowledged, measured }: OwnOptions): Promise<ScenarioResult> {
-  const findings = new Findings()
-  const { connections, pace, newcomers: perSecond } = measured ? LONG : SHORT
-  await using server = await ServerProcess.create(setup)
-  await server.start()
-  await using client = await LedgerClient.start({ port: server.port, connections, outstanding: 4 })
-  client.pace(pace)
-  const newcomers = new Newcomers(server.port, client.ledger, perSecond)
-  const mean = Math.ceil(acknowledged / rounds)
-  for (let round = 1; round <= rounds; round++) {
-    await client.answered(Math.min(acknowledged, round * mean))
+function run(setup: Setup, options: OwnOptions): Promise<ScenarioResult> {
+  const { rounds } = options
+  const act = async ({ findings, server, client, connections }: WithNewcomers, round: number): Promise<void> => {
     const worker = (round % WORKERS) + 1
     const life = Math.ceil(round / WORKERS)
     const before = performance.now()
@@ -46,16 +31,11 @@ async function run(setup: Setup, { rounds, acknowledged, measured }: OwnOptions)
     await client.reconnect()
     findings.noteMost('slowest replacement of a worker in ms', performance.now() - before)
   }
-  await newcomers.stop()
-  client.pace(undefined)
-  await client.answered(client.answers + connections)
-  await client.stop()
-  const { served, refused, dropped } = newcomers
-  findings.noteMost('connections that came and went', served)
-  findings.noteMost('of them cut off by a kill', dropped)
-  if (refused > 0) findings.add(rounds, `${refused} connections were refused`)
-  if (server.log.includes('"connection.refused"')) findings.add(rounds, 'the log tells of refused connections')
-  const { code } = await server.stop()
-  if (code !== 0) findings.add(rounds, `the server ended with ${code}`)
-  return findings.result(client, findings.compare(rounds, client, setup, server))
+  const ended = async ({ findings, server }: WithNewcomers, dropped: number): Promise<void> => {
+    findings.noteMost('of them cut off by a kill', dropped)
+    if (server.log.includes('"connection.refused"')) findings.add(rounds, 'the log tells of refused connections')
+    const { code } = await server.stop()
+    if (code !== 0) findings.add(rounds, `the server ended with ${code}`)
+  }
+  return withNewcomers(setup, options, act, ended)
 }

@@ -3,7 +3,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
 import type { ConnectEntry } from '../../../src/index.ts'
-import { type ExampleConfig, makeDatabases, rows, startExample, withFile } from '../../support/example.ts'
+import { type ExampleConfig, makeDatabases, rows, startExample, withText } from '../../support/example.ts'
 import { eventually } from '../../support/parts.ts'
 import { Peer } from '../../support/peer.ts'
 import { temporaryFolder } from '../../support/server.ts'
@@ -15,7 +15,7 @@ async function startHost(change: (config: ExampleConfig) => void = () => {}) {
   const folder = temporaryFolder()
   const path = makeDatabases('astm-analyser', folder.path)
   const running = await startExample('astm-analyser', (config) => {
-    withFile('orders.db', path)(config)
+    withText('orders.db', path)(config)
     const quick = JSON.stringify(config).replaceAll(/"(delay|every)":"\d+s"/g, '"$1":"10ms"')
     Object.assign(config, JSON.parse(quick))
     change(config)

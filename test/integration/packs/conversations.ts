@@ -1,14 +1,11 @@
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
-import modbus, { ServerTCP } from 'modbus-serial'
+import modbus from 'modbus-serial'
 import { expect } from 'vitest'
 import { hasClient } from '../../../scripts/debian-clients.ts'
 import { run } from '../../support/command.ts'
-import { makeDatabases, rows, startExample, withFile } from '../../support/example.ts'
-import { freePort } from '../../support/free-port.ts'
+import { makeDatabases, rows, startExample, withText } from '../../support/example.ts'
 import { eventually } from '../../support/parts.ts'
 import { Peer } from '../../support/peer.ts'
 import { temporaryFolder } from '../../support/server.ts'
@@ -20,7 +17,7 @@ export const deviceConversations: Record<string, () => Promise<void>> = {
   async 'astm-analyser'() {
     using folder = temporaryFolder()
     const database = makeDatabases('astm-analyser', folder.path)
-    await using running = await startExample('astm-analyser', withFile('orders.db', database))
+    await using running = await startExample('astm-analyser', withText('orders.db', database))
     await using analyser = await Peer.connect(running.port('analyser'))
     const header = '1H|\\^&|||ABX|||||||P|E1394-97|20050111111502\r\x0347'
     const frames = [header, '2R|1|^^^GLU|5.24|mmol/L\r\x03B0', '3L|1|N\r\x0306']
@@ -57,7 +54,7 @@ export const deviceConversations: Record<string, () => Promise<void>> = {
 
   async 'http-answer'() {
     const articles = join(root, 'examples/http-answer/articles.csv')
-    await using running = await startExample('http-answer', withFile('articles.csv', articles))
+    await using running = await startExample('http-answer', withText('articles.csv', articles))
     if (!hasClient('curl')) {
       await using peer = await Peer.connect(running.port())
       const answer = await peer.send('GET /articles/4006381333931 HTTP/1.1\r\n\r\n').end()
@@ -76,83 +73,10 @@ export const deviceConversations: Record<string, () => Promise<void>> = {
     expect(await curl('/articles', '-d', 'x=y')).toBe('{"error":"only GET and HEAD"}\n405')
   },
 
-  async 'label-printer'() {
-    const jobs: string[] = []
-    const printer = createServer({ allowHalfOpen: true }, (socket) => {
-      let job = ''
-      socket.setEncoding('utf8').on('data', (text) => {
-        job += text
-      })
-      socket.on('end', () => {
-        jobs.push(job)
-        socket.end()
-      })
-      socket.on('error', () => undefined)
-    })
-    await once(printer.listen(0, '127.0.0.1'), 'listening')
-    try {
-      const { port } = printer.address() as { port: number }
-      await using running = await startExample('label-printer', (config) =>
-        Object.assign(config, JSON.parse(JSON.stringify(config).replace('"port":9100', `"port":${port}`))),
-      )
-      await using clerk = await Peer.connect(running.port())
-      clerk.send('4711;Screws;2\n4712;Nuts;1\n')
-      await clerk.hear('OK\nOK\n')
-      await eventually(() => jobs.length === 2)
-      expect(jobs).toEqual([
-        '^XA^CI28^FO40,40^A0N,40,40^FDScrews^FS^FO40,100^BCN,80,Y,N^FD4711^FS^PQ2^XZ\n',
-        '^XA^CI28^FO40,40^A0N,40,40^FDNuts^FS^FO40,100^BCN,80,Y,N^FD4712^FS^PQ1^XZ\n',
-      ])
-    } finally {
-      await new Promise<void>((closed) => printer.close(() => closed()))
-    }
-  },
-
-  async 'modbus-client'() {
-    const registers = [-25 + 65536, 1, 1, 7]
-    const written: number[][] = []
-    let asked = () => {}
-    const port = await freePort()
-    const plc = new ServerTCP(
-      {
-        getHoldingRegister: (address: number) => {
-          if (address === 3) asked()
-          return registers[address]!
-        },
-        setRegister: (address: number, value: number) => {
-          written.push([address, value])
-        },
-      },
-      { host: '127.0.0.1', port, unitID: 1 },
-    )
-    await once(plc, 'initialized')
-    try {
-      await using running = await startExample('modbus-client', (config) => {
-        const entry = config.connect!['plc']!
-        entry.port = port
-        entry.poll = { ...(entry.poll as { send: string }), every: '20ms', timeout: '10s' }
-      })
-      // A poll is sent only after the answer to the one before has arrived.
-      for (let polls = 0; polls < 2; polls++) await new Promise<void>((resolve) => (asked = resolve))
-      await using operator = await Peer.connect(running.port('commands'))
-      operator.send('set 21.5\n')
-      await operator.hear('OK\n')
-      expect(written).toEqual([[10, 215]])
-      operator.send('set warm\n')
-      await operator.hear('ERR ')
-      await running.server.stop()
-      expect(rows(running, 'plc.db', 'SELECT temperature, state, pieces FROM readings LIMIT 1')).toEqual([
-        { temperature: -2.5, state: 'running', pieces: 65543 },
-      ])
-    } finally {
-      await new Promise<void>((closed) => plc.close(() => closed()))
-    }
-  },
-
   async 'modbus-server'() {
     using folder = temporaryFolder()
     const database = makeDatabases('modbus-server', folder.path)
-    await using running = await startExample('modbus-server', withFile('registers.db', database))
+    await using running = await startExample('modbus-server', withText('registers.db', database))
     const master = new modbus.default()
     await master.connectTCP('127.0.0.1', { port: running.port() })
     try {
@@ -189,7 +113,7 @@ export const deviceConversations: Record<string, () => Promise<void>> = {
   async 'redis-commands'() {
     using folder = temporaryFolder()
     const database = makeDatabases('redis-commands', folder.path)
-    await using running = await startExample('redis-commands', withFile('values.db', database))
+    await using running = await startExample('redis-commands', withText('values.db', database))
     if (!hasClient('redis-cli')) {
       await using peer = await Peer.connect(running.port())
       peer.send('*1\r\n$4\r\nPING\r\n')
@@ -240,23 +164,6 @@ export const deviceConversations: Record<string, () => Promise<void>> = {
     expect(rows(running, 'log.db', 'SELECT app, severity, message FROM log ORDER BY app DESC')).toEqual([
       { app: 'su', severity: 'crit', message: "'su root' failed for lonvick on /dev/pts/8" },
       ...styles.map(() => ({ app: 'press', severity: 'err', message: 'oil is low' })),
-    ])
-  },
-
-  async 'teltonika-tracker'() {
-    await using running = await startExample('teltonika-tracker')
-    await using tracker = await Peer.connect(running.port())
-    tracker.send('\x00\x0f356307042441013')
-    await tracker.hear('\x01')
-    // Two records of Codec 8, cut in the middle.
-    const records =
-      '000000000000004308020000016b40d57b480100000000000000000000000000000001010101000000000000016b40d5c198010000000000000000000000000000000101010101000000020000252c'
-    tracker.send(Buffer.from(records.slice(0, 70), 'hex'))
-    tracker.send(Buffer.from(records.slice(70), 'hex'))
-    await tracker.hear('\x01\x00\x00\x00\x02')
-    expect(rows(running, 'positions.db', 'SELECT imei, time, priority FROM positions')).toEqual([
-      { imei: '356307042441013', time: '2019-06-10T10:01:01.000Z', priority: 'high' },
-      { imei: '356307042441013', time: '2019-06-10T10:01:19.000Z', priority: 'high' },
     ])
   },
 }
