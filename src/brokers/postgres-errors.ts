@@ -69,6 +69,8 @@ export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown)
 }
 
+/** A defect, ours or that of pg, is no loss of a connection that passes without a word. */
 function connectionProblem(thrown: unknown, where: string): string {
-  return networkProblem(thrown, where) ?? `the connection to ${where} was lost`
+  const reason = thrown instanceof TypeError ? `: ${thrown.message}` : ''
+  return networkProblem(thrown, where) ?? `the connection to ${where} was lost${reason}`
 }

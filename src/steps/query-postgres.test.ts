@@ -293,6 +293,17 @@ describe.skipIf(findPostgres() === undefined)('query of PostgreSQL', () => {
       },
     )
 
+    test('a standby is asked like any other server', async () => {
+      await server.beginStandby()
+      try {
+        expect((await ask('SELECT name, pg_is_in_recovery() AS r FROM parts WHERE id = $1', [8])).gives).toEqual([
+          { name: 'Cap', r: true },
+        ])
+      } finally {
+        await server.endStandby()
+      }
+    })
+
     test('a kept connection that turns out to be broken costs no message', async () => {
       let broken = false
       let connections = 0
