@@ -1,13 +1,25 @@
 // What is measured: one function for each kind, which takes a running server and gives what one unit of work cost it.
 import { spawnSync } from 'node:child_process'
 import { statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { cpuSeconds, residentBytes, runLoad } from './processes.mjs'
 
+const HERE = dirname(fileURLToPath(import.meta.url))
 /** Records in the data of `make-data.mjs`. Loads are whole rounds of it, so that the output is known to the byte. */
 const ROUND = 200_000
 const WRITTEN_MS = 60_000
 const IDLE_RATE = 4000
+
+const RELAY = {
+  config: 'relay.yaml',
+  baseline: 'baseline/relay.mjs',
+  upstream: 'baseline/echo.mjs',
+  peer: ['haproxy', '-db', '-f', join(HERE, 'peers/haproxy.cfg')],
+  compare: 'ratio',
+  target: 0.85,
+}
 
 /**
  * @typedef {object} Benchmark
@@ -18,6 +30,8 @@ const IDLE_RATE = 4000
  * @property {'ratio' | 'difference'} compare baseline divided by ours, or ours less baseline
  * @property {number} target at least this ratio, or at most this difference
  * @property {number} [files] how many files the server may open
+ * @property {string} [upstream] the server behind, a file beside this one; its port is in BENCH_UPSTREAM
+ * @property {string[]} [peer] a program that does the same, with its arguments; left out where it is not installed
  * @property {(server, tools) => Promise<number>} measure
  */
 
@@ -51,6 +65,18 @@ export function createBenchmarks({ quick }) {
       target: 0.85,
       measure: (server, tools) => echo(server, tools, outstanding, (quick ? 1e5 : 3e5) * Math.min(outstanding, 8)),
     })),
+    ...[1, 16].map((outstanding) => ({
+      ...RELAY,
+      name: `relay ${outstanding}`,
+      unit: 'CPU s per M lines',
+      measure: (server, tools) => echo(server, tools, outstanding, (quick ? 1e5 : 3e5) * Math.min(outstanding, 8)),
+    })),
+    {
+      ...RELAY,
+      name: 'relay bulk',
+      unit: 'CPU s per GB',
+      measure: (server, tools) => bulk(server, tools, quick ? 20 : 60),
+    },
     {
       name: 'idle',
       config: 'echo.yaml',
@@ -88,6 +114,16 @@ async function echo(server, { load }, outstanding, requests) {
   const before = cpuSeconds(server.pid)
   await send(requests)
   return ((cpuSeconds(server.pid) - before) / requests) * 1e6
+}
+
+/** The data over eight connections, and back again. */
+async function bulk(server, { load, data }, rounds) {
+  const send = (times) =>
+    runLoad(load, server.port, ['ingest', '--data', data, '--conns', 8, '--records', times * ROUND, '--expect-echo'])
+  await send(rounds / 4)
+  const before = cpuSeconds(server.pid)
+  const [{ bytes, back_bytes }] = await send(rounds)
+  return ((cpuSeconds(server.pid) - before) / (bytes + back_bytes)) * 1e9
 }
 
 /** Memory that connections take that say nothing. The warm-up is small: garbage would leave room for some of them. */

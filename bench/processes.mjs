@@ -8,7 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 const SERVER_CPU = '0'
 /** For a server with a thread that does nothing but wait for the disk: one core would make its threads wait for each other. */
 export const ALL_CPUS = '0,1'
-const LOAD_CPU = '1'
+/** For the load, and for what a server asks in its turn. */
+export const LOAD_CPU = '1'
 const START_MS = 20_000
 const STOP_MS = 20_000
 

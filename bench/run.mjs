@@ -10,7 +10,7 @@ import { createBenchmarks } from './benchmarks.mjs'
 import { createClientBenchmarks } from './client.mjs'
 import { createDiskBenchmarks } from './durable.mjs'
 import { makeData } from './make-data.mjs'
-import { hasProgram, machineSeconds, ownCpuSeconds, startServer } from './processes.mjs'
+import { hasProgram, LOAD_CPU, machineSeconds, ownCpuSeconds, startServer } from './processes.mjs'
 
 const HERE = dirname(fileURLToPath(import.meta.url))
 const WORK = join(HERE, '.work')
@@ -73,13 +73,15 @@ async function main() {
 async function runPairs(benchmark, pairs, tools) {
   const ours = [options.sluice, 'run', join(HERE, benchmark.config)]
   const baseline = [join(HERE, benchmark.baseline)]
+  const { peer } = benchmark
   const measured = []
   const started = { at: performance.now(), machine: machineSeconds(), ours: ownCpuSeconds() }
   for (let i = 1; i <= pairs; i++) {
     process.stderr.write(`${benchmark.name}: pair ${i} of ${pairs}\n`)
     measured.push({
-      ours: await runOnce(benchmark, ours, tools),
-      baseline: await runOnce(benchmark, baseline, tools),
+      ours: await runOnce(benchmark, [process.execPath, ...profile(benchmark), ...ours], tools),
+      baseline: await runOnce(benchmark, [process.execPath, ...profile(benchmark), ...baseline], tools),
+      peer: peer && hasProgram(peer[0]) ? await runOnce(benchmark, peer, tools) : undefined,
     })
   }
   const compare =
@@ -91,6 +93,7 @@ async function runPairs(benchmark, pairs, tools) {
     benchmark,
     ours: median(measured.map((pair) => pair.ours)),
     baseline: median(measured.map((pair) => pair.baseline)),
+    peer: measured[0].peer === undefined ? undefined : median(measured.map((pair) => pair.peer)),
     result,
     range: [Math.min(...results), Math.max(...results)],
     passed: benchmark.compare === 'ratio' ? result >= benchmark.target : result <= benchmark.target,
@@ -101,14 +104,24 @@ async function runPairs(benchmark, pairs, tools) {
 /** One server from its start to its end. */
 async function runOnce(benchmark, command, tools) {
   rmSync(OUT, { force: true })
-  const profile = options.profile ? ['--cpu-prof', `--cpu-prof-dir=${join(WORK, 'profiles', benchmark.name)}`] : []
-  const { files } = benchmark
-  const server = await startServer([process.execPath, ...profile, ...command], { BENCH_OUT: OUT }, { files })
+  const { files, upstream } = benchmark
+  const behind =
+    upstream && (await startServer([process.execPath, join(HERE, upstream)], {}, { files, cores: LOAD_CPU }))
   try {
-    return await benchmark.measure(server, tools)
+    const env = { BENCH_OUT: OUT, ...(behind && { BENCH_UPSTREAM: String(behind.port) }) }
+    const server = await startServer(command, env, { files })
+    try {
+      return await benchmark.measure(server, tools)
+    } finally {
+      await server.stop()
+    }
   } finally {
-    await server.stop()
+    await behind?.stop()
   }
+}
+
+function profile({ name }) {
+  return options.profile ? ['--cpu-prof', `--cpu-prof-dir=${join(WORK, 'profiles', name)}`] : []
 }
 
 /** One process that reads or prints records in both ways, in turns. */
@@ -155,13 +168,16 @@ function compile(name) {
 }
 
 function printPairs(rows, pairs) {
-  const cells = rows.map(({ benchmark, ours, baseline, result, range, passed }) => {
+  const peers = new Set(rows.flatMap(({ peer, benchmark }) => (peer === undefined ? [] : benchmark.peer[0])))
+  const cells = rows.map(({ benchmark, ours, baseline, peer, result, range, passed }) => {
+    const isPeer = (name) => peer !== undefined && benchmark.peer[0] === name
     const ratio = benchmark.compare === 'ratio'
     return {
       benchmark: benchmark.name,
       unit: benchmark.unit,
       sluice: ours.toFixed(2),
       'node:net': baseline.toFixed(2),
+      ...Object.fromEntries(Array.from(peers, (name) => [name, isPeer(name) ? peer.toFixed(2) : ''])),
       'compared as': ratio ? 'node:net / sluice' : 'sluice - node:net',
       median: result.toFixed(2),
       range: range.map((value) => value.toFixed(2)).join(' … '),

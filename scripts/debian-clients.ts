@@ -6,6 +6,7 @@ import { join } from 'node:path'
 /** The real clients and tools that the end-to-end and fault tests use: program, and the Debian package it comes from. */
 const clients = {
   curl: 'curl',
+  haproxy: 'haproxy',
   logger: 'bsdutils',
   'mkfs.ext4': 'e2fsprogs',
   mosquitto: 'mosquitto',

@@ -3,9 +3,10 @@ import { createServer } from 'node:net'
 /**
  * Listens as every baseline does.
  * @param {(socket: import('node:net').Socket) => void} onSocket gets each connection
+ * @param {import('node:net').ServerOpts} [options] added to those that all have
  */
-export function serve(onSocket) {
-  const server = createServer({ noDelay: true }, (socket) => {
+export function serve(onSocket, options) {
+  const server = createServer({ noDelay: true, ...options }, (socket) => {
     socket.on('error', () => socket.destroy())
     onSocket(socket)
   })

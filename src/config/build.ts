@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path'
 import type { Codec } from '../contracts/codec.ts'
 import type { PartContext } from '../contracts/context.ts'
-import type { BufferCounters, EndpointCounters } from '../contracts/counters.ts'
+import type { BufferCounters, EndpointCounters, ObservedUpstream } from '../contracts/counters.ts'
 import type { SinkDefinition, StepDefinition } from '../contracts/define.ts'
 import type { BufferOptions, DeliveryOptions } from '../contracts/delivery.ts'
 import type { Device } from '../contracts/device.ts'
@@ -19,20 +19,19 @@ import { withMerging } from '../delivery/merging.ts'
 import { type RetryOptions, withRetry } from '../delivery/retry.ts'
 import type { StageSpec } from '../engine/dataflow.ts'
 import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
-import type { RelaySpec } from '../relay/inspection.ts'
-import { Relay } from '../relay/relay.ts'
-import { Upstreams } from '../relay/upstreams.ts'
+import type { RelaySpec } from '../relay/spec.ts'
 import type { SourceSpec } from '../source/spec.ts'
 import { createTimer } from '../source/timer.ts'
 import { createClientTls, createServerTls } from '../transports/tls.ts'
 import { bindDataflows } from './bind-dataflows.ts'
 import { createBuffered, createSettle } from './buffers.ts'
+import { createRelay } from './build-relay.ts'
 import type { DataFolder } from './data-folder.ts'
 import { type Behind, EntryPoints, Level, type Place } from './entry-points.ts'
 import { withKeys } from './keys.ts'
 import { oneByOne } from './one-by-one.ts'
 import type { EndpointPlan, Plan, SocketPlan, SourcePlan, StepPlan } from './plan.ts'
-import type { ConnectPlan, ListenPlan, RelayPlan } from './planned.ts'
+import type { ConnectPlan, ListenPlan, RelayPlan, UpstreamPlan } from './planned.ts'
 import { formatPath } from './problems.ts'
 import { isTrueFor, nestedIn } from './step-words.ts'
 
@@ -56,6 +55,8 @@ export interface Built {
   activate(): void
   /** Where a dead letter can go in again, by endpoint. */
   readonly entryPoints: ReadonlyMap<string, EntryPoints>
+  /** The servers behind each relay, by endpoint. */
+  readonly upstreams: ReadonlyMap<string, readonly ObservedUpstream[]>
   /**
    * Closes steps and sinks, last created first, also those behind one that cannot be closed. Once, however often it is
    * called.
@@ -77,12 +78,13 @@ export async function build(plan: Plan, world: World): Promise<Built> {
       if (endpoint.kind === 'subscribe' || endpoint.kind === 'schedule') sources.push(await builder.source(endpoint))
       else endpoints.push(await builder.endpoint(endpoint))
     }
-    const { buffers, entryPoints } = builder
+    const { buffers, entryPoints, upstreams } = builder
     return {
       endpoints,
       sources,
       buffers: [...buffers],
       entryPoints,
+      upstreams,
       activate: () => {
         for (const activate of builder.activations) activate()
       },
@@ -99,6 +101,7 @@ class Builder {
   readonly buffers = new Set<BufferCounters>()
   readonly activations: (() => void)[] = []
   readonly entryPoints = new Map<string, EntryPoints>()
+  readonly upstreams = new Map<string, readonly ObservedUpstream[]>()
   readonly #scopes = new Map<string, Scope>()
   readonly #plan: Plan
   readonly #world: World
@@ -181,24 +184,21 @@ class Builder {
 
   async #relay(
     plan: ListenPlan,
-    { targets, tls, balance, health, inspect, toServer, toClient }: RelayPlan,
+    relay: RelayPlan,
     dataflow: (steps: readonly StepPlan[] | undefined) => Promise<Dataflow | undefined>,
-  ): Promise<Pick<RelaySpec, 'serve' | 'inspect'>> {
+  ): Promise<Pick<RelaySpec, 'serve' | 'inspect' | 'mirror'>> {
     const { tcp: transport, events } = this.#world
-    const upstreams = new Upstreams({
-      targets: await this.#secured(plan, tls, targets),
-      balance,
-      health,
-      transport,
-      now: () => performance.now(),
-      onFailure: (target, error, retryIn) =>
-        events.emit('dial.failed', { endpoint: plan.name, target, error, retryIn }),
-    })
-    const dataflows = { toServer: await dataflow(toServer), toClient: await dataflow(toClient) }
-    return {
-      serve: (socket, client, host) => new Relay(socket, client, host, upstreams),
-      inspect: inspect === 'off' ? undefined : { mode: inspect, dataflows },
+    const secured = (tls: RelayPlan['tls'], targets: readonly UpstreamPlan[]) => this.#secured(plan, tls, targets)
+    const { spec, upstreams } = await createRelay(plan.name, relay, { transport, events, dataflow, secured })
+    this.upstreams.set(
+      plan.name,
+      upstreams.flatMap(({ all }) => all),
+    )
+    for (const servers of upstreams) {
+      this.activations.push(() => servers.watch())
+      this.#closers.push(() => servers.close())
     }
+    return spec
   }
 
   async source(plan: SourcePlan): Promise<SourceSpec> {

@@ -42,7 +42,16 @@ export function planListen(
   return {
     ...common,
     kind: 'listen',
-    written: [entry, secured, relay?.targets, relay?.tls, ...common.written, ...planner.takeWritten()],
+    written: [
+      entry,
+      secured,
+      relay?.targets,
+      relay?.tls,
+      relay?.mirror?.target,
+      relay?.mirror?.tls,
+      ...common.written,
+      ...planner.takeWritten(),
+    ],
     limits,
     addresses,
     relay,

@@ -92,13 +92,28 @@ export interface ListenPlan extends SocketBase {
 
 /** The servers that the clients of an endpoint are connected to. */
 export interface RelayPlan {
-  readonly targets: readonly Pick<DevicePlan, 'dial' | 'servername'>[]
+  readonly targets: readonly UpstreamPlan[]
   readonly balance: 'roundRobin' | 'leastConnections'
-  readonly health: { readonly first: number; readonly max: number }
+  /** `every` is 0 where nobody looks. */
+  readonly health: { readonly first: number; readonly max: number; readonly every: number }
   readonly tls: Omit<ClientTlsOptions, 'servername'> | undefined
+  readonly sendProxy: 'v1' | 'v2' | undefined
   readonly inspect: 'off' | 'copy' | 'inline'
   readonly toServer: readonly StepPlan[] | undefined
   readonly toClient: readonly StepPlan[] | undefined
+  readonly mirror: MirrorPlan | undefined
+}
+
+/** A server behind a relay. */
+export type UpstreamPlan = Pick<DevicePlan, 'dial' | 'servername'>
+
+/** The second server of a relay. */
+export interface MirrorPlan {
+  readonly target: UpstreamPlan
+  readonly tls: Omit<ClientTlsOptions, 'servername'> | undefined
+  readonly compare: readonly StepPlan[] | undefined
+  readonly key: Expression | undefined
+  readonly timeout: number
 }
 
 export interface ConnectPlan extends SocketBase {

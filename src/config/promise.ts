@@ -7,6 +7,7 @@ import { formatDuration } from '../util/units.ts'
 import type {
   DirectionWords,
   EndpointPlan,
+  MirrorPlan,
   Plan,
   RelayPlan,
   SchedulePlan,
@@ -153,20 +154,35 @@ const INSPECTED = {
 }
 
 function relayLines(endpoint: SocketPlan, relay: RelayPlan): string[] {
-  const { targets, balance, tls, inspect, toServer, toClient } = relay
+  const { targets, balance, health, tls, sendProxy, inspect, toServer, toClient, mirror } = relay
+  const compares = mirror?.compare !== undefined
   const servers = targets.map(({ dial }) => showAddress(dial))
   const chosen = balance === 'roundRobin' ? 'each in turn' : 'the one with the fewest clients'
   const which = servers.length === 1 ? '' : `, ${chosen}; one that cannot be reached is left out for a while`
   return [
     `connects each client to ${servers.join(' or ')}${tls === undefined ? '' : ' with TLS'}${which}`,
+    ...(health.every === 0 ? [] : [`sees every ${formatDuration(health.every)} whether each takes a connection`]),
+    ...(sendProxy === undefined ? [] : [`tells it who the client is (PROXY protocol ${sendProxy})`]),
     'passes the bytes of both sides on as they are, as fast as the slower one reads',
-    ...(inspect === 'off'
+    ...(inspect === 'off' ? [] : [INSPECTED[inspect]]),
+    ...(inspect === 'off' && !compares
       ? []
-      : [INSPECTED[inspect], `framing ${bothWays(endpoint.framingWords)}, format ${bothWays(endpoint.formatWords)}`]),
+      : [`framing ${bothWays(endpoint.framingWords)}, format ${bothWays(endpoint.formatWords)}`]),
     ...pathLines('for each message to the server', toServer ?? [], ASIDE),
     ...pathLines('for each message to the client', toClient ?? [], ASIDE),
-    ...(inspect === 'off' ? [] : failureLines(endpoint.onError)),
+    ...(mirror === undefined ? [] : mirrorLines(mirror)),
+    ...(inspect === 'off' && !compares ? [] : failureLines(endpoint.onError)),
     'a client is closed when no server can be reached',
+  ]
+}
+
+function mirrorLines({ target, tls, compare, key, timeout }: MirrorPlan): string[] {
+  const which = key === undefined ? 'in order' : `by ${shownKey(key)}`
+  const unmatched = `without the other one after ${formatDuration(timeout)}`
+  return [
+    `sends a copy of what clients send to ${showAddress(target.dial)}${tls === undefined ? '' : ' with TLS'}, whose answers reach no client`,
+    'where that server is too slow or away, its copy ends and not the traffic',
+    ...pathLines(`for each two answers that belong together (${which}; ${unmatched})`, compare ?? [], ASIDE),
   ]
 }
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { createRegistry } from '../registry/builtins.ts'
 import { configOfValue } from './loaded.ts'
 import { planConfig } from './plan.ts'
+import { formatPath } from './problems.ts'
 import { describePlan } from './promise.ts'
 
 const planOf = (front: object) =>
@@ -28,6 +29,75 @@ describe('the plan of a relay', () => {
       '  connects each client to a:1 or b:2, each in turn; one that cannot be reached is left out for a while',
     )
     expect(lines).toContain('  but where there is a dataflow, only what it lets through is passed on')
+  })
+
+  it('says in words what becomes of the answers of a mirror, and how it looks after servers', () => {
+    const mirror = { to: 'new:1', compare: [{ file: 'd.log' }], key: 'msg.id' }
+    const { plan, problems } = planOf({
+      format: 'json',
+      relay: { to: 'old:1', health: { check: 'connect' }, sendProxy: 'v1', mirror },
+      onError: [{ log: 'x' }],
+    })
+    expect(problems).toEqual([])
+    const lines = describePlan(plan!)
+    for (const line of [
+      '  sees every 5s whether each takes a connection',
+      '  tells it who the client is (PROXY protocol v1)',
+      '  framing line, format json',
+      '  sends a copy of what clients send to new:1, whose answers reach no client',
+      '  for each two answers that belong together (by msg.id; without the other one after 10s):',
+    ])
+      expect(lines).toContain(line)
+    expect(lines.join('\n')).toContain('delivers to file d.log')
+  })
+
+  it('is another one when its mirror is', () => {
+    const writtenOf = (to: string) => planOf({ relay: { to: 'old:1', mirror: { to } } }).plan!.endpoints[0]!.written
+    expect(writtenOf('new:1')).toEqual(writtenOf('new:1'))
+    expect(writtenOf('new:1')).not.toEqual(writtenOf('new:2'))
+  })
+
+  it.each<[string, object, string, string]>([
+    [
+      'a mirror of what is not passed on as it came',
+      { inspect: 'inline', toServer: [{ filter: 'true' }], mirror: { to: 'b:1' } },
+      'listen.front.relay.mirror',
+      'a mirror gets what clients send, and with inspect: inline that is not what the server gets',
+    ],
+    [
+      'a key where nothing is compared',
+      { mirror: { to: 'b:1', key: 'msg.id' } },
+      'listen.front.relay.mirror.key',
+      'mirror.key does nothing, because no answers are compared',
+    ],
+    [
+      'a timeout where nothing is compared',
+      { mirror: { to: 'b:1', timeout: '1s' } },
+      'listen.front.relay.mirror.timeout',
+      'mirror.timeout does nothing, because no answers are compared',
+    ],
+    [
+      'an answer',
+      { mirror: { to: 'b:1', compare: [{ reply: 'x' }] } },
+      'listen.front.relay.mirror.compare[0].reply',
+      'reply speaks to the sender, and in a relay the other side does that',
+    ],
+    [
+      'a port that does not exist',
+      { mirror: { to: 'b:0' } },
+      'listen.front.relay.mirror.to',
+      'b:0 has no port that exists',
+    ],
+    [
+      'a time between looks that nobody takes',
+      { health: { every: '1s' } },
+      'listen.front.relay.health.every',
+      'health.every does nothing, because health.check is off',
+    ],
+  ])('has no place for %s', (_, relay, path, message) => {
+    const { plan, problems } = planOf({ relay: { to: 'a:1', ...relay } })
+    expect(plan).toBeUndefined()
+    expect(problems.map((problem) => [formatPath(problem.path), problem.message])).toEqual([[path, message]])
   })
 
   it.each<[string, object, string]>([

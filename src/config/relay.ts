@@ -1,8 +1,9 @@
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import type { StepDefinition } from '../contracts/define.ts'
+import type { Expression } from '../contracts/schema.ts'
 import type { DialOptions } from '../contracts/transport.ts'
-import type { RelayPlan, StepPlan } from './planned.ts'
+import type { MirrorPlan, RelayPlan, StepPlan, UpstreamPlan } from './planned.ts'
 import type { Place, Planner, Unanswerable } from './planner.ts'
 import type { ConfigPath } from './problems.ts'
 import type { Report } from './report.ts'
@@ -20,55 +21,161 @@ export function planRelay(
   baseDir: string,
   report: Report,
 ): RelayPlan | undefined {
-  const { relay, keepAlive, noDelay } = entry
+  const { relay } = entry
   if (relay === undefined) return undefined
-  requireNoMessages(entry, path, report)
-  const inspection = planInspection(entry, path, planner, report)
-  const { to, balance, health, connectTimeout: timeout, tls } = relay
-  const secured = tls && readTlsFiles(tls, [...path, 'relay', 'tls'], baseDir, report)
-  const listed = typeof to === 'string' ? [to] : to
-  const targets = listed.map((text, i) => {
-    const target = targetOf(text, baseDir)
+  return new RelayPlanner(entry, relay, [...path, 'relay'], planner, baseDir, report).plan()
+}
+
+type RelayOutput = NonNullable<ListenOutput['relay']>
+
+class RelayPlanner {
+  readonly #entry: ListenOutput
+  readonly #relay: RelayOutput
+  readonly #path: ConfigPath
+  readonly #planner: Planner
+  readonly #baseDir: string
+  readonly #report: Report
+  readonly #place: Place
+
+  /** @param path that of `relay` */
+  constructor(
+    entry: ListenOutput,
+    relay: RelayOutput,
+    path: ConfigPath,
+    planner: Planner,
+    baseDir: string,
+    report: Report,
+  ) {
+    this.#entry = entry
+    this.#relay = relay
+    this.#path = path
+    this.#planner = planner
+    this.#baseDir = baseDir
+    this.#report = report
+    this.#place = { within: [], counters: planner.countersOf(String(path[1])), unanswerable }
+  }
+
+  plan(): RelayPlan {
+    const { to, balance, tls, sendProxy } = this.#relay
+    this.#requireNoMessages()
+    const { toServer, toClient } = this.#inspection()
+    const listed = typeof to === 'string' ? [to] : to
+    return {
+      targets: listed.map((text, i) =>
+        this.#target(text, tls, [...this.#path, 'to', ...(typeof to === 'string' ? [] : [i])]),
+      ),
+      balance,
+      health: this.#health(),
+      tls: this.#tls(tls, [...this.#path, 'tls']),
+      sendProxy,
+      inspect: this.#relay.inspect,
+      toServer,
+      toClient,
+      mirror: this.#mirror(),
+    }
+  }
+
+  #target(text: string, tls: RelayOutput['tls'], path: ConfigPath): UpstreamPlan {
+    const { keepAlive, noDelay } = this.#entry
+    const target = targetOf(text, this.#baseDir)
     if (target.port !== undefined && (target.port < 1 || target.port > 65_535)) {
-      const at = [...path, 'relay', 'to', ...(typeof to === 'string' ? [] : [i])]
       const hint = 'write a number from 1 to 65535 behind the host'
-      report.add({ code: 'VALUE_INVALID', path: at, message: `${text} has no port that exists`, hint })
+      this.#report.add({ code: 'VALUE_INVALID', path, message: `${text} has no port that exists`, hint })
     }
     const { host } = target
     const servername = tls?.servername ?? (host !== undefined && isIP(host) === 0 ? host : undefined)
-    return { dial: { ...target, timeout, socket: { keepAlive, noDelay } }, servername }
-  })
-  return {
-    targets,
-    balance,
-    health,
-    ...inspection,
-    tls: secured && { ...secured, ...handshake(tls), verify: tls?.insecure !== true },
+    return { dial: { ...target, timeout: this.#relay.connectTimeout, socket: { keepAlive, noDelay } }, servername }
+  }
+
+  #tls(tls: RelayOutput['tls'], path: ConfigPath): RelayPlan['tls'] {
+    if (tls === undefined) return undefined
+    const secured = readTlsFiles(tls, path, this.#baseDir, this.#report)
+    return { ...secured, ...handshake(tls), verify: !tls.insecure }
+  }
+
+  #health(): RelayPlan['health'] {
+    const { first, max, check, every } = this.#relay.health
+    if (check === 'off' && every !== undefined) {
+      const message = 'health.every does nothing, because health.check is off'
+      this.#reject([...this.#path, 'health', 'every'], message, 'add check: connect')
+    }
+    return { first, max, every: check === 'off' ? 0 : (every ?? CHECK_EVERY) }
+  }
+
+  /** The dataflows of the two directions. */
+  #inspection() {
+    const { inspect } = this.#relay
+    const planned = (['toServer', 'toClient'] as const).map((direction) => {
+      if (this.#relay[direction] !== undefined && inspect === 'off') {
+        const message = `${direction} does nothing, because relay.inspect is off`
+        this.#reject([...this.#path, direction], message, 'add inspect: copy, or inspect: inline')
+      }
+      const steps = this.#steps(this.#relay[direction], [...this.#path, direction])
+      if (inspect === 'inline') requireNothingHeld(steps ?? [], this.#report)
+      return steps
+    })
+    if (inspect !== 'off' && this.#relay.toServer === undefined && this.#relay.toClient === undefined) {
+      const message = `relay.inspect is ${inspect}, and there is no dataflow to inspect with`
+      const hint = 'add toServer: or toClient: with at least one step'
+      this.#report.add({ code: 'KEY_MISSING', path: [...this.#path, 'toServer'], message, hint })
+    }
+    return { toServer: planned[0], toClient: planned[1] }
+  }
+
+  #mirror(): MirrorPlan | undefined {
+    const { mirror, inspect } = this.#relay
+    if (mirror === undefined) return undefined
+    const path = [...this.#path, 'mirror']
+    if (inspect === 'inline') {
+      const message = 'a mirror gets what clients send, and with inspect: inline that is not what the server gets'
+      this.#reject(path, message, 'use inspect: copy, or put the mirror into a relay of its own before this one')
+    }
+    for (const key of ['key', 'timeout'] as const) {
+      if (mirror[key] === undefined || mirror.compare !== undefined) continue
+      const message = `mirror.${key} does nothing, because no answers are compared`
+      this.#reject([...path, key], message, 'add compare: with at least one step')
+    }
+    const { to, tls, timeout = PAIR_TIMEOUT } = mirror
+    return {
+      target: this.#target(to, tls, [...path, 'to']),
+      tls: this.#tls(tls, [...path, 'tls']),
+      compare: this.#steps(mirror.compare, [...path, 'compare']),
+      key: this.#planner.resolve(mirror.key, [...path, 'key'], this.#place) as Expression | undefined,
+      timeout,
+    }
+  }
+
+  #steps(value: unknown, path: ConfigPath): readonly StepPlan[] | undefined {
+    return (this.#planner.resolve(value, path, this.#place) as { steps: readonly StepPlan[] } | undefined)?.steps
+  }
+
+  /** Bytes that are passed on are no messages, so what would be done with messages is a mistake. */
+  #requireNoMessages(): void {
+    const { inspect, mirror } = this.#relay
+    const mayFail = inspect !== 'off' || mirror?.compare !== undefined
+    const above = this.#path.slice(0, -1)
+    for (const key of ['dataflow', 'onConnect', 'onDisconnect', 'onError', 'key'] as const) {
+      if (this.#entry[key] === undefined || (key === 'onError' && mayFail)) continue
+      const message = `${above.join('.')} has both relay and ${key}, and a relay passes bytes on`
+      this.#reject(
+        [...above, key],
+        message,
+        `take ${key} away, or look at the bytes with relay.inspect and relay.toServer`,
+      )
+    }
+  }
+
+  /** Reports an option that may not be there. */
+  #reject(path: ConfigPath, message: string, hint: string): void {
+    this.#report.add({ code: 'VALUE_INVALID', path, at: 'key', message, hint })
   }
 }
 
-/** The dataflows of the two directions. */
-function planInspection(entry: ListenOutput, path: ConfigPath, planner: Planner, report: Report) {
-  const relay = entry.relay!
-  const { inspect } = relay
-  const place: Place = { within: [], counters: planner.countersOf(String(path[1])), unanswerable }
-  const planned = (['toServer', 'toClient'] as const).map((direction) => {
-    const at = [...path, 'relay', direction]
-    if (relay[direction] !== undefined && inspect === 'off') {
-      const message = `${direction} does nothing, because relay.inspect is off`
-      report.add({ code: 'VALUE_INVALID', path: at, at: 'key', message, hint: 'add inspect: copy, or inspect: inline' })
-    }
-    const steps = (planner.resolve(relay[direction], at, place) as { steps: readonly StepPlan[] } | undefined)?.steps
-    if (inspect === 'inline') requireNothingHeld(steps ?? [], report)
-    return steps
-  })
-  if (inspect !== 'off' && relay.toServer === undefined && relay.toClient === undefined) {
-    const message = `relay.inspect is ${inspect}, and there is no dataflow to inspect with`
-    const hint = 'add toServer: or toClient: with at least one step'
-    report.add({ code: 'KEY_MISSING', path: [...path, 'relay', 'toServer'], message, hint })
-  }
-  return { inspect, toServer: planned[0], toClient: planned[1] }
-}
+/** Milliseconds between two looks at whether a server is well, unless told otherwise. */
+const CHECK_EVERY = 5000
+
+/** Milliseconds that an answer waits for the other one, unless told otherwise. */
+const PAIR_TIMEOUT = 10_000
 
 function unanswerable({ name }: StepDefinition): Unanswerable {
   const message = `${name} speaks to the sender, and in a relay the other side does that`
@@ -82,16 +189,6 @@ function requireNothingHeld(steps: readonly StepPlan[], report: Report): void {
     const message = `${name} holds messages, and what a relay passes on inline cannot wait for others`
     const hint = `use inspect: copy, or put ${name} into a fork`
     report.add({ code: 'STEP_MISPLACED', path: [...path, name], at: 'key', message, hint })
-  }
-}
-
-/** Bytes that are passed on are no messages, so what would be done with messages is a mistake. */
-function requireNoMessages(entry: ListenOutput, path: ConfigPath, report: Report): void {
-  for (const key of ['dataflow', 'onConnect', 'onDisconnect', 'onError', 'key'] as const) {
-    if (entry[key] === undefined || (key === 'onError' && entry.relay?.inspect !== 'off')) continue
-    const message = `${path.join('.')} has both relay and ${key}, and a relay passes bytes on`
-    const hint = `take ${key} away, or look at the bytes with relay.inspect and relay.toServer`
-    report.add({ code: 'VALUE_INVALID', path: [...path, key], at: 'key', message, hint })
   }
 }
 

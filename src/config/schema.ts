@@ -129,6 +129,29 @@ const upstream = z
     'expected host:port, or the path of a Unix socket such as ./app.sock',
   )
 
+const mirror = z.strictObject({
+  to: upstream.describe(
+    `A second server that gets what clients send, as the first one does; no client gets its answers. host:port, or the path of a Unix socket. ${RELATIVE}`,
+  ),
+  tls: connectTls
+    .optional()
+    .describe('Encrypt the connections to it; { } is enough for a certificate of a usual authority.'),
+  compare: dataflow()
+    .optional()
+    .describe(
+      'Steps for each two answers that belong together: msg.server, msg.mirror, msg.equal, and msg.request, what the client had sent last. ' +
+        'framing and format of the endpoint (out) say what an answer is.',
+    ),
+  key: expr()
+    .optional()
+    .describe(
+      'Says which answers belong together, such as msg.id: an expression, evaluated for each answer. Without it their order says that.',
+    ),
+  timeout: duration()
+    .optional()
+    .describe('How long an answer waits for the other one; then it is given with null in its place. Default 10s.'),
+})
+
 const relay = z.strictObject({
   to: z
     .union([upstream, z.array(upstream).min(1)])
@@ -150,12 +173,25 @@ const relay = z.strictObject({
           'Longest time for which a server is left out after it could not be reached; it doubles each time. The time itself is drawn at random below it.',
         ),
       max: duration().prefault('30s').describe('Longest time for which a server is left out.'),
+      check: z
+        .enum(['off', 'connect'])
+        .prefault('off')
+        .describe(
+          'connect: see at intervals whether each server takes a connection, so that one that is down is left out before a client meets it, and until it is back.',
+        ),
+      every: duration().optional().describe('Time from one look to the next, with check: connect. Default 5s.'),
     })
     .prefault({})
-    .describe('How long a server that could not be reached gets no clients while another can be reached.'),
+    .describe('When a server gets no clients while another can be reached.'),
   tls: connectTls
     .optional()
     .describe('Encrypt the connections to the servers; { } is enough for certificates of a usual authority.'),
+  sendProxy: z
+    .enum(['v1', 'v2'])
+    .optional()
+    .describe(
+      'Tell servers the address of each client with a header of the PROXY protocol, version 1 (text) or 2 (binary). They must expect it. Default: no header.',
+    ),
   inspect: z
     .enum(['off', 'copy', 'inline'])
     .prefault('off')
@@ -169,6 +205,7 @@ const relay = z.strictObject({
   toClient: dataflow()
     .optional()
     .describe('Steps for each message from a server to its client, where inspect is not off.'),
+  mirror: mirror.optional().describe('Send what clients send to a second server too, and compare the answers of both.'),
 })
 
 /** An entry of `listen:`. */

@@ -98,6 +98,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
     const sockets = (this.#engine?.endpoints ?? []).map((endpoint) => ({
       ...endpoint,
       devices: this.#devicesOf(endpoint.name),
+      upstreams: this.#built?.upstreams.get(endpoint.name),
     }))
     return [...sockets, ...(this.#sources?.endpoints ?? [])]
   }

@@ -43,7 +43,8 @@ function dataflowsOf(endpoint: EndpointPlan): readonly StepPlan[] {
   const { onConnect = [], onDisconnect = [] } = endpoint
   const relay = endpoint.kind === 'listen' ? endpoint.relay : undefined
   const { toServer = [], toClient = [] } = relay ?? {}
-  return [...dataflow, ...onConnect, ...onDisconnect, ...toServer, ...toClient, ...onError]
+  const { compare = [] } = relay?.mirror ?? {}
+  return [...dataflow, ...onConnect, ...onDisconnect, ...toServer, ...toClient, ...compare, ...onError]
 }
 
 /** What a step writes, as it is in the configuration: `"OK ${msg.id}"`. Undefined when it writes nothing. */

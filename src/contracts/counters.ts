@@ -39,6 +39,8 @@ export class EndpointCounters {
   readonly rejected: ReasonCounts<FailureCode> = new Map()
   /** Messages that failed in a step, whether an `onError` handled them or not. */
   readonly failed: ReasonCounts<FailureCode> = new Map()
+  /** What became of answers that a relay compares; `dropped` had no room to wait for the dataflow, or for each other. */
+  readonly compared: ReasonCounts<'equal' | 'different' | 'unmatched' | 'dropped'> = new Map()
   /** Messages and frames that were kept as dead letters. */
   readonly deadLetters: ReasonCounts<FailureCode> = new Map()
 }
@@ -57,6 +59,16 @@ export interface ObservedEndpoint {
   readonly connections: number
   /** Those of `hosts:`; absent where an endpoint has none. */
   readonly devices?: readonly ObservedDevice[] | undefined
+  /** The servers behind a relay; absent where an endpoint is none. */
+  readonly upstreams?: readonly ObservedUpstream[] | undefined
+}
+
+/** A server behind a relay. */
+export interface ObservedUpstream {
+  /** Its address. */
+  readonly name: string
+  /** False from a failure to the next success. */
+  readonly up: boolean
 }
 
 /** A device that an endpoint keeps connected. */

@@ -31,6 +31,9 @@ export interface EventMap {
     /** Milliseconds until the next attempt. */
     readonly retryIn: number
   }
+  /** A server behind a relay cannot be reached: it gets no clients while another can be. */
+  'upstream.failed': { readonly endpoint: string; readonly target: string; readonly error: SluiceError }
+  'upstream.recovered': { readonly endpoint: string; readonly target: string }
   /** A broker gives the messages of a `subscribe:` endpoint from now on. */
   'subscription.opened': { readonly endpoint: string; readonly address: Address }
   /** A broker cannot be reached, or gives no more messages. */
@@ -147,6 +150,8 @@ export const eventDescriptions = {
   'listener.opened': 'An address is bound and accepts connections.',
   'listener.closed': 'An address accepts no more connections.',
   'dial.failed': 'An outgoing connection could not be opened; it is tried again after `retryIn`.',
+  'upstream.failed': 'A server behind a relay is down: it could not be reached, and could before.',
+  'upstream.recovered': 'A server behind a relay that was down has taken a connection.',
   'subscription.opened': 'A broker has confirmed a subscription and gives its messages.',
   'subscription.failed':
     'A broker cannot be reached, refuses a subscription or has ended it; it is tried again after `retryIn`.',

@@ -72,6 +72,14 @@ export const logRecords: {
       { endpoint, client, target, ...reasonOf(error), retryIn },
       `dial.failed ${endpoint} ${target} ${error.code}`,
     ),
+  'upstream.failed': ({ endpoint, target, error }) =>
+    warn(
+      `${endpoint}: the server ${target} is down: ${error.message}`,
+      { endpoint, target, ...reasonOf(error) },
+      `upstream.failed ${endpoint} ${target}`,
+    ),
+  'upstream.recovered': ({ endpoint, target }) =>
+    info(`${endpoint}: the server ${target} is up again`, { endpoint, target }),
   'subscription.opened': ({ endpoint, address }) =>
     info(`${endpoint} is subscribed at ${formatAddress(address)}`, { endpoint, address: formatAddress(address) }),
   'subscription.failed': ({ endpoint, error, retryIn }) =>

@@ -152,9 +152,12 @@ describe('json', () => {
     const { events, lines } = attach({ level: 'warn' })
     events.emit('connection.opened', { client })
     events.emit('dial.failed', { endpoint: 'plc', target: '10.0.0.9:2112', error: refused, retryIn: 1000 })
+    events.emit('upstream.failed', { endpoint: 'front', target: '10.0.0.9:7000', error: refused })
+    events.emit('upstream.recovered', { endpoint: 'front', target: '10.0.0.9:7000' })
     events.emit('subscription.failed', { endpoint: 'commands', error: refused, retryIn: 1000 })
     expect(lines()).toMatchObject([
       { event: 'dial.failed', reason: 'connection_refused', text: 'plc: nothing listens there; next attempt in 1s' },
+      { event: 'upstream.failed', text: 'front: the server 10.0.0.9:7000 is down: nothing listens there' },
       {
         event: 'subscription.failed',
         endpoint: 'commands',

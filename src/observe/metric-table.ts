@@ -8,6 +8,15 @@ export const metricTable = {
     'Clients connected now; of a subscription 1 while its broker gives it messages.',
   ),
   sluice_device_connected: gauge(['endpoint', 'device'], 'Of each device of hosts: 1 while it is connected, else 0.'),
+  sluice_upstream_up: gauge(
+    ['endpoint', 'upstream'],
+    'Of each server behind a relay: 0 from a failure to the next success, else 1. Of several workers, the lowest.',
+    'min',
+  ),
+  sluice_answers_compared_total: counter(
+    ['endpoint', 'result'],
+    'Answers that a relay has compared: two that are equal or different, one that was unmatched; dropped were not recorded.',
+  ),
   sluice_connections_opened_total: counter(['endpoint'], 'Connections that became clients.'),
   sluice_connections_closed_total: counter(['endpoint', 'reason'], 'Clients whose connection has ended.'),
   sluice_connections_refused_total: counter(
@@ -48,7 +57,10 @@ export const metricTable = {
   ),
   sluice_replies_lost_total: counter(['endpoint'], 'Answers whose connection had closed before they could be sent.'),
   sluice_queued_bytes: gauge(['endpoint'], 'Bytes in memory: read and not yet run, and answers not yet sent.'),
-  sluice_dials_failed_total: counter(['endpoint', 'reason'], 'Attempts of a connect: endpoint to connect that failed.'),
+  sluice_dials_failed_total: counter(
+    ['endpoint', 'reason'],
+    'Attempts of a connect: endpoint or a relay to connect that failed.',
+  ),
   sluice_subscriptions_failed_total: counter(
     ['endpoint', 'reason'],
     'How often a broker could not be reached, refused a subscription or ended it.',

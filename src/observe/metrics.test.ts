@@ -37,6 +37,22 @@ it('shows what the engine has counted at the moment of the scrape', async () => 
   expect(await metrics.text()).toContain('sluice_connections_opened_total{endpoint="scales"} 5\n')
 })
 
+it('shows whether the servers behind a relay are up, and what it has compared', async () => {
+  const counters = new EndpointCounters()
+  const upstreams = [
+    { name: 'old:1', up: true },
+    { name: 'new:1', up: false },
+  ]
+  const { metrics } = create([{ name: 'front', kind: 'listen', counters, connections: 0, upstreams }])
+  countReason(counters.compared, 'equal', 5)
+  countReason(counters.compared, 'different')
+  const text = await metrics.text()
+  expect(text).toContain('sluice_upstream_up{endpoint="front",upstream="old:1"} 1\n')
+  expect(text).toContain('sluice_upstream_up{endpoint="front",upstream="new:1"} 0\n')
+  expect(text).toContain('sluice_answers_compared_total{endpoint="front",result="equal"} 5\n')
+  expect(text).toContain('sluice_answers_compared_total{endpoint="front",result="different"} 1\n')
+})
+
 it('forgets an endpoint that a reload has removed', async () => {
   const endpoints: ObservedEndpoint[] = [
     { name: 'old', kind: 'connect', counters: new EndpointCounters(), connections: 1 },

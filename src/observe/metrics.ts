@@ -48,6 +48,16 @@ export function createMetrics(source: Observed, events: Pick<Events, 'on'>): Met
       devices.map(({ id, connected }): Sample => [{ endpoint, device: id }, Number(connected)]),
     ),
   )
+  addFromCounters(registry, 'sluice_upstream_up', () =>
+    source.endpoints.flatMap(({ name: endpoint, upstreams = [] }) =>
+      upstreams.map(({ name: upstream, up }): Sample => [{ endpoint, upstream }, Number(up)]),
+    ),
+  )
+  addFromCounters(registry, 'sluice_answers_compared_total', () =>
+    source.endpoints.flatMap(({ name: endpoint, counters }) =>
+      Array.from(counters.compared, ([result, times]): Sample => [{ endpoint, result }, times]),
+    ),
+  )
   addFromCounters(registry, 'sluice_workers', () => (source.workers === undefined ? [] : [[{}, source.workers]]))
   const unsubscribe = addFromEvents(registry, events)
   const stopDelay = addProcess(registry)

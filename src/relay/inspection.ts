@@ -7,23 +7,7 @@ import type { Socket, SocketHandler } from '../contracts/transport.ts'
 import { Connection } from '../engine/connection.ts'
 import type { EndpointSpec, Host } from '../engine/spec.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
-
-/** The two ways of bytes through a relay, named by where they lead. */
-export type Direction = 'toServer' | 'toClient'
-
-/** What is done with the bytes of a relay besides passing them on. */
-export interface Inspect {
-  /** `copy`: a copy goes through the dataflows. `inline`: what the dataflows let through is all that is passed on. */
-  readonly mode: 'copy' | 'inline'
-  /** A direction without one is passed on and not looked at. */
-  readonly dataflows: { readonly [D in Direction]?: Dataflow | undefined }
-}
-
-/** An endpoint that is a relay. */
-export interface RelaySpec extends EndpointSpec {
-  /** Undefined where bytes are passed on and nothing else. */
-  readonly inspect?: Inspect | undefined
-}
+import type { Direction, Inspect, RelaySpec } from './spec.ts'
 
 /** What an inspection needs of the relay that it belongs to. */
 export interface Inspected {
@@ -162,8 +146,11 @@ export class Inspection implements Socket {
     const relay = this.#relay
     const counters = ownBytes(host.spec.counters)
     const isCopy = this.mode === 'copy'
+    const { surroundings } = host
     return {
       ...host,
+      // Messages of both directions are numbered from 1, and their keys must differ.
+      surroundings: { ...surroundings, boot: `${surroundings.boot}-${this.#direction}` },
       spec: this.#specOf(host.spec, counters),
       current: () => this.#specOf(host.current(), counters),
       closed: (seen, reason, detail) => {

@@ -5,8 +5,10 @@ import type { Message } from '../contracts/message.ts'
 import type { Socket } from '../contracts/transport.ts'
 import type { Host } from '../engine/spec.ts'
 import { type Timed, toTicks } from '../util/deadlines.ts'
-import { type Direction, type Inspect, Inspection, type RelaySpec } from './inspection.ts'
+import { Inspection } from './inspection.ts'
+import { Mirror } from './mirror.ts'
 import { Side } from './side.ts'
+import type { Direction, Inspect, RelaySpec } from './spec.ts'
 import type { Reached, Upstreams } from './upstreams.ts'
 
 /**
@@ -30,6 +32,7 @@ export class Relay implements Conversation, Timed {
   readonly #dialling = new AbortController()
   readonly #near: Side
   #far: Side | undefined = undefined
+  #mirror: Mirror | undefined = undefined
   #reached: Reached | undefined = undefined
   #reason: CloseReason | undefined = undefined
   #detail = ''
@@ -44,15 +47,19 @@ export class Relay implements Conversation, Timed {
     this.#upstreams = upstreams
     this.#active = host.deadlines.tick
     this.#near = new Side(socket, {
-      data: (chunk) => this.#countIn(chunk),
+      data: (chunk) => this.#tookIn(chunk),
       paused: () => void host.spec.counters.readsPaused++,
-      ended: () => this.#because('client_closed'),
+      ended: () => {
+        this.#because('client_closed')
+        this.#mirror?.end()
+      },
       closed: (error) => this.#clientClosed(error),
     })
   }
 
   get pending(): Promise<unknown> | undefined {
-    const runs = [this.#near, this.#far].flatMap((side) => side?.inspection?.pending ?? [])
+    const working = [this.#near.inspection, this.#far?.inspection, this.#mirror]
+    const runs = working.flatMap((one) => one?.pending ?? [])
     return runs.length === 0 ? undefined : Promise.all(runs)
   }
 
@@ -76,7 +83,10 @@ export class Relay implements Conversation, Timed {
     this.#because(reason, detail)
     this.client.state = 'closing'
     if (this.#far === undefined) this.#giveUp()
-    else this.#near.stopReading(reason)
+    else {
+      this.#near.stopReading(reason)
+      this.#mirror?.end()
+    }
   }
 
   terminate(reason: CloseReason, detail = ''): void {
@@ -86,6 +96,7 @@ export class Relay implements Conversation, Timed {
     else {
       this.#near.destroy()
       this.#far.destroy()
+      this.#mirror?.destroy()
     }
   }
 
@@ -108,7 +119,7 @@ export class Relay implements Conversation, Timed {
   async #connect(): Promise<void> {
     let reached: Reached
     try {
-      reached = await this.#upstreams.reach(this.#dialling.signal)
+      reached = await this.#upstreams.reach(this.client, this.#dialling.signal)
     } catch (thrown) {
       if (this.#dialling.signal.aborted) return
       this.terminate('upstream_failed', toSluiceError(thrown, 'connection_refused').message)
@@ -121,13 +132,17 @@ export class Relay implements Conversation, Timed {
     }
     this.#reached = reached
     const far = new Side(reached.socket, {
-      data: (chunk) => this.#countOut(chunk),
+      data: (chunk) => this.#tookOut(chunk),
       paused: () => {},
       ended: () => this.#because('upstream_closed', `${reached.target} closed the connection`),
       closed: (error) => this.#upstreamClosed(error, reached.target),
     })
     this.#far = far
-    const { inspect }: RelaySpec = this.#host.spec
+    const { inspect, mirror }: RelaySpec = this.#host.spec
+    if (mirror !== undefined) {
+      const { client } = this
+      this.#mirror = new Mirror(mirror, { client, host: this.#host, over: () => this.#endIfOver() })
+    }
     this.#near.join(far, this.#inspection('toServer', inspect, this.#near, far))
     far.join(this.#near, this.#inspection('toClient', inspect, far, this.#near))
     far.start()
@@ -156,19 +171,21 @@ export class Relay implements Conversation, Timed {
     this.#near.destroy()
   }
 
-  #countIn(chunk: Buffer): void {
+  #tookIn(chunk: Buffer): void {
     const { client } = this
     const { surroundings, spec, deadlines } = this.#host
     client.bytesIn += chunk.length
     client.lastSeen = surroundings.clock.now()
     spec.counters.bytesIn += chunk.length
     this.#active = deadlines.tick
+    this.#mirror?.write(chunk)
   }
 
-  #countOut(chunk: Buffer): void {
+  #tookOut(chunk: Buffer): void {
     this.client.bytesOut += chunk.length
     this.#host.spec.counters.bytesOut += chunk.length
     this.#active = this.#host.deadlines.tick
+    this.#mirror?.answered(chunk)
   }
 
   #because(reason: CloseReason, detail = ''): void {
@@ -183,6 +200,7 @@ export class Relay implements Conversation, Timed {
     this.#host.deadlines.forget(this)
     // Whoever is gone for good can take nothing more; what he has sent to its end goes on to the server.
     if (error !== undefined || !this.#near.ended) this.#far?.destroy()
+    this.#mirror?.finish()
     this.#host.closed(this.client, this.#reason!, this.#detail)
     this.#endIfOver()
   }
@@ -201,7 +219,7 @@ export class Relay implements Conversation, Timed {
   }
 
   #endIfOver(): void {
-    if (this.#inspected > 0 || !this.#near.closed) return
+    if (this.#inspected > 0 || !this.#near.closed || this.#mirror?.over === false) return
     if (this.#far === undefined || this.#far.closed) this.#host.ended(this)
   }
 }

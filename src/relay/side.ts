@@ -4,7 +4,7 @@ import type { Inspection } from './inspection.ts'
 
 /** What a side of a relay tells of itself. */
 export interface SideEvents {
-  /** Before the bytes are handed on. */
+  /** The bytes are on their way, or going to be looked at. */
   data(chunk: Buffer): void
   /** It is not read until the other side has taken what waits for it. */
   paused(): void
@@ -62,13 +62,13 @@ export class Side implements SocketHandler {
 
   onData(chunk: Buffer): void {
     if (!this.#reading || this.#other === undefined) return
-    this.#events.data(chunk)
     const inspection = this.#inspection
     // The bytes are on their way before anything looks at their copy.
     if (inspection?.mode !== 'inline' && !this.#other.socket.write(chunk)) {
       this.socket.pause()
       this.#events.paused()
     }
+    this.#events.data(chunk)
     inspection?.read(chunk)
   }
 

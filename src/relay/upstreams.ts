@@ -1,20 +1,11 @@
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
-import type { DialOptions, Socket, TlsLayer, Transport } from '../contracts/transport.ts'
-import { type Backoff, createBackoff } from '../util/backoff.ts'
+import type { Socket } from '../contracts/transport.ts'
+import type { ProxiedClient } from './proxy-header.ts'
+import { Upstream, type UpstreamOptions, type UpstreamTarget } from './upstream.ts'
 
-export interface UpstreamTarget {
-  readonly dial: DialOptions
-  readonly tls: TlsLayer | undefined
-}
-
-export interface UpstreamOptions {
+export interface UpstreamsOptions extends UpstreamOptions {
   readonly targets: readonly UpstreamTarget[]
   readonly balance: 'roundRobin' | 'leastConnections'
-  /** Milliseconds for which a server is left out after its first failure, and at most; it doubles each time. */
-  readonly health: { readonly first: number; readonly max: number }
-  readonly transport: Transport
-  /** Milliseconds, from a clock that never goes back. */
-  readonly now: () => number
   /** @param retryIn milliseconds for which the server is left out where another can be reached */
   readonly onFailure: (target: string, error: SluiceError, retryIn: number) => void
 }
@@ -28,93 +19,75 @@ export interface Reached {
 }
 
 /**
- * The servers behind a relay. A server that cannot be reached is left out for a while, longer each time; those that
- * are left out are still tried, last, when no other can be reached, so that a client is never refused untried.
+ * The servers behind a relay. A server that cannot be reached is left out for a while, longer each time, or until it is
+ * seen to be well; those that are left out are still tried, last, when no other can be reached, so that a client is never
+ * refused untried.
  */
 export class Upstreams {
-  readonly #options: UpstreamOptions
-  readonly #all: readonly Upstream[]
+  /** In the order of the configuration. */
+  readonly all: readonly Upstream[]
+  readonly #options: UpstreamsOptions
   #next = 0
 
-  constructor(options: UpstreamOptions) {
+  constructor(options: UpstreamsOptions) {
     this.#options = options
-    this.#all = options.targets.map((target) => new Upstream(target, createBackoff(options.health)))
+    this.all = options.targets.map((target) => new Upstream(target, options))
+  }
+
+  /** Whether there is one that is not left out. */
+  get available(): boolean {
+    const time = this.#options.now()
+    return this.all.some(({ outUntil }) => outUntil <= time)
   }
 
   /**
    * Connects to the first server in turn that takes the connection.
+   * @param client for whom
    * @throws SluiceError that of the last server, with all of them named; the signal's reason when it is aborted
    */
-  async reach(signal: AbortSignal): Promise<Reached> {
+  async reach(client: ProxiedClient, signal: AbortSignal): Promise<Reached> {
     let last: SluiceError | undefined
     for (const upstream of this.#inTurn()) {
       upstream.connections++
       try {
-        const socket = await this.#connect(upstream.target, signal)
+        const socket = await upstream.connect(client, signal)
         upstream.succeed()
         return { socket, target: upstream.name, release: () => void upstream.connections-- }
       } catch (thrown) {
         upstream.connections--
         if (signal.aborted) throw signal.reason
         last = toSluiceError(thrown, 'connection_refused')
-        this.#options.onFailure(upstream.name, last, upstream.fail(this.#options.now()))
+        this.#options.onFailure(upstream.name, last, upstream.fail(last))
       }
     }
-    const names = this.#all.map(({ name }) => name).join(', ')
+    const names = this.all.map(({ name }) => name).join(', ')
     const { code, message } = last!
     throw new SluiceError(
       code,
-      this.#all.length === 1 ? message : `none of ${names} can be reached; the last: ${message}`,
+      this.all.length === 1 ? message : `none of ${names} can be reached; the last: ${message}`,
     )
   }
 
-  async #connect({ dial, tls }: UpstreamTarget, signal: AbortSignal): Promise<Socket> {
-    const raw = await this.#options.transport.dial({ ...dial, signal })
-    if (tls === undefined) return raw
-    const abort = () => raw.destroy()
-    signal.addEventListener('abort', abort)
-    try {
-      return await tls.secure(raw)
-    } finally {
-      signal.removeEventListener('abort', abort)
-    }
+  /** Begins to look whether the servers are well, where that is asked for. */
+  watch(): void {
+    for (const upstream of this.all) upstream.watch()
+  }
+
+  /** Looks no more. Connections are left alone. */
+  close(): void {
+    for (const upstream of this.all) upstream.close()
   }
 
   #inTurn(): readonly Upstream[] {
     const { balance, now } = this.#options
-    const start = this.#next++ % this.#all.length
-    const turn = [...this.#all.slice(start), ...this.#all.slice(0, start)]
+    const start = this.#next++ % this.all.length
+    const turn = [...this.all.slice(start), ...this.all.slice(0, start)]
     const time = now()
-    const out = turn.filter(({ outUntil }) => outUntil > time).sort((a, b) => a.outUntil - b.outUntil)
+    // Sorts are stable: among equals the turn decides.
+    const soonest = (a: Upstream, b: Upstream) => (a.outUntil === b.outUntil ? 0 : a.outUntil - b.outUntil)
+    const out = turn.filter(({ outUntil }) => outUntil > time).sort(soonest)
     const up = turn.filter(({ outUntil }) => outUntil <= time)
-    // The sort is stable: among those with as many connections the turn decides.
     if (balance === 'leastConnections') up.sort((a, b) => a.connections - b.connections)
     return [...up, ...out]
-  }
-}
-
-class Upstream {
-  readonly target: UpstreamTarget
-  readonly name: string
-  readonly #backoff: Backoff
-  connections = 0
-  outUntil = 0
-
-  constructor(target: UpstreamTarget, backoff: Backoff) {
-    this.target = target
-    this.name = target.dial.path ?? `${target.dial.host}:${target.dial.port}`
-    this.#backoff = backoff
-  }
-
-  succeed(): void {
-    this.outUntil = 0
-    this.#backoff.reset()
-  }
-
-  /** @returns milliseconds for which it is left out */
-  fail(now: number): number {
-    const wait = this.#backoff.next()
-    this.outUntil = now + wait
-    return wait
   }
 }

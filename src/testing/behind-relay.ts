@@ -1,7 +1,7 @@
 import type { EndpointPlan, SocketPlan } from '../config/plan.ts'
 import type { Transport } from '../contracts/transport.ts'
 
-/** The server behind a relay, as a case plays it: it reads all that the client sends, then says its part and closes. */
+/** A server behind a relay, as a case plays it: it reads all that the client sends, then says its part and closes. */
 export interface BehindRelay {
   /** What has reached it. */
   readonly got: Buffer
@@ -9,17 +9,21 @@ export interface BehindRelay {
 }
 
 /**
- * Plays the first server of a relay.
+ * Plays a server behind a relay.
+ * @param which the first of those in its place, or the one that is its mirror
  * @param says what it sends
- * @returns undefined when the endpoint is no relay
+ * @returns undefined when the endpoint has no such server
  */
 export async function playBehindRelay(
   endpoint: EndpointPlan,
+  which: 'server' | 'mirror',
   transport: Transport,
   says: Buffer,
 ): Promise<BehindRelay | undefined> {
-  if (endpoint.kind !== 'listen' || endpoint.relay === undefined) return undefined
-  const { path, port } = endpoint.relay.targets[0]!.dial
+  const relay = endpoint.kind === 'listen' ? endpoint.relay : undefined
+  const target = which === 'server' ? relay?.targets[0] : relay?.mirror?.target
+  if (target === undefined) return undefined
+  const { path, port } = target.dial
   const got: Buffer[] = []
   const listener = await transport.listen(path === undefined ? { port: port! } : { path }, (socket) =>
     socket.start({
@@ -41,15 +45,28 @@ export async function playBehindRelay(
 }
 
 /**
- * A relay as a case needs it: with its first server alone, without TLS, and at a port that no server has, because the
- * network of a case is one machine.
+ * A relay as a case needs it: with its first server alone and its mirror, bytes and nothing before them, nobody who looks
+ * whether they are well, and at addresses of which none is another's, because the network of a case is one machine.
  */
 export function withOneServer(endpoint: SocketPlan): SocketPlan {
   if (endpoint.kind !== 'listen' || endpoint.relay === undefined) return endpoint
   const { relay, addresses } = endpoint
+  const { health, mirror } = relay
+  const { timeout } = relay.targets[0]!.dial
+  const aside = { dial: { path: MIRROR, timeout }, servername: undefined }
   return {
     ...endpoint,
     addresses: addresses.slice(0, 1).map((address) => (address.path === undefined ? { ...address, port: 0 } : address)),
-    relay: { ...relay, tls: undefined, targets: relay.targets.slice(0, 1) },
+    relay: {
+      ...relay,
+      tls: undefined,
+      sendProxy: undefined,
+      health: { ...health, every: 0 },
+      targets: relay.targets.slice(0, 1),
+      mirror: mirror && { ...mirror, tls: undefined, target: aside },
+    },
   }
 }
+
+/** Where the mirror of a case is. */
+const MIRROR = 'mirror'

@@ -19,6 +19,10 @@ export const caseSchema = z.strictObject({
     .describe(
       'For a relay: what the server behind it sends when the client has sent all, with escapes. Default: nothing.',
     ),
+  mirrorSends: z
+    .string()
+    .optional()
+    .describe('For a relay with a mirror: what the second server sends then, with escapes. Default: nothing.'),
   serverGets: z
     .string()
     .optional()

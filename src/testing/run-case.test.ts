@@ -25,6 +25,13 @@ beforeAll(async () => {
       to: "10.0.0.5:7000"
       inspect: inline
       toServer: [ { filter: '!msg.startsWith("DELETE")' }, stdout: {} ]
+  compared:
+    port: 7001
+    relay:
+      to: "10.0.0.5:7000"
+      sendProxy: v1
+      health: { check: connect }
+      mirror: { to: "10.0.0.6:7000", tls: {}, compare: [ { filter: "!msg.equal" }, { stdout: {} } ] }
 subscribe:
   asked:
     nats: { servers: "nowhere:1", subject: "a.>", jetstream: false }
@@ -73,6 +80,17 @@ test('a relay is tried with a server that is played behind it', async () => {
   )
   expect(await problemOf({ endpoint: 'plain', serverGets: '' })).toBe(
     'plain is no relay, so there is no server behind it: take serverSends and serverGets away',
+  )
+})
+
+test('the mirror of a relay is played too, and what both answer is compared', async () => {
+  const given = { endpoint: 'compared', sends: 'x\\n', serverGets: 'x\\n', serverSends: '1\\n2\\n', split: true }
+  const different = { server: '2', mirror: 'two', equal: false, request: 'x' }
+  const passes = { ...given, mirrorSends: '1\\ntwo\\n', replies: '1\\n2\\n', sinks: { stdout: [different] } }
+  expect(await problemOf(passes)).toBeUndefined()
+  expect(await problemOf({ ...passes, mirrorSends: '1\\n2\\n' })).toMatch(/^sent in one piece: sink stdout: expected/)
+  expect(await problemOf({ endpoint: 'front', mirrorSends: '' })).toBe(
+    'front has no mirror, so there is no second server: take mirrorSends away',
   )
 })
 

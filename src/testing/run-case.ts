@@ -60,10 +60,15 @@ export async function rehearseConnect(plan: Plan, name: string): Promise<string[
   return deadLetters.map(({ step, reason }) => `${step}: ${reason}`)
 }
 
-function requireRelay(endpoint: EndpointPlan, { serverSends, serverGets }: DataflowCase): void {
-  if (serverSends === undefined && serverGets === undefined) return
-  if (endpoint.kind === 'listen' && endpoint.relay !== undefined) return
-  throw new Error(`${endpoint.name} is no relay, so there is no server behind it: take serverSends and serverGets away`)
+function requireRelay(endpoint: EndpointPlan, { serverSends, serverGets, mirrorSends }: DataflowCase): void {
+  const { name } = endpoint
+  const relay = endpoint.kind === 'listen' ? endpoint.relay : undefined
+  if (relay === undefined && (serverSends !== undefined || serverGets !== undefined)) {
+    throw new Error(`${name} is no relay, so there is no server behind it: take serverSends and serverGets away`)
+  }
+  if (relay?.mirror === undefined && mirrorSends !== undefined) {
+    throw new Error(`${name} has no mirror, so there is no second server: take mirrorSends away`)
+  }
 }
 
 /** Without TLS, and of many devices the first, at once. */
@@ -138,7 +143,8 @@ async function play(plan: Plan, test: DataflowCase, chunks: readonly Buffer[]): 
     },
   )
   const device = endpoint.kind === 'connect' ? await awaitDial(plan, transport) : undefined
-  const behind = await playBehindRelay(endpoint, transport, parseBytes(test.serverSends ?? ''))
+  const behind = await playBehindRelay(endpoint, 'server', transport, parseBytes(test.serverSends ?? ''))
+  const mirror = await playBehindRelay(endpoint, 'mirror', transport, parseBytes(test.mirrorSends ?? ''))
   try {
     await server.start()
     if (endpoint.kind === 'subscribe' || endpoint.kind === 'schedule') {
@@ -153,6 +159,7 @@ async function play(plan: Plan, test: DataflowCase, chunks: readonly Buffer[]): 
     await server.stop({ deadline: 1000 })
     await device?.close()
     await behind?.close()
+    await mirror?.close()
     await rm(folder, { recursive: true })
   }
 }

@@ -3,7 +3,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
 import { generate } from 'selfsigned'
@@ -16,56 +16,9 @@ import { addStep, Gate, registryWith, stuck } from '../support/parts.ts'
 import { Peer } from '../support/peer.ts'
 import { RedisServer } from '../support/redis.ts'
 import { start, temporaryFolder } from '../support/server.ts'
+import { relaying, Upstream } from '../support/upstream.ts'
 
 const host = '127.0.0.1'
-
-/** A server behind a relay: each connection is given to a test as a peer. */
-class Upstream implements AsyncDisposable {
-  readonly peers: Peer[] = []
-  readonly #server = createServer({ allowHalfOpen: true }, (socket) => this.#add(socket))
-  #wake: (() => void) | undefined
-
-  static async start(port = 0): Promise<Upstream> {
-    const upstream = new Upstream()
-    upstream.#server.listen(port, host)
-    await once(upstream.#server, 'listening')
-    return upstream
-  }
-
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port
-  }
-
-  get address(): string {
-    return `${host}:${this.port}`
-  }
-
-  #add(socket: Socket): void {
-    this.peers.push(Peer.over(socket))
-    this.#wake?.()
-  }
-
-  /** The connection of this number, from 0, once it is there. */
-  async peer(index = 0): Promise<Peer> {
-    while (this.peers.length <= index) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-      })
-    }
-    return this.peers[index]!
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const { socket } of this.peers) socket.destroy()
-    if (!this.#server.listening) return
-    this.#server.close()
-    await once(this.#server, 'close')
-  }
-}
-
-const relaying = (to: string | string[], more: object = {}, endpoint: object = {}): Config => ({
-  listen: { front: { host, port: 0, relay: { to, ...more }, ...endpoint } },
-})
 
 const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }], {
   extensions: [{ name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] }],
@@ -191,7 +144,7 @@ describe('a relay', () => {
     await using sixth = await Peer.connect(running.port())
     await using seventh = await Peer.connect(running.port())
     await back.peer()
-    for (const client of [...clients, fifth, sixth, seventh]) client.socket.destroy()
+    for (const client of [...clients, fifth, sixth, seventh]) client.socket.resetAndDestroy()
   })
 
   it('gives a client to the server with the fewest', async () => {
@@ -211,7 +164,7 @@ describe('a relay', () => {
     await using four = await Peer.connect(running.port())
     await Promise.race([first.peer(1), second.peer(2)])
     expect(first.peers.length + second.peers.length).toBe(4)
-    for (const client of [one, three, four]) client.socket.destroy()
+    for (const client of [one, three, four]) client.socket.resetAndDestroy()
   })
 
   it('closes a client when no server can be reached, and says why', async () => {
@@ -244,7 +197,7 @@ describe('a relay', () => {
     await refused.end()
     expect((await running.event('connection.refused')).reason).toBe('too_many_connections')
     expect(() => running.server.clients.send({ client: 'front-1' }, 'text', 'hello')).toThrow()
-    client.socket.destroy()
+    client.socket.resetAndDestroy()
   })
 
   it('drains: reads clients no more, delivers what servers still say, and ends', async () => {
@@ -287,7 +240,7 @@ describe('a relay', () => {
     await using other = await Peer.connect(running.port())
     other.send('new')
     await (await next.peer()).hear('new')
-    for (const { socket } of [client, other]) socket.destroy()
+    for (const { socket } of [client, other]) socket.resetAndDestroy()
   })
 
   it('speaks TLS to clients and to servers', async () => {
@@ -369,6 +322,31 @@ describe('a relay that inspects', () => {
     expect(running.server.endpoints[0]!.counters).toMatchObject({ bytesIn: 9, bytesOut: 4, messagesIn: 3 })
   })
 
+  it('gives messages of both directions keys of their own', async () => {
+    await using upstream = await Upstream.start()
+    const keys: string[] = []
+    const registry = addStep(
+      registryWith('none', () => undefined),
+      'note',
+      {
+        run: (message) => {
+          keys.push(message.key)
+          return message
+        },
+      },
+    )
+    const more = { inspect: 'copy', toServer: [{ note: {} }], toClient: [{ note: {} }, { log: 'both' }] }
+    await using running = await start(relaying(upstream.address, more), { registry })
+    await using client = await Peer.connect(running.port())
+    client.send('a\n')
+    const server = await upstream.peer()
+    await server.hear('a\n')
+    server.send('b\n')
+    await running.event('part.logged')
+    expect(new Set(keys).size).toBe(2)
+    client.socket.resetAndDestroy()
+  })
+
   it('ends the copy and not the traffic when the framing breaks', async () => {
     await using upstream = await Upstream.start()
     const more = { inspect: 'copy', toServer: [{ log: '${msg}' }] }
@@ -386,7 +364,7 @@ describe('a relay that inspects', () => {
     await client.hear('still there')
     expect(running.all('connection.closed')).toEqual([])
     expect(running.server.endpoints[0]!.counters.rejected).toEqual(new Map([['frame_too_long', 1]]))
-    client.socket.destroy()
+    client.socket.resetAndDestroy()
   })
 
   it('ends the copy and not the traffic when the dataflow is too slow', async () => {
@@ -413,7 +391,7 @@ describe('a relay that inspects', () => {
     client.send('last\n')
     await server.hear('last\n')
     gate.open()
-    client.socket.destroy()
+    client.socket.resetAndDestroy()
   })
 
   it('inline passes on what the dataflow lets through, changed where it was changed', async () => {
@@ -502,7 +480,7 @@ describe('a relay that inspects', () => {
     await running.server.reload(relaying(upstream.address))
     client.send('3\n')
     expect(await server.hear('3\n')).toBe('old 1\nnew 2\n3\n')
-    client.socket.destroy()
+    client.socket.resetAndDestroy()
   })
 })
 

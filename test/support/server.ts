@@ -60,6 +60,8 @@ const NAMES: readonly EventName[] = [
   'sink.retried',
   'subscription.failed',
   'subscription.opened',
+  'upstream.failed',
+  'upstream.recovered',
 ]
 
 /** Starts a server in a folder of its own. */
