@@ -18,7 +18,8 @@ export default defineConfig({
     server: { deps: { external: [/sluice-(script|source)-/] } },
     // What `npm run coverage` measures; see scripts/coverage.ts.
     coverage: {
-      provider: 'v8',
+      provider: 'custom',
+      customProviderModule: './scripts/coverage-module.ts',
       include: measured.map((folder) => `${folder}/**/*.ts`),
       // Scripts and the compiler of Kaitai run in threads and processes of their own.
       autoAttachSubprocess: true,

@@ -7,9 +7,11 @@ import { installClients } from './debian-clients.ts'
 
 installClients()
 const tests = ['src/framings', 'src/formats', 'src/steps', 'src/sinks', 'test/integration']
+// What is counted runs slower.
+const flags = ['--coverage', '--reporter=dot', '--testTimeout=180000']
 const { status } = spawnSync(
   process.execPath,
-  ['node_modules/vitest/vitest.mjs', 'run', '--coverage', '--reporter=dot', ...tests, ...process.argv.slice(2)],
+  ['node_modules/vitest/vitest.mjs', 'run', ...flags, ...tests, ...process.argv.slice(2)],
   { stdio: 'inherit' },
 )
 process.exitCode = status ?? 1

@@ -129,23 +129,6 @@ const conversations: Record<string, () => Promise<void>> = {
     expect(rows(running, 'quick-start.db', 'SELECT text FROM lines')).toEqual([{ text: 'hello' }])
   },
 
-  async 'relay-compare'() {
-    await using old = await startPlainServer((line) => `OK ${line}`)
-    await using next = await startPlainServer((line) => `OK ${line}`.toUpperCase())
-    await using running = await startExample('relay-compare', ({ listen }) => {
-      const { relay } = listen!['front']!
-      Object.assign(relay!, { to: `127.0.0.1:${old.at.port}` })
-      Object.assign((relay as { mirror: object }).mirror, { to: `127.0.0.1:${next.at.port}` })
-    })
-    await using device = await Peer.connect(running.port())
-    device.send('A1\nb2\n').finish()
-    expect(await device.end()).toBe('OK A1\nOK b2\n')
-    await running.server.stop()
-    expect(rows(running, 'differences.db', 'SELECT device, request, old, new FROM differences')).toEqual([
-      { device: '127.0.0.1', request: 'b2', old: 'OK b2', new: 'OK B2' },
-    ])
-  },
-
   async 'relay-in-front'() {
     await using first = await startNamed('first')
     await using second = await startNamed('second')

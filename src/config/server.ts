@@ -11,6 +11,7 @@ import type {
 } from '../contracts/counters.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { createEvents, type Events, type ReloadReport } from '../contracts/events.ts'
+import type { Storage } from '../contracts/storage.ts'
 import { DeadLetterStore } from '../delivery/dead-letters.ts'
 import { Engine, type ServerState } from '../engine/server.ts'
 import { Sources } from '../source/sources.ts'
@@ -51,7 +52,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
   readonly #replan: Replan<Source>
   /** Aborted when the stop may take no longer. */
   readonly #late = new AbortController()
-  readonly #storage = createStorage()
+  readonly #storage: Storage
   readonly #data: DataFolder
   /** Undefined where another one stands in. */
   readonly #deadLetters: DeadLetterStore | undefined
@@ -80,6 +81,7 @@ class ServerOfPlan<Source> implements PlannedServer<Source> {
     this.events = createEvents(warn)
     const folder = resolve(plan.baseDir, plan.data.dir)
     this.#data = new DataFolder(wiring.ownFolder ?? folder)
+    this.#storage = createStorage({ own: folder })
     this.#clock = wiring.clock ?? createClock()
     if (wiring.deadLetters !== undefined) return
     const { now } = this.#clock

@@ -128,6 +128,38 @@ describe('a description', () => {
     }
   })
 
+  it('reads all digits in both orders of bytes, signed and unsigned', async () => {
+    const eight = `meta: { id: eight }
+seq: [ { id: ube, type: u8be }, { id: ule, type: u8le }, { id: sbe, type: s8be }, { id: sle, type: s8le } ]`
+    const all = create(write('eight.ksy', eight))
+    expect(await all.ready).toBeUndefined()
+    const edges = [
+      2n ** 53n - 1n,
+      2n ** 53n,
+      2n ** 64n - 1n,
+      1n - 2n ** 53n,
+      -(2n ** 53n),
+      -(2n ** 63n),
+      2n ** 63n - 1n,
+    ]
+    const given = fc.oneof(fc.constantFrom(...edges), fc.bigInt({ min: -(2n ** 63n), max: 2n ** 64n - 1n }))
+    fc.assert(
+      fc.property(given, (value) => {
+        const unsigned = BigInt.asUintN(64, value)
+        const signed = BigInt.asIntN(64, value)
+        const bytes = Buffer.alloc(32)
+        bytes.writeBigUInt64BE(unsigned, 0)
+        bytes.writeBigUInt64LE(unsigned, 8)
+        bytes.writeBigInt64BE(signed, 16)
+        bytes.writeBigInt64LE(signed, 24)
+        const [u, s] = [unsigned, signed].map((digits) =>
+          Number.isSafeInteger(Number(digits)) ? Number(digits) : String(digits),
+        )
+        expect(all.parse(bytes, 0, 32)).toEqual({ ube: u, ule: u, sbe: s, sle: s })
+      }),
+    )
+  })
+
   it('cannot write', () => {
     expect(() => format.print({})).toThrow(
       expect.objectContaining({ code: 'format_not_printable', message: 'the format kaitai only reads' }),

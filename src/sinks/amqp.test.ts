@@ -69,6 +69,7 @@ describe('the definition', () => {
     [{ url: 'mqtt://a', queue: 'q' }, ['expected an address such as amqp://user:password@host:5672/vhost']],
     [{ url: 'amqp://a' }, ['queue is missing, or exchange and routingKey']],
     [{ url: 'amqp://a', queue: 'q', routingKey: 'r' }, ['give queue or routingKey, and not both']],
+    [{ url: 'amqp://a', queue: 'q', payload: 'x', format: 'json' }, ['give payload or format, and not both']],
     [{ url: 'amqp://a', queue: 'q', tls: true }, ['write amqps:// for TLS']],
   ])('%j', (given, problems) => {
     const { error } = amqp.options.safeParse(given)

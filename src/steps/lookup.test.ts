@@ -1,4 +1,4 @@
-import { mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, renameSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -165,4 +165,19 @@ test.each([
   [{ table: {}, by: 'id' }, 'by is for a table in a file'],
 ])('refuses %j', (options, message) => {
   expect(lookup.options.safeParse(options).error?.issues[0]).toMatchObject({ message })
+})
+
+test('a file that would not fit into memory is refused, also when it has become so', async () => {
+  const clock = createTestClock()
+  const context = createTestContext({ clock, resolvePath })
+  expect(problemWith('t.csv', 'id,name\n7,Pen\n', { by: 'id' })).toBeUndefined()
+  const step = await lookup.create({ file: 't.csv', format: csvTable, value: 'name' }, context)
+  truncateSync(resolvePath('t.csv'), 64 * 1024 * 1024 + 1)
+  const problem = `${resolvePath('t.csv')} cannot be read: it has more than 64MiB`
+  clock.advance(1000)
+  expect((await find(step, ['7'])).gives).toEqual(['Pen'])
+  expect(context.logs).toMatchObject([{ level: 'warn', text: `${problem}; the table from before stays in use` }])
+  expect(lookup.check!({ file: 't.csv', format: csvTable, by: 'id' }, { resolvePath })[0]).toMatchObject({
+    message: problem,
+  })
 })

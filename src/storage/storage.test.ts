@@ -19,11 +19,12 @@ let workers: Worker[]
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sluice-storage-'))
   workers = []
-  storage = createStorage(() => {
+  const startWorker = () => {
     const worker = startStorageWorker()
     workers.push(worker)
     return worker
-  })
+  }
+  storage = createStorage({ startWorker })
 })
 
 afterEach(async () => {
@@ -377,9 +378,8 @@ describe('the thread', () => {
 
   test('says why it cannot start, and starts when it can', async () => {
     let broken = true
-    const other = createStorage(() =>
-      broken ? new Worker('throw new Error("no")', { eval: true }) : startStorageWorker(),
-    )
+    const startWorker = () => (broken ? new Worker('throw new Error("no")', { eval: true }) : startStorageWorker())
+    const other = createStorage({ startWorker })
     const file = join(folder, 'test.db')
     await expect(other.open(file)).rejects.toMatchObject({
       code: 'storage_failed',

@@ -1,4 +1,4 @@
-import { resolve } from 'node:path'
+import { resolve, sep } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Database, SqlRow, SqlValue, Storage } from '../contracts/storage.ts'
@@ -6,13 +6,20 @@ import { toStorageError } from './failure.ts'
 import { type Action, type Results, type Target, targetKey, type Written } from './protocol.ts'
 import { StorageThread } from './thread.ts'
 
+export interface StorageOptions {
+  /** Folder of the files that the server keeps for itself. */
+  readonly own?: string
+  /** Starts a thread; a test brings its own to get hold of it. */
+  readonly startWorker?: () => Worker
+}
+
 /**
- * The embedded database engine: one thread for all files that are written, and one for those that are only read. Each is
- * started by the first `open` that needs it. When one dies, the next request starts another, which opens the files again.
- * @param startWorker starts a thread; a test brings its own to get hold of it
+ * The embedded database engine: one thread for all files that are written, one for those among them that the server keeps
+ * for itself, and one for those that are only read. Each is started by the first `open` that needs it. When one dies, the
+ * next request starts another, which opens the files again.
  */
-export function createStorage(startWorker: () => Worker = startStorageWorker): Storage {
-  return new WorkerStorage(startWorker)
+export function createStorage(options: StorageOptions = {}): Storage {
+  return new WorkerStorage(options)
 }
 
 /** The thread that runs `worker.ts`: from the sources as well as from the compiled files. */
@@ -24,13 +31,18 @@ export function startStorageWorker(): Worker {
 
 class WorkerStorage implements Storage {
   readonly #writer: StorageThread
+  /** A file that another program holds locked stops its thread, and must not stop dead letters and buffers. */
+  readonly #keeper: StorageThread
   /** A question that takes long must not hold up what is to be stored. */
   readonly #reader: StorageThread
+  readonly #own: string | undefined
   readonly #databases = new Map<string, SharedDatabase>()
   #closing: Promise<void> | undefined = undefined
 
-  constructor(startWorker: () => Worker) {
+  constructor({ own, startWorker = startStorageWorker }: StorageOptions) {
+    this.#own = own === undefined ? undefined : resolve(own) + sep
     this.#writer = new StorageThread(startWorker)
+    this.#keeper = new StorageThread(startWorker)
     this.#reader = new StorageThread(startWorker)
   }
 
@@ -65,7 +77,7 @@ class WorkerStorage implements Storage {
 
   async #end(): Promise<void> {
     this.#databases.clear()
-    await Promise.all([this.#writer.end(), this.#reader.end()])
+    await Promise.all([this.#writer, this.#keeper, this.#reader].map((thread) => thread.end()))
   }
 
   #forget(key: string, database: SharedDatabase): void {
@@ -82,8 +94,9 @@ class WorkerStorage implements Storage {
     return this.#closing === undefined ? this.#threadOf(action).ask(action) : Promise.reject(closed())
   }
 
-  #threadOf({ readOnly }: Target): StorageThread {
-    return readOnly ? this.#reader : this.#writer
+  #threadOf({ readOnly, file }: Target): StorageThread {
+    if (readOnly) return this.#reader
+    return this.#own !== undefined && file.startsWith(this.#own) ? this.#keeper : this.#writer
   }
 }
 

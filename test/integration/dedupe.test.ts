@@ -329,6 +329,29 @@ describe('a retry of a dead letter', () => {
   })
 })
 
+it('fails a repeat whose answer cannot be written in the framing that is there now', async () => {
+  using folder = temporaryFolder()
+  const serve = async (framing: object | string, use: (port: number) => Promise<void>) => {
+    const dataflow = [once24, { reply: 'OK\n${msg.try}' }]
+    const config = scans({ framing: { in: 'line', out: framing }, dataflow, onError: [{ reply: 'ERR ${error.code}' }] })
+    await using server = createServer(config, { baseDir: folder.path })
+    await server.start()
+    await use(server.address('scans')!.port)
+  }
+  await serve({ 'length-prefix': 1 }, async (port) => {
+    await using peer = await Peer.connect(port)
+    await peer.send(line(7, 1)).hear('\x04OK\n1')
+  })
+  await serve('line', async (port) => {
+    await using peer = await Peer.connect(port)
+    await peer.send(line(7, 2)).hear('ERR frame_not_encodable\n')
+  })
+  await serve({ 'length-prefix': 1 }, async (port) => {
+    await using peer = await Peer.connect(port)
+    await peer.send(line(7, 3)).hear('\x04OK\n1')
+  })
+})
+
 it('delivers again what was delivered and not recorded, and no message is answered twice differently', async () => {
   // The destination confirms, then the server is stopped at once: the run is never finished.
   const destination = createHttpServer((_request, response) => void response)

@@ -1,4 +1,6 @@
 import { once } from 'node:events'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
 import { createRegistry, defineFormat, defineStep, SluiceError, z } from '../../src/index.ts'
 import { eventually } from '../support/parts.ts'
@@ -119,4 +121,34 @@ describe('a stop', () => {
     expect(String((await warned)[0])).toContain('cannot close')
     await running[Symbol.asyncDispose]()
   })
+})
+
+it('a database that another program holds locked holds up neither dead letters nor buffers', async () => {
+  const kept = [
+    { deadLetter: 'not this', if: 'msg == "bad"' },
+    { null: { buffer: 'disk' }, id: 'later' },
+    { reply: 'kept ${msg}' },
+  ]
+  await using running = await start({
+    listen: {
+      stuck: { port: 0, dataflow: [{ sqlite: { file: 'locked.db', table: 't' } }, { reply: 'stored' }] },
+      kept: { port: 0, dataflow: kept },
+    },
+  } as never)
+  await using other = await Peer.connect(running.port('kept'))
+  await other.send('one\n').hear('kept one\n')
+  const browser = new DatabaseSync(join(running.folder, 'locked.db'))
+  browser.exec('BEGIN IMMEDIATE')
+  await using held = await Peer.connect(running.port('stuck'))
+  held.send('x\n')
+  await eventually(() =>
+    running.server.endpoints.some(({ name, counters }) => name === 'stuck' && counters.messagesIn > 0),
+  )
+  await other.send('bad\ntwo\n').hear('kept two\n')
+  await running.event('deadLetter.stored')
+  // The thread that waits for the lock has not come back even once.
+  expect(running.all('sink.retried')).toEqual([])
+  browser.exec('COMMIT')
+  browser.close()
+  await held.hear('stored\n')
 })

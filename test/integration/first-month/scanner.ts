@@ -23,20 +23,21 @@ export const scanner: Configuration = {
     const browser = new DatabaseSync(join(running.folder, 'scans.db'))
     browser.exec('BEGIN IMMEDIATE')
     const since = performance.now()
-    await peer.send('22222222\r').until(({ text }) => text === ACK + NAK + NAK)
+    await peer.send('22222222\r23232323\r').until(({ text }) => text === ACK + NAK + NAK + NAK)
     expect(performance.now() - since).toBeGreaterThan(1900)
     browser.exec('COMMIT')
     browser.close()
     // What the storage thread had in hand comes before this row.
-    await peer.send('33333333\r').until(({ text }) => text === ACK + NAK + NAK + ACK)
+    await peer.send('33333333\r').until(({ text }) => text === ACK + NAK + NAK + NAK + ACK)
     expect(codes()).toEqual(['4006381333931', '33333333'])
 
     refuseInserts(running, 'scans.db', 'scans')
-    await peer.send('44444444\r').until(({ text }) => text === ACK + NAK + NAK + ACK + NAK)
+    await peer.send('44444444\r').until(({ text }) => text === ACK + NAK + NAK + NAK + ACK + NAK)
     expect(codes()).toHaveLength(2)
     expect(running.all('sink.deliveredLate')).toEqual([])
     expect(await deadLetters(running)).toMatchObject([
       { endpoint: 'scanners', code: 'step_timeout', raw: Buffer.from('22222222') },
+      { endpoint: 'scanners', code: 'step_timeout', raw: Buffer.from('23232323') },
       { endpoint: 'scanners', code: 'sink_failed', raw: Buffer.from('44444444') },
     ])
   },
