@@ -13,6 +13,7 @@ export const ranks: Readonly<Record<string, number>> = {
   codegen: 0.5,
   contracts: 1,
   brokers: 1.5,
+  wire: 1.5,
   transports: 2,
   guards: 2,
   framings: 2,
@@ -54,7 +55,7 @@ const partFolders: Readonly<Record<string, readonly string[]>> = {
 }
 
 const limits = { fileLines: 500, engineFiles: 11, engineCodeLines: 1500, bytePathCodeLines: 700 }
-const bytePath = ['engine/framer.ts', 'engine/connection.ts', 'engine/lane.ts', 'engine/dataflow.ts']
+const bytePath = ['wire/framer.ts', 'engine/connection.ts', 'engine/lane.ts', 'engine/dataflow.ts']
 
 /** What may not appear in code, and in which folders it may all the same. */
 const forbidden: readonly {
@@ -209,7 +210,7 @@ function checkContent(file: SourceFile): Violation[] {
 function checkEngine(files: readonly SourceFile[]): Violation[] {
   const engine = files.filter(({ folder }) => folder === 'engine')
   const lines = codeLines(engine)
-  const path = codeLines(engine.filter((file) => bytePath.includes(file.path)))
+  const path = codeLines(files.filter((file) => bytePath.includes(file.path)))
   return [
     ...(engine.length > limits.engineFiles
       ? [`src/engine/: ${engine.length} files; at most ${limits.engineFiles}`]

@@ -97,7 +97,6 @@ export {
   sink,
   type ValueOf,
 } from './library/builders.ts'
-export type { ConnectionEventMap } from './library/client-events.ts'
 export type { ClientOptions, IdOf } from './library/client-options.ts'
 export {
   type Config,
@@ -111,7 +110,7 @@ export {
   type SubscribeEntry,
 } from './library/config.ts'
 export { type ConnectOptions, connect } from './library/connect.ts'
-export type { Connection } from './library/connection.ts'
+export { createPool, type PoolOptions } from './library/create-pool.ts'
 export { createServer, type Server, type ServerOptions } from './library/create-server.ts'
 export { type DialOptions, dial, type ListenOptions, listen } from './library/endpoint.ts'
 export {
@@ -123,8 +122,10 @@ export {
   type SendTo,
   type StepOptions,
 } from './library/flow.ts'
-export type { Duration, Link, RequestId, RequestOptions, WaitOptions } from './library/link.ts'
-export { createPool, type Pool, type PoolOptions } from './library/pool.ts'
 export { createRegistry } from './registry/builtins.ts'
 export { Registry } from './registry/registry.ts'
 export { ByteWriter } from './util/byte-writer.ts'
+export type { ConnectionEventMap } from './wire/client-events.ts'
+export type { Connection } from './wire/connection.ts'
+export type { Duration, Link, RequestId, RequestOptions, WaitOptions } from './wire/link.ts'
+export type { Pool } from './wire/pool.ts'

@@ -172,7 +172,7 @@ describe('the check of the layers', () => {
   })
 
   it('fails on a path of a byte that is too long', () => {
-    const files = { 'engine/framer.ts': linesOfCode(300), 'engine/connection.ts': linesOfCode(400) }
+    const files = { 'wire/framer.ts': linesOfCode(300), 'engine/connection.ts': linesOfCode(400) }
     expect(check(files)).toEqual([])
     expect(check({ ...files, 'engine/dataflow.ts': linesOfCode(1) })[0]).toContain('701 lines of code; at most 700')
   })

@@ -20,6 +20,8 @@ export interface HttpRequest {
    * used, and then nobody knows.
    */
   readonly once?: boolean
+  /** Aborted when nobody waits for the answer any more: the request is given up, and its connection ends. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** What a server has answered, as far as we look at it. */
@@ -69,28 +71,36 @@ export class HttpClient {
   }
 
   #attempt(
-    { url, method, headers, body, timeout, keep = 0, once = false }: HttpRequest,
+    { url, method, headers, body, timeout, keep = 0, once = false, signal }: HttpRequest,
     left: number,
   ): Promise<HttpAnswer | 'stale'> {
     return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(givenUp())
       const isSecure = url.protocol === 'https:'
       const send = isSecure ? httpsRequest : httpRequest
       const kept = isSecure ? this.#https : this.#http
       const request = send(url, { method, headers, ...(once ? { ...this.#tls, agent: false } : { agent: kept }) })
-      let late: SluiceError | null = null
-      const timer = setTimeout(() => {
-        late = unavailable(`${url.host} did not answer within ${formatDuration(timeout)}`)
-        request.destroy(late)
-      }, left)
+      let ended: SluiceError | null = null
+      const end = (error: SluiceError) => {
+        ended = error
+        request.destroy(error)
+      }
+      const abort = () => end(givenUp())
+      const timer = setTimeout(
+        () => end(unavailable(`${url.host} did not answer within ${formatDuration(timeout)}`)),
+        left,
+      )
+      signal?.addEventListener('abort', abort)
       const settle = (how: () => void) => {
         clearTimeout(timer)
+        signal?.removeEventListener('abort', abort)
         how()
       }
       let answered = false
       request.on('response', (response) => {
         answered = true
         readAnswer(response, keep, (answer) => {
-          settle(() => (answer === undefined ? reject(requestError(late, url)) : resolve(answer)))
+          settle(() => (answer === undefined ? reject(requestError(ended, url)) : resolve(answer)))
         })
       })
       request.on('error', (error) => {
@@ -170,6 +180,10 @@ function requestError(error: Error | null, url: URL): SluiceError {
   const { code } = (error ?? {}) as NodeJS.ErrnoException
   if (code?.startsWith('HPE_')) return unavailable(`${url.host} does not answer in HTTP`, error)
   return unavailable(networkProblem(error, url.host) ?? `${url.host} has broken the connection`, error)
+}
+
+function givenUp(): SluiceError {
+  return unavailable('nobody waits for the answer any more')
 }
 
 function unavailable(message: string, cause?: unknown): SluiceError {

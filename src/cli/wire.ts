@@ -1,10 +1,10 @@
 import { type Codec, encodeContent } from '../contracts/codec.ts'
 import { toSluiceError } from '../contracts/errors.ts'
 import type { Frames } from '../contracts/framing.ts'
-import { type FrameReceiver, Framer } from '../engine/framer.ts'
 import type { OpenConnection } from '../library/open-connection.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
 import { EscapeError, parseBytes } from '../util/escapes.ts'
+import { type FrameReceiver, Framer } from '../wire/framer.ts'
 import { showBytes, showValue } from './safe-text.ts'
 
 /** Something that has arrived. */

@@ -1,5 +1,13 @@
 import type { Client, PayloadKind } from '../contracts/client.ts'
-import type { CloseCause, ConnectedClients, SendResult, SendTarget } from '../contracts/clients.ts'
+import {
+  type CloseCause,
+  type ConnectedClients,
+  nobody,
+  type RequestTarget,
+  type SendResult,
+  type SendTarget,
+  severalOf,
+} from '../contracts/clients.ts'
 import { type Codec, encodeContent } from '../contracts/codec.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
@@ -94,8 +102,8 @@ export class Directory implements ConnectedClients {
     return { sent, skipped }
   }
 
-  async request(id: string, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<Message> {
-    const entry = this.#entryOf(id)
+  async request(target: RequestTarget, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<unknown> {
+    const entry = this.#entryOf(this.#idOf(target))
     if (wait.matches !== undefined) return ask(entry, kind, content, wait)
     // Nothing tells the answers of two of these apart, nor from that of a poll, so the second waits for the first.
     entry.asking++
@@ -110,7 +118,7 @@ export class Directory implements ConnectedClients {
     return entry !== undefined
   }
 
-  async #askNext(entry: Entry, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<Message> {
+  async #askNext(entry: Entry, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<unknown> {
     try {
       await entry.answered
       const before = await entry.polls?.over(wait.signal)
@@ -126,9 +134,17 @@ export class Directory implements ConnectedClients {
     return { sent: 1, skipped: 0 }
   }
 
+  #idOf(target: RequestTarget): string {
+    if ('client' in target) return target.client
+    const [client, another] = this.list().filter((one) => matches(target, one))
+    if (client === undefined) throw nobody(target)
+    if (another !== undefined) throw severalOf(target)
+    return client.id
+  }
+
   #entryOf(id: string): Entry {
     const entry = this.#entries.get(id)
-    if (entry === undefined) throw new SluiceError('client_unknown', `no client "${id}" is connected`)
+    if (entry === undefined) throw nobody({ client: id })
     return entry
   }
 }
@@ -140,7 +156,7 @@ function sendTo({ client, connection, codec }: Entry, kind: PayloadKind, content
 }
 
 /** The wait is open before anything is sent, so that no answer is too quick for it. */
-async function ask(entry: Entry, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<Message> {
+async function ask(entry: Entry, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<unknown> {
   // Who has given up meanwhile must not have it asked: the answer would be taken for that to the next question.
   wait.signal?.throwIfAborted()
   const failed = new AbortController()
@@ -151,7 +167,7 @@ async function ask(entry: Entry, kind: PayloadKind, content: unknown, wait: Wait
   } catch (thrown) {
     failed.abort(thrown)
   }
-  return answer
+  return (await answer).msg
 }
 
 function encode(kind: PayloadKind, content: unknown, codec: Codec): Buffer {

@@ -1,12 +1,13 @@
 import type { Plan } from '../config/plan.ts'
 import type { RetryReport } from '../config/retry-dead-letters.ts'
 import type { Address, PayloadKind } from '../contracts/client.ts'
-import type { CloseCause, SendResult, SendTarget } from '../contracts/clients.ts'
+import type { CloseCause, RequestTarget, SendResult, SendTarget } from '../contracts/clients.ts'
 import type { BufferCounters } from '../contracts/counters.ts'
 import type { FailureCode } from '../contracts/errors.ts'
 import type { ListenOptions } from '../contracts/transport.ts'
 import type { LogOptions } from '../observe/log.ts'
 import type { MetricValues } from '../observe/metrics.ts'
+import type { RemoteAnswer, RemoteQuestion } from './remote-request.ts'
 
 /**
  * What the supervisor and its workers say to each other, over the channel of `child_process.fork`: calls with answers, both
@@ -33,6 +34,10 @@ export interface SupervisorApi {
   send(target: SendTarget, kind: PayloadKind, content: unknown, except: string | undefined): Promise<SendResult>
   /** Closes a client of another worker. */
   close(id: string, reason: CloseCause | undefined): Promise<boolean>
+  /** Asks a client of another worker. */
+  request(target: RequestTarget, question: RemoteQuestion): Promise<RemoteAnswer>
+  /** Waits no longer for the answer to a question with this id. */
+  giveUp(id: string): Promise<void>
 }
 
 /** What a supervisor may ask a worker. */
@@ -44,6 +49,10 @@ export interface WorkerApi {
   send(target: SendTarget, kind: PayloadKind, content: unknown, except: string | undefined): Promise<SendResult>
   /** Closes a client of this worker. */
   close(id: string, reason: CloseCause | undefined): Promise<boolean>
+  /** Asks a client of this worker. @returns undefined when it has none whom the question is for */
+  request(target: RequestTarget, question: RemoteQuestion): Promise<RemoteAnswer | undefined>
+  /** Nobody waits for the answer to a question with this id any more. */
+  giveUp(id: string): Promise<void>
   metrics(): Promise<MetricValues>
   buffers(): Promise<readonly BufferCounters[]>
   retryDeadLetters(ids: readonly number[]): Promise<RetryReport>

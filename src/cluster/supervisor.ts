@@ -9,8 +9,7 @@ import { readPlan } from '../config/read-plan.ts'
 import { failureOf } from '../config/reload-failure.ts'
 import type { KeptLetter, RetryReport } from '../config/retry-dead-letters.ts'
 import { DEFAULT_DRAIN_MS } from '../config/server.ts'
-import type { Address, PayloadKind } from '../contracts/client.ts'
-import type { SendResult, SendTarget } from '../contracts/clients.ts'
+import type { Address } from '../contracts/client.ts'
 import type { EndpointCounters, ObservedEndpoint } from '../contracts/counters.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { createEvents, type ReloadReport } from '../contracts/events.ts'
@@ -20,12 +19,12 @@ import type { Metrics } from '../observe/metrics.ts'
 import type { InheritedSockets } from '../transports/inherited.ts'
 import { createTcp } from '../transports/tcp.ts'
 import { adoptLeftovers } from './adopt.ts'
+import { routesToClients } from './client-routes.ts'
 import { assignConnects, type Connects } from './connects.ts'
 import { Entrances } from './entrances.ts'
 import { GatheredMetrics } from './gathered-metrics.ts'
 import type { SupervisorApi, WorkerSource } from './protocol.ts'
 import { Slot, type SlotSurroundings } from './slot.ts'
-import { addResults } from './worker-clients.ts'
 import { WorkerHandle } from './worker-handle.ts'
 import { isPort } from './worker-transport.ts'
 
@@ -281,44 +280,14 @@ export class Supervisor implements RunnableServer<(warnings: string) => void> {
     return {
       listen: (number, options) => this.#entrances.listen(worker, number, options),
       unlisten: (number) => this.#entrances.unlisten(worker, number),
-      send: (target, kind, content, except) => this.#send(worker, target, kind, content, except),
-      close: async (id, reason) => (await this.#workerOf(id, worker)?.channel.ask('close', id, reason)) ?? false,
+      ...routesToClients(worker, () => this.#ready),
     }
-  }
-
-  async #send(
-    from: WorkerHandle,
-    target: SendTarget,
-    kind: PayloadKind,
-    content: unknown,
-    except: string | undefined,
-  ): Promise<SendResult> {
-    if ('client' in target) {
-      const worker = this.#workerOf(target.client, from)
-      if (worker === undefined) throw new SluiceError('client_unknown', `no client "${target.client}" is connected`)
-      return worker.channel.ask('send', target, kind, content, except)
-    }
-    const others = this.#ready.filter((worker) => worker !== from)
-    const sends = others.map((worker) => worker.channel.ask('send', target, kind, content, except).catch(unlessEnded))
-    return addResults(await Promise.all(sends))
-  }
-
-  /** The worker that a client of this id is connected to, if that is another one. */
-  #workerOf(id: string, from: WorkerHandle): WorkerHandle | undefined {
-    const slot = Number(/-(\d+)(?:r\d+)?\.\d+$/.exec(id)?.[1])
-    return this.#ready.find((worker) => worker.slot === slot && worker !== from)
   }
 }
 
 function sourceFor(slot: number, { text, connects }: Source): WorkerSource {
   const mine = Array.from(connects).filter(([, assigned]) => assigned === slot)
   return { text, connects: mine.map(([name]) => name) }
-}
-
-/** Clients of a worker that ends meanwhile are not connected any more. */
-function unlessEnded(error: SluiceError): SendResult {
-  if (error.code !== 'internal') throw error
-  return { sent: 0, skipped: 0 }
 }
 
 /** Values go through the channel as they are, bytes and maps included. */

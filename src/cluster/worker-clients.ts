@@ -1,8 +1,18 @@
 import type { Client, PayloadKind } from '../contracts/client.ts'
-import type { Clients, CloseCause, ConnectedClients, SendResult, SendTarget } from '../contracts/clients.ts'
+import type {
+  Clients,
+  CloseCause,
+  ConnectedClients,
+  RequestTarget,
+  SendResult,
+  SendTarget,
+} from '../contracts/clients.ts'
 import type { Message } from '../contracts/message.ts'
+import type { Wait } from '../contracts/wait.ts'
+import { whenAborted } from '../util/late.ts'
 import type { Channel } from './channel.ts'
 import type { SupervisorApi } from './protocol.ts'
+import { isHere, remoteQuestion } from './remote-request.ts'
 
 /** The clients of all workers, as the parts of one worker see them: those of the others are reached through the supervisor. */
 export class WorkerClients implements Clients {
@@ -35,9 +45,18 @@ export class WorkerClients implements Clients {
     return toOthers().then((others) => addResults([mine, others]))
   }
 
-  /** The answer is told apart here, so the client must be here too. */
-  request(...asked: Parameters<Clients['request']>): Promise<Message> {
-    return this.#here.request(...asked)
+  async request(target: RequestTarget, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<unknown> {
+    if (isHere(this.#here, target)) return this.#here.request(target, kind, content, wait)
+    const { signal } = wait
+    signal?.throwIfAborted()
+    const question = remoteQuestion(kind, content, wait)
+    const giveUp = () => void this.#channel.ask('giveUp', question.id).catch(() => undefined)
+    const forget = signal && whenAborted(signal, giveUp)
+    try {
+      return (await this.#channel.ask('request', target, question)).value
+    } finally {
+      forget?.()
+    }
   }
 
   close(id: string, reason?: CloseCause): boolean | Promise<boolean> {

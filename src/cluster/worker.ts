@@ -7,7 +7,7 @@ import { readPlan } from '../config/read-plan.ts'
 import type { RetryReport } from '../config/retry-dead-letters.ts'
 import { createServerFromPlan, DEFAULT_DRAIN_MS } from '../config/server.ts'
 import type { PayloadKind } from '../contracts/client.ts'
-import type { CloseCause, SendResult, SendTarget } from '../contracts/clients.ts'
+import type { CloseCause, RequestTarget, SendResult, SendTarget } from '../contracts/clients.ts'
 import type { BufferCounters } from '../contracts/counters.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { EventName } from '../contracts/events.ts'
@@ -16,6 +16,7 @@ import { createMetrics, type Metrics, type MetricValues } from '../observe/metri
 import { createTcp } from '../transports/tcp.ts'
 import { Channel, type ChannelEnd } from './channel.ts'
 import type { SupervisorApi, WorkerApi, WorkerSource, WorkerTask } from './protocol.ts'
+import { type RemoteAnswer, type RemoteQuestion, RemoteQuestions } from './remote-request.ts'
 import { WorkerClients } from './worker-clients.ts'
 import { dataDirOf, planOfWorker } from './worker-plan.ts'
 import { WorkerTransport } from './worker-transport.ts'
@@ -47,6 +48,7 @@ const OF_LISTENERS: readonly EventName[] = ['listener.opened', 'listener.closed'
 class Worker implements WorkerApi {
   readonly #env: NodeJS.ProcessEnv
   readonly #channel: Channel<SupervisorApi>
+  readonly #questions: RemoteQuestions
   #transport: WorkerTransport | undefined = undefined
   #server: PlannedServer<WorkerSource> | undefined = undefined
   #log: Log | undefined = undefined
@@ -56,6 +58,7 @@ class Worker implements WorkerApi {
 
   constructor(end: ChannelEnd, env: NodeJS.ProcessEnv) {
     this.#env = env
+    this.#questions = new RemoteQuestions(env)
     this.#channel = new Channel<SupervisorApi>(end, callable(this), (message, handle) => {
       if (message.kind === 'socket') void this.#transport?.take(message, handle)
     })
@@ -83,6 +86,14 @@ class Worker implements WorkerApi {
 
   async close(id: string, reason?: CloseCause): Promise<boolean> {
     return this.#running().clients.close(id, reason)
+  }
+
+  request(target: RequestTarget, question: RemoteQuestion): Promise<RemoteAnswer | undefined> {
+    return this.#questions.ask(this.#running().clients, target, question)
+  }
+
+  async giveUp(id: string): Promise<void> {
+    this.#questions.giveUp(id)
   }
 
   async metrics(): Promise<MetricValues> {
@@ -155,6 +166,8 @@ function callable(worker: WorkerApi): WorkerApi {
     reload: (source) => worker.reload(source),
     send: (...args) => worker.send(...args),
     close: (...args) => worker.close(...args),
+    request: (...args) => worker.request(...args),
+    giveUp: (id) => worker.giveUp(id),
     metrics: () => worker.metrics(),
     buffers: () => worker.buffers(),
     retryDeadLetters: (ids) => worker.retryDeadLetters(ids),

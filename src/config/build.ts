@@ -36,7 +36,8 @@ import { formatPath } from './problems.ts'
 import { isTrueFor, nestedIn } from './step-words.ts'
 
 /** What parts share beyond their endpoint; made once for a server. */
-export interface World extends Omit<PartContext, 'id' | 'endpoint' | 'codec' | 'resolvePath' | 'dataPath' | 'log'> {
+export interface World
+  extends Omit<PartContext, 'id' | 'endpoint' | 'codec' | 'createTls' | 'resolvePath' | 'dataPath' | 'log'> {
   readonly events: Events
   readonly data: DataFolder
   /** Stands in for a sink, in dataflow tests. Undefined means: create the real one. */
@@ -345,6 +346,7 @@ class Builder {
       storage,
       deadLetters: countDeadLetters(deadLetters, counters, events),
       tcp,
+      createTls: createClientTls,
       signal,
       importPackage,
       resolvePath: (path) => resolve(this.#plan.baseDir, path),

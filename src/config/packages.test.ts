@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { importPackage } from './packages.ts'
 
 it('loads a package beside the configuration that has an entry for import alone', async () => {
@@ -13,4 +13,22 @@ it('loads a package beside the configuration that has an entry for import alone'
   writeFileSync(join(home, 'index.js'), 'export const word = "here"')
   await expect(importPackage('sluice-only-import', folder)).resolves.toMatchObject({ word: 'here' })
   rmSync(folder, { recursive: true })
+})
+
+it('loads a CommonJS package whose names do not stand in its text', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-packages-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const home = join(folder, 'node_modules', 'sluice-unnamed')
+  mkdirSync(home, { recursive: true })
+  writeFileSync(join(home, 'package.json'), '{ "name": "sluice-unnamed", "main": "index.js" }')
+  writeFileSync(
+    join(home, 'index.js'),
+    'class Made { constructor() { this.word = "here" } }\nmodule.exports = new Made()\n',
+  )
+  await expect(importPackage('sluice-unnamed', folder)).resolves.toMatchObject({ word: 'here' })
+})
+
+it('loads the client of PostgreSQL where it is installed beside the configuration', async () => {
+  const pg = (await importPackage('pg', join(import.meta.dirname, '../..'))) as { Client: unknown }
+  expect(pg.Client).toBeTypeOf('function')
 })

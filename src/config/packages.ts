@@ -12,7 +12,7 @@ import { SluiceError } from '../contracts/errors.ts'
  */
 export async function importPackage(name: string, folder: string): Promise<unknown> {
   try {
-    return await import(resolveFrom(folder, name) ?? name)
+    return whole((await import(resolveFrom(folder, name) ?? name)) as Namespace)
   } catch (thrown) {
     const code = (thrown as NodeJS.ErrnoException).code
     const message = thrown instanceof Error ? thrown.message : String(thrown)
@@ -38,6 +38,14 @@ export function resolvePackage(name: string, folder: string): string {
     }
   }
   throw notInstalled(name)
+}
+
+/** What an `import` gives; of a CommonJS module also what a `require` of it would give. */
+type Namespace = { readonly 'module.exports'?: unknown }
+
+/** Of a CommonJS module Node.js names only what it finds in the text, and in that of `pg` it finds nothing. */
+function whole(namespace: Namespace): unknown {
+  return namespace['module.exports'] ?? namespace
 }
 
 function notInstalled(name: string, cause?: unknown): SluiceError {

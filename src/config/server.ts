@@ -1,6 +1,4 @@
-import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Directory } from '../clients/directory.ts'
 import type { Address } from '../contracts/client.ts'
 import type { Clock } from '../contracts/clock.ts'
@@ -23,6 +21,7 @@ import { createTcp } from '../transports/tcp.ts'
 import { endedOrLate } from '../util/late.ts'
 import { findOrphans } from './buffers.ts'
 import { type Built, build, type World } from './build.ts'
+import { createClock } from './clock.ts'
 import { DataFolder, requireDataFolder } from './data-folder.ts'
 import { afterReload, diffPlans, diskBuffersOf, requireBuffersKept, requireFreeAddresses } from './diff.ts'
 import { importPackage } from './packages.ts'
@@ -307,19 +306,4 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1
 /** For mistakes of others, such as a listener or a part that cannot be closed: they stop nothing, and are not hidden. */
 function warn(error: unknown): void {
   process.emitWarning(error instanceof Error ? error : String(error))
-}
-
-function createClock(): Clock {
-  let sequence = 0
-  return {
-    now: Date.now,
-    elapsed: () => performance.now(),
-    sleep: (milliseconds, signal) =>
-      sleep(milliseconds, true, signal && { signal }).catch((thrown: unknown) => {
-        if (signal?.aborted) return false
-        throw thrown
-      }),
-    uuid: randomUUID,
-    next: () => ++sequence,
-  }
 }

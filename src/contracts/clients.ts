@@ -1,4 +1,5 @@
 import type { Client, PayloadKind } from './client.ts'
+import { SluiceError } from './errors.ts'
 import type { Message } from './message.ts'
 import type { Wait } from './wait.ts'
 
@@ -9,6 +10,25 @@ export type SendTarget =
   | { readonly endpoint: string }
   | { readonly all: true }
 
+/** Whom a `request` asks: one by its id, the one that has a tag, or the one that an endpoint has. */
+export type RequestTarget =
+  | { readonly client: string }
+  | { readonly tag: string; readonly value: string }
+  | { readonly endpoint: string }
+
+/** Nobody is connected whom a question is for. One that is meant by a tag or an endpoint may come. */
+export function nobody(target: RequestTarget): SluiceError {
+  return new SluiceError('client_unknown', `no client ${inWords(target)} is connected`, {
+    retryable: !('client' in target),
+  })
+}
+
+/** Several are connected where one was meant. */
+export function severalOf(target: RequestTarget): SluiceError {
+  const hint = 'Name the one with to: { client: ID }.'
+  return new SluiceError('client_unknown', `there are several clients ${inWords(target)}`, { hint })
+}
+
 export interface SendResult {
   /** Clients whose queue took the payload. */
   readonly sent: number
@@ -17,8 +37,8 @@ export interface SendResult {
 }
 
 /**
- * All connected clients, as parts see them. With several workers `send` and `close` reach the clients of each, which takes
- * a moment; `size`, `get`, `list` and `request` know those of this worker.
+ * All connected clients, as parts see them. With several workers `send`, `close` and `request` reach the clients of each,
+ * which takes a moment; `size`, `get` and `list` know those of this worker.
  */
 export interface Clients {
   readonly size: number
@@ -36,9 +56,11 @@ export interface Clients {
    * Sends a payload to one client and waits for its answer. Requests without `matches` take the next message that the
    * client sends; nothing tells their answers apart, nor from that of a poll, so each begins when the one before has
    * ended, and a poll that is open.
-   * @throws SluiceError `client_unknown`, `client_slow`, or `wait_failed` when no answer came
+   * @returns the value of the answer
+   * @throws SluiceError `client_unknown`, also where several are meant; `client_slow`; or `wait_failed` when no
+   *   answer came
    */
-  request(id: string, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<Message>
+  request(target: RequestTarget, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<unknown>
   /**
    * Half-closes a client after what is queued for it has been sent.
    * @returns false when no such client is connected
@@ -53,4 +75,9 @@ export type CloseCause = 'closed_by_step' | 'closed_by_api'
 export interface ConnectedClients extends Clients {
   send(target: SendTarget, kind: PayloadKind, content: unknown, except?: string): SendResult
   close(id: string, reason?: CloseCause): boolean
+}
+
+function inWords(target: RequestTarget): string {
+  if ('client' in target) return `"${target.client}"`
+  return 'tag' in target ? `whose tag ${target.tag} is "${target.value}"` : `of "${target.endpoint}"`
 }

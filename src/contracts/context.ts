@@ -6,7 +6,7 @@ import type { LogLevel } from './events.ts'
 import type { Framing } from './framing.ts'
 import type { Message } from './message.ts'
 import type { Storage } from './storage.ts'
-import type { Transport } from './transport.ts'
+import type { ClientTlsOptions, TlsLayer, Transport } from './transport.ts'
 
 /**
  * What a part gets besides its options when it is created. A part needs nothing else of ours, and a built-in part gets
@@ -26,6 +26,11 @@ export interface PartContext {
   readonly storage: Storage
   readonly deadLetters: DeadLetters
   readonly tcp: Transport
+  /**
+   * Makes the TLS for connections that the part dials.
+   * @throws SluiceError `tls_failed` when a certificate or key cannot be used
+   */
+  createTls(options: ClientTlsOptions): TlsLayer
   /** Aborted when the server stops without waiting any longer. */
   readonly signal: AbortSignal
   /**

@@ -117,6 +117,8 @@ export interface StepExample {
   readonly gives: readonly unknown[]
   /** The texts of the answers, without framing. */
   readonly replies?: readonly string[]
+  /** Entries of `listen:` beside the one with the step: servers that it asks. */
+  readonly listen?: Readonly<Record<string, unknown>>
   /** What stands beside the dataflow in the endpoint, such as `key`. */
   readonly endpoint?: Readonly<Record<string, unknown>>
   /** Files that lie beside the configuration: name and content. */

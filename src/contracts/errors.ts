@@ -32,6 +32,7 @@ export const failures = {
   client_slow: 'A client does not read: more than limits.maxQueued bytes wait for it.',
   wait_failed: 'A step waited for a message of a client, and it did not arrive, or something else did.',
   request_failed: 'A service that a request step has asked did not answer, or refused.',
+  query_failed: 'A PostgreSQL database that a query step has asked did not answer, or refused.',
   no_connection: 'The message did not come from a connection, so it cannot be answered.',
   address_in_use: 'Something else listens on this address.',
   address_unavailable: 'This machine has no such address.',

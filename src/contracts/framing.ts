@@ -24,7 +24,7 @@ export interface Framing {
 }
 
 /**
- * Finds frames in bytes. The driver (`engine/framer.ts`) owns the buffer, the end of input, the length limit and the
+ * Finds frames in bytes. The driver (`wire/framer.ts`) owns the buffer, the end of input, the length limit and the
  * pausing; a decoder only looks.
  */
 export interface Decoder {

@@ -109,3 +109,25 @@ export interface TlsLayer {
    */
   secure(socket: Socket): Promise<Socket>
 }
+
+/** What both sides of TLS share. Certificates and keys are the contents of PEM files, never paths. */
+export interface TlsOptions {
+  /** Certificates of the authorities whose signature on the other side's certificate is believed. */
+  readonly ca?: string | readonly string[]
+  /** Milliseconds for the whole handshake; default 5000. */
+  readonly handshakeTimeout?: number
+  /** Default `TLSv1.2`. Older versions are not offered (RFC 8996). */
+  readonly minVersion?: 'TLSv1.2' | 'TLSv1.3'
+}
+
+/** TLS of a connection that we dial. */
+export interface ClientTlsOptions extends TlsOptions {
+  /** The name, or IP address, that the other side's certificate must carry. Default: the address that was dialled. */
+  readonly servername?: string
+  /** Our certificate and key, where the other side asks for one. */
+  readonly cert?: string
+  readonly key?: string
+  readonly passphrase?: string
+  /** Set to false to believe any certificate: encrypted, but not protected against an impostor. Default true. */
+  readonly verify?: boolean
+}

@@ -8,6 +8,11 @@ export interface Wait<Arrived> {
    * Undefined takes the next message.
    */
   readonly matches?: ((arrived: Arrived) => boolean) | undefined
+  /**
+   * What `matches` is made of, where another process can make it, too: the text of a condition, and what it looks at
+   * besides that which has arrived.
+   */
+  readonly condition?: { readonly source: string; readonly asker: Arrived } | undefined
   /** Milliseconds until it has failed. */
   readonly timeout: number
   /** Ends it early. */

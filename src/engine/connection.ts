@@ -8,7 +8,7 @@ import { Batch, type Dataflow, Message, type Source } from '../contracts/message
 import type { Socket, SocketHandler } from '../contracts/transport.ts'
 import type { Wait } from '../contracts/wait.ts'
 import type { Timed } from '../util/deadlines.ts'
-import { type FrameReceiver, Framer } from './framer.ts'
+import { type FrameReceiver, Framer } from '../wire/framer.ts'
 import { Lane } from './lane.ts'
 import { type Overdue, Owed } from './overdue.ts'
 import { Replies } from './replies.ts'

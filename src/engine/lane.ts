@@ -1,7 +1,7 @@
 import type { Waits } from '../clients/waits.ts'
 import { Frames } from '../contracts/framing.ts'
 import type { Socket } from '../contracts/transport.ts'
-import { MAX_FRAMES } from './framer.ts'
+import { MAX_FRAMES } from '../wire/framer.ts'
 import type { EndpointSpec, EventJob } from './spec.ts'
 
 /**

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { NEED_MORE } from '../contracts/framing.ts'
-import { Framer } from '../engine/framer.ts'
 import { decodeAll, encodeOne, NO_LIMIT, singleBytes } from '../testing/framing-run.ts'
+import { Framer } from '../wire/framer.ts'
 import { delimiter } from './delimiter.ts'
 
 const create = (...any: string[]) => delimiter.create({ any: any.map((one) => Buffer.from(one, 'latin1')) })

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { Framer } from '../engine/framer.ts'
 import { entries } from '../testing/framing-run.ts'
+import { Framer } from '../wire/framer.ts'
 import { gap } from './gap.ts'
 
 const create = (options: object) => gap.create(gap.options.parse(options))

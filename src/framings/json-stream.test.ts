@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Framer } from '../engine/framer.ts'
 import { decodeAll, encodeOne, singleBytes } from '../testing/framing-run.ts'
+import { Framer } from '../wire/framer.ts'
 import { jsonStream } from './json-stream.ts'
 
 const framing = jsonStream.create({ maxDepth: 128 })

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Framer } from '../engine/framer.ts'
 import { decodeAll, encodeOne } from '../testing/framing-run.ts'
+import { Framer } from '../wire/framer.ts'
 import { lengthPrefix } from './length-prefix.ts'
 
 const create = (given: object = {}) => lengthPrefix.create(lengthPrefix.options.parse(given))

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Frames } from '../contracts/framing.ts'
-import { Framer } from '../engine/framer.ts'
 import { decodeAll, encodeOne, NO_LIMIT, write } from '../testing/framing-run.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
+import { Framer } from '../wire/framer.ts'
 import { line } from './line.ts'
 
 const lf = line.create({ ending: 'lf' })

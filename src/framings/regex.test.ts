@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Framer } from '../engine/framer.ts'
 import { decodeAll, encodeOne, singleBytes } from '../testing/framing-run.ts'
+import { Framer } from '../wire/framer.ts'
 import { regex } from './regex.ts'
 
 const create = (end: string, writes?: string) => regex.create(regex.options.parse({ end, ...(writes && { writes }) }))

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Framer } from '../engine/framer.ts'
 import { decodeAll, encodeOne, entries, singleBytes } from '../testing/framing-run.ts'
+import { Framer } from '../wire/framer.ts'
 import { startEnd } from './start-end.ts'
 
 const create = (start: string, end: string, escaping?: string) =>

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { Framer } from '../engine/framer.ts'
 import { decodeAll, encodeOne } from '../testing/framing-run.ts'
+import { Framer } from '../wire/framer.ts'
 import { untilClose } from './until-close.ts'
 
 const create = (options: object) => untilClose.create(untilClose.options.parse(options))

@@ -5,9 +5,9 @@ import { connectSchema } from '../config/schema.ts'
 import { validate } from '../config/validate.ts'
 import { duration, z } from '../contracts/schema.ts'
 import { Registry } from '../registry/registry.ts'
+import type { Duration, Link, RequestId } from '../wire/link.ts'
 import type { FormatRef, FramingRef } from './builders.ts'
 import type { ConnectEntry } from './config.ts'
-import type { Duration, Link, RequestId } from './link.ts'
 
 /** Reads the id of a request, and of a message; undefined for one that has none. */
 export type IdOf<In, Out> =

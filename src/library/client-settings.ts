@@ -1,37 +1,12 @@
 import { formatAddress } from '../contracts/client.ts'
-import type { Codec } from '../contracts/codec.ts'
-import type { Socket } from '../contracts/transport.ts'
 import { createTcp } from '../transports/tcp.ts'
 import { createClientTls } from '../transports/tls.ts'
-import type { BackoffOptions } from '../util/backoff.ts'
-import { whenAborted } from '../util/late.ts'
 import { formatDuration } from '../util/units.ts'
+import type { ClientSettings } from '../wire/client-settings.ts'
+import { dialSecured } from '../wire/dialling.ts'
 import type { CheckedOptions, ClientOptions } from './client-options.ts'
 import type { ConnectEntry } from './config.ts'
 import { planOf } from './create-server.ts'
-import type { Link, RequestId } from './link.ts'
-
-/** What a client works with: options read, checked and built. Times in milliseconds; 0 is off. */
-export interface ClientSettings<In, Out> {
-  /** Where it connects to, for people. */
-  readonly target: string
-  readonly incoming: Codec
-  readonly outgoing: Codec
-  readonly maxFrameLength: number
-  readonly timeout: number
-  readonly requestTimeout: number
-  readonly maxPending: number
-  /** Undefined where none was given. */
-  readonly attempts: number | undefined
-  readonly backoff: BackoffOptions
-  readonly idOf: { in(message: In): RequestId | undefined; out(value: Out): RequestId | undefined } | undefined
-  readonly whenTimedOut: 'drop' | 'close'
-  readonly onConnect: ((link: Link<In, Out>) => Promise<void>) | undefined
-  /** Resolves when the parts can be used. @throws ConfigError */
-  ready(): Promise<void>
-  /** Opens a socket, encrypted where that is wanted. @throws SluiceError; the reason of the signal */
-  dial(signal: AbortSignal): Promise<Socket>
-}
 
 /**
  * Builds what a client works with.
@@ -64,12 +39,7 @@ export function createSettings<In, Out>(
     whenTimedOut: checked.whenTimedOut,
     onConnect,
     ready: () => plan.ready(),
-    async dial(signal) {
-      const raw = await createTcp().dial({ ...dial, signal })
-      if (layer === undefined) return raw
-      const forget = whenAborted(signal, () => raw.destroy())
-      return layer.secure(raw).finally(forget)
-    },
+    dial: (signal) => dialSecured(createTcp(), { ...dial, signal }, layer),
   }
 }
 

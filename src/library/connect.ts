@@ -1,7 +1,7 @@
 import { z } from '../contracts/schema.ts'
+import { type Connection, ManagedConnection } from '../wire/connection.ts'
 import { abortSignal, type ClientOptions, checkOptions } from './client-options.ts'
 import { createSettings } from './client-settings.ts'
-import { type Connection, ManagedConnection } from './connection.ts'
 
 export interface ConnectOptions<In, Out = In> extends ClientOptions<In, Out> {
   /**

@@ -1,8 +1,10 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text as streamText } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { BackgroundWriter } from './background-writer.ts'
 
@@ -81,4 +83,22 @@ print(size, child.wait())`
     await writer.close()`
   const ended = spawnSync('python3', ['-c', program, process.execPath, writes], { encoding: 'utf8' })
   expect([ended.stderr, ended.stdout]).toEqual(['', '300000 0\n'])
+})
+
+it('does not mix lines with those of another process that writes into the same pipe', async () => {
+  const program = `
+    import { BackgroundWriter } from '${url}'
+    const writer = new BackgroundWriter(1)
+    for (let i = 0; i < 3000; i++) writer.write(process.argv.at(-1).repeat(i % 300) + '\\n')
+    process.stderr.write('given ')
+    await writer.close()`
+  const command = `"$0" --input-type=module --eval "$1" a & "$0" --input-type=module --eval "$1" b & wait`
+  const both = spawn('sh', ['-c', command, process.execPath, program], { stdio: ['ignore', 'pipe', 'pipe'] })
+  // Nobody reads until both have more than the pipe takes.
+  let given = ''
+  while (given !== 'given given ') given += (await once(both.stderr, 'data'))[0]
+  const text = await streamText(both.stdout)
+  const lines = text.trimEnd().split('\n')
+  expect(lines).toHaveLength(6000)
+  expect(lines.filter((line) => /ab|ba/.test(line))).toEqual([])
 })

@@ -6,8 +6,8 @@ const writeSome = promisify(write)
 
 /**
  * Writes lines to a file descriptor in the background, so that a reader who stands still holds nobody up. What has not
- * been written when the process exits is written then, perhaps before what was just being written. Lines that cannot be written, because the reader has gone, are
- * lost.
+ * been written when the process exits is written then, perhaps before what was just being written. Lines that cannot be
+ * written, because the reader has gone, are lost. Several processes may write into one pipe, as workers do: lines are not mixed.
  */
 export class BackgroundWriter {
   readonly #fd: number
@@ -17,8 +17,8 @@ export class BackgroundWriter {
   #working: Promise<void> | undefined = undefined
   readonly #writeRest = (): void => {
     try {
-      for (let rest = Buffer.from(this.#lines.splice(0).join('')); rest.length > 0; ) {
-        rest = rest.subarray(writeSync(this.#fd, rest))
+      while (this.#lines.length > 0) {
+        for (let rest = this.#portion(); rest.length > 0; ) rest = rest.subarray(writeSync(this.#fd, rest))
       }
     } catch {
       // Nobody is left who could be told.
@@ -54,17 +54,29 @@ export class BackgroundWriter {
 
   async #work(): Promise<void> {
     while (this.#lines.length > 0) {
-      const bytes = Buffer.from(this.#lines.splice(0, LINES_AT_ONCE).join(''))
+      const bytes = this.#portion()
       // One that cannot be written is gone; the next may be, where a terminal has come back say.
       await writeAll(this.#fd, bytes).catch(() => {})
       this.#waiting -= bytes.length
     }
     this.#working = undefined
   }
+
+  /** Takes the next lines, as many as a pipe takes at one go, at least one. */
+  #portion(): Buffer {
+    let size = 0
+    let count = 0
+    for (const line of this.#lines) {
+      size += Buffer.byteLength(line)
+      if (count > 0 && size > PIPE_BUF) break
+      count++
+    }
+    return Buffer.from(this.#lines.splice(0, count).join(''))
+  }
 }
 
-/** So many lines are written with one call. */
-const LINES_AT_ONCE = 256
+/** So many bytes of one call are never mixed with those of another process (write of POSIX.1-2017; pipe(7) for Linux). */
+const PIPE_BUF = 4096
 
 /** Milliseconds between two looks whether a pipe that is full takes more, where whoever made it has made it non-blocking. */
 const LOOK_MS = 50

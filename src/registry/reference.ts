@@ -228,11 +228,12 @@ function formatExample({ name }: FormatDefinition, example: ExampleOf<FormatDefi
   ]
 }
 
-function stepExample({ title, endpoint, config, given, gives, replies, files, dataflows }: ExampleOf<StepDefinition>) {
+function stepExample({ title, endpoint, config, given, gives, replies, ...beside }: ExampleOf<StepDefinition>) {
+  const { files, listen, dataflows } = beside
   const values = (list: readonly unknown[]) => (list.length === 0 ? 'nothing' : list.map(inlineValue).join(', '))
   return [
     `### ${title}`,
-    yamlBlock({ ...endpoint, dataflow: [config], ...(dataflows && { dataflows }) }),
+    yamlBlock({ ...endpoint, dataflow: [config], ...(listen && { listen }), ...(dataflows && { dataflows }) }),
     ...filesBeside(files),
     [
       `- given: ${values(given)}`,

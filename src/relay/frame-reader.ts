@@ -1,6 +1,6 @@
 import type { Format } from '../contracts/format.ts'
 import type { Frames, Framing } from '../contracts/framing.ts'
-import { type FrameReceiver, Framer } from '../engine/framer.ts'
+import { type FrameReceiver, Framer } from '../wire/framer.ts'
 
 /** Finds the frames in what one side of a relay sends, without a lane behind it. */
 export class FrameReader implements FrameReceiver {

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { type Address, Addresses, isConstant } from '../brokers/http-address.ts'
+import { jsonText } from '../brokers/json-text.ts'
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
 import type { Framing } from '../contracts/framing.ts'
 import type { Message, Source } from '../contracts/message.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
 import type { HttpOptions } from './http-options.ts'
-import { jsonText } from './json-text.ts'
 
 /** Messages that go into one request, each written already. */
 export interface Envelope {

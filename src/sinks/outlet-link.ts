@@ -1,8 +1,12 @@
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
-import type { DialOptions, Socket, SocketHandler, Transport } from '../contracts/transport.ts'
+import type { DialOptions, Socket, SocketHandler, TlsLayer, Transport } from '../contracts/transport.ts'
+import { dialSecured } from '../wire/dialling.ts'
 
 /** What is needed to connect. */
-export type OutletTarget = Omit<DialOptions, 'socket'> & { readonly signal: AbortSignal }
+export type OutletTarget = Omit<DialOptions, 'socket'> & {
+  readonly signal: AbortSignal
+  readonly tls: TlsLayer | undefined
+}
 
 /**
  * Connects.
@@ -11,7 +15,8 @@ export type OutletTarget = Omit<DialOptions, 'socket'> & { readonly signal: Abor
  */
 export async function dialLink(transport: Transport, target: OutletTarget, whenLost = () => {}): Promise<Link> {
   try {
-    const socket = await transport.dial({ ...target, socket: { keepAlive: KEEP_ALIVE_MS, noDelay: true } })
+    const { tls, ...dial } = target
+    const socket = await dialSecured(transport, { ...dial, socket: { keepAlive: KEEP_ALIVE_MS, noDelay: true } }, tls)
     return new Link(socket, whenLost)
   } catch (error) {
     throw unavailable(error)

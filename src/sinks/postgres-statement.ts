@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { Client } from 'pg'
+import { type ColumnKind, toArrayLiteral } from '../brokers/postgres-values.ts'
 import { quoteIdentifier } from '../util/sql-identifier.ts'
-import { copyFrom } from './postgres-copy.ts'
+import { copyFrom, toCopyText } from './postgres-copy.ts'
 import type { PostgresOptions } from './postgres-options.ts'
 import type { Table } from './postgres-table.ts'
-import { type ColumnKind, toArrayLiteral, toCopyText } from './postgres-values.ts'
 
 /** Values of one row in the text form of their columns. */
 export type TextRow = readonly (string | null)[]

@@ -1,8 +1,8 @@
 import type { Client } from 'pg'
+import { type ColumnKind, kindOf } from '../brokers/postgres-values.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { quoteIdentifier } from '../util/sql-identifier.ts'
 import type { TableName } from './postgres-options.ts'
-import type { ColumnKind } from './postgres-values.ts'
 
 export interface Column {
   /** Its type, or that under a domain, as it stands in a cast. */
@@ -32,7 +32,9 @@ export async function readTable(client: Client, name: TableName): Promise<Table>
   const { rows } = await client.query<ColumnRow>({ text: COLUMNS, values: [quoted] })
   if (rows.length === 0) throw await missing(client, name)
   const columns = new Map(
-    rows.map((row) => [row.name, { type: row.type, kind: kindOf(row), generated: row.generated }] as const),
+    rows.map(
+      (row) => [row.name, { type: row.type, kind: kindOf(row.base, row.element), generated: row.generated }] as const,
+    ),
   )
   return { quoted, columns, logged: rows[0]!.logged, readAt: performance.now() }
 }
@@ -78,15 +80,6 @@ const COLUMNS = `
     FROM columns d LEFT JOIN pg_type e ON d.typcategory = 'A' AND e.oid = d.typelem
    WHERE d.typtype <> 'd'
    ORDER BY d.attnum`
-
-function kindOf({ base, element }: ColumnRow): ColumnKind {
-  return element === null ? kindOfType(base) : { listOf: kindOfType(element) }
-}
-
-function kindOfType(name: string): ColumnKind {
-  if (name === 'json' || name === 'jsonb') return 'json'
-  return name === 'bytea' ? 'bytes' : 'text'
-}
 
 function quoteTable({ schema, table }: TableName): string {
   return (schema === undefined ? '' : `${quoteIdentifier(schema)}.`) + quoteIdentifier(table)

@@ -1,10 +1,10 @@
 import type { Client } from 'pg'
+import { toColumnText } from '../brokers/postgres-values.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
 import { type PostgresOptions, parseTableName, type TableName } from './postgres-options.ts'
 import { createStatement, type Statement, type TextRow } from './postgres-statement.ts'
 import { columnProblem, readTable, type Table } from './postgres-table.ts'
-import { toColumnText } from './postgres-values.ts'
 import { type TableRow, tableRowOf } from './table-row.ts'
 
 /** Neighbouring messages whose rows have the same columns: they go through one statement. */

@@ -1,14 +1,15 @@
 import type { Client } from 'pg'
-import { readTls } from '../brokers/client-tls.ts'
+import { isAboutTable } from '../brokers/postgres-errors.ts'
+import type { ServerFacts } from '../brokers/postgres-lease.ts'
+import { type PostgresPool, sharePool } from '../brokers/postgres-pool.ts'
 import type { PartContext, Shared } from '../contracts/context.ts'
 import { defineSink } from '../contracts/define.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Batch, Message } from '../contracts/message.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import { OpenWrites } from './open-writes.ts'
-import { isAboutTable } from './postgres-errors.ts'
-import { checkPostgresOptions, type PostgresOptions, postgresOptions, readTarget } from './postgres-options.ts'
-import { deliveryError, type PgPackage, PostgresPool, type ServerFacts } from './postgres-pool.ts'
+import { toDeliveryError } from './postgres-errors.ts'
+import { checkPostgresOptions, type PostgresOptions, postgresOptions } from './postgres-options.ts'
 import { type RowRun, TableWriter } from './postgres-writer.ts'
 
 /** Stores messages in a PostgreSQL database. */
@@ -77,8 +78,8 @@ export const postgres = defineSink({
   batching: { maxBatch: 500, maxInFlight: 4 },
   check: checkPostgresOptions,
   async create(options, context) {
-    const pg = (await context.importPackage('pg')) as PgPackage
-    const shared = sharePool(pg, options, context)
+    const { timeout, durable } = options
+    const shared = await sharePool(options, { timeout, session: durable ? 'durable' : 'asServer' }, context)
     const sink = new PostgresSink(shared, options, context)
     try {
       await sink.start()
@@ -89,16 +90,6 @@ export const postgres = defineSink({
     return sink
   },
 })
-
-/** Sinks with the same database, credentials, timeout and promise share connections. */
-function sharePool(pg: PgPackage, options: PostgresOptions, context: PartContext): Shared<PostgresPool> {
-  const target = readTarget(options)
-  if ('message' in target) throw new SluiceError('sink_failed', target.message)
-  const { tls = false, ...where } = target
-  const { timeout, durable } = options
-  const given = { ...where, timeout, durable, tls: readTls(tls, context.resolvePath) }
-  return context.share(`postgres ${JSON.stringify(given)}`, () => new PostgresPool(pg, given))
-}
 
 class PostgresSink implements Sink {
   readonly #shared: Shared<PostgresPool>
@@ -125,7 +116,7 @@ class PostgresSink implements Sink {
         this.#warn(facts)
       })
     } catch (thrown) {
-      const error = deliveryError(thrown, pool)
+      const error = toDeliveryError(thrown, pool.where)
       if (!error.retryable) throw error
       this.#context.log('warn', `${error.message}; rows will be sent when it can be reached`)
     }
@@ -148,7 +139,7 @@ class PostgresSink implements Sink {
     try {
       await pool.use((client) => this.#send(client, messages, outcomes))
     } catch (thrown) {
-      const error = deliveryError(thrown, pool)
+      const error = toDeliveryError(thrown, pool.where)
       if (error.code === 'sink_unavailable') throw worthAnotherTry(error)
       if (!isAboutTable(thrown) && !(thrown instanceof SluiceError)) throw error
       // Every row would meet this, so they are not tried apart.

@@ -11,7 +11,8 @@ export const stdout = defineSink({
   summary: 'Writes each message to standard output.',
   details:
     'What is written here can be piped into another program. While that program does not read, the sink waits, and so do ' +
-    'the senders.',
+    'the senders. With several `workers` each of them writes: when the pipe is full, the rest of more than 4096 bytes may stand ' +
+    "behind another worker's. Where that matters, use `file`, or one worker.",
   options: z.strictObject(byteOptions),
   examples: [
     { title: 'As lines in the format of the endpoint', config: { stdout: {} } },

@@ -1,8 +1,10 @@
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createServer as createTlsServer } from 'node:tls'
+import { generate } from 'selfsigned'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { startRecorder } from '../../test/support/recorder.ts'
 import type { PartContext } from '../contracts/context.ts'
@@ -12,6 +14,7 @@ import { createServer as createSluice } from '../library/create-server.ts'
 import { createBatch, createMessages, createTestContext, testSource } from '../testing/part-context.ts'
 import { sinkSuite } from '../testing/sink-suite.ts'
 import { createTcp } from '../transports/tcp.ts'
+import { createClientTls } from '../transports/tls.ts'
 import { tcp } from './tcp.ts'
 
 let folder: string
@@ -171,5 +174,46 @@ describe('perClient', () => {
     await Promise.all(recorder.connections.map(({ ended }) => ended))
     await server.stop()
     await recorder.stop()
+  })
+})
+
+describe('tls', () => {
+  const context = () => createTestContext({ tcp: createTcp(), createTls: createClientTls })
+
+  test.each(['shared', 'perClient', 'perMessage'])(
+    'connection: %s encrypts, for a server that is believed',
+    async (connection) => {
+      const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }], {
+        extensions: [
+          { name: 'basicConstraints', cA: true },
+          { name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] },
+        ],
+      })
+      const ca = join(folder, 'ca.pem')
+      await writeFile(ca, cert)
+      const arrived = Promise.withResolvers<string>()
+      const server = createTlsServer({ cert, key }, (socket) => {
+        socket.on('error', () => undefined).on('data', (chunk) => arrived.resolve(chunk.toString()))
+      })
+      server.listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      const target = { host: 'localhost', port: (server.address() as AddressInfo).port, socket: undefined, connection }
+      const doubting = await create({ ...target, tls: true }, context())
+      const outcome = await Promise.resolve(doubting.write(createBatch(['no']))).catch((thrown: unknown) => [thrown])
+      expect(outcome).toMatchObject([{ code: 'sink_unavailable', message: expect.stringContaining('certificate') }])
+      await doubting.close()
+      const sink = await create({ ...target, tls: { ca } }, context())
+      await sink.write(createBatch(['yes']))
+      expect(await arrived.promise).toBe('yes\n')
+      await sink.close()
+      server.close()
+    },
+  )
+
+  test('files that cannot be used are found in the configuration', () => {
+    const options = tcp.options.parse({ host: 'h', port: 1, tls: { ca: '/no/such.pem' } })
+    expect(tcp.check!(options, { resolvePath: (file) => file })).toMatchObject([
+      { path: ['tls', 'ca'], message: 'the file /no/such.pem does not exist' },
+    ])
   })
 })

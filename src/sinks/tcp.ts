@@ -1,3 +1,4 @@
+import { checkTcpAddress, requireOneAddress, targetOf, tcpAddress } from '../brokers/tcp-address.ts'
 import { defineSink } from '../contracts/define.ts'
 import { duration, z } from '../contracts/schema.ts'
 import { ByteSink, byteOptions, codecOf } from './byte-sink.ts'
@@ -13,7 +14,7 @@ export const tcp = defineSink({
   summary: 'Sends each message over a TCP connection.',
   details: [
     'The connection is made for the first message, and made again for the next message when it was lost. What the other ' +
-      'side sends is read and dropped; for a dialogue use an entry under `connect:`.',
+      'side sends is read and dropped; for a dialogue use `request`, or an entry under `connect:`.',
     '`connection: perMessage` is for devices that take a job for each connection, such as label printers on port 9100. ' +
       'Each message is sent like this: connect, write, end, wait until the other side has ended too, at most `timeout`. ' +
       'There is one connection at a time (with several `workers`, one of each), and messages keep their order. `connection: perClient` gives each of our clients ' +
@@ -26,15 +27,7 @@ export const tcp = defineSink({
   ].join('\n\n'),
   options: z
     .strictObject({
-      host: z.string().min(1).optional().describe('Name or address of the other side.'),
-      port: z.int().min(1).max(65_535).optional().describe('Port of the other side.'),
-      socket: z
-        .string()
-        .min(1)
-        .optional()
-        .describe(
-          "Path of a Unix socket, instead of host and port. A relative path starts at the configuration's folder.",
-        ),
+      ...tcpAddress,
       ...byteOptions,
       connection: z
         .enum(['shared', 'perClient', 'perMessage'])
@@ -50,7 +43,7 @@ export const tcp = defineSink({
             'to read and to close. Default: 10s.',
         ),
     })
-    .superRefine(requireOneTarget),
+    .superRefine(requireOneAddress),
   examples: [
     { title: 'Lines to another server', config: { tcp: { host: '10.0.0.7', port: 9100 } } },
     {
@@ -62,15 +55,16 @@ export const tcp = defineSink({
       config: { tcp: { host: '10.0.0.31', port: 9100, connection: 'perMessage', framing: 'raw' } },
     },
   ],
+  check: checkTcpAddress,
   confirms: () => 'os',
   finished: 'the socket took the bytes',
   create(options, context) {
-    const { host, port, socket, timeout, framing, connection } = options
-    const address = socket === undefined ? { host: host!, port: port! } : { path: context.resolvePath(socket) }
-    const target = { ...address, timeout, signal: context.signal }
+    const { timeout, framing, connection } = options
+    const { dial, tls } = targetOf(options, context)
+    const target = { ...dial, tls, timeout, signal: context.signal }
     // Two framings on one connection could not be told apart at the other end, and built framings cannot be compared.
     const apart = framing === undefined || connection === 'perMessage' ? '' : context.id
-    const key = `tcp ${connection} ${JSON.stringify(address)} ${timeout} ${apart}`
+    const key = `tcp ${connection} ${JSON.stringify([dial, options.tls])} ${timeout} ${apart}`
     const codec = codecOf(options, context)
     if (connection === 'perMessage') {
       return new SingleShotSink(
@@ -95,22 +89,3 @@ export const tcp = defineSink({
     })
   },
 })
-
-/** Reports what is missing or too much of host and port, or socket. */
-function requireOneTarget({ host, port, socket }: Target, context: z.core.$RefinementCtx): void {
-  if (socket !== undefined) {
-    if (host === undefined && port === undefined) return
-    context.addIssue({ code: 'custom', message: 'give host and port, or socket, and not both' })
-  } else if (host === undefined && port === undefined) {
-    context.addIssue({ code: 'custom', message: 'host and port are missing, or socket' })
-  } else {
-    const missing = host === undefined ? 'host' : port === undefined ? 'port' : undefined
-    if (missing !== undefined) context.addIssue({ code: 'custom', message: `${missing} is missing`, path: [missing] })
-  }
-}
-
-interface Target {
-  readonly host?: unknown
-  readonly port?: unknown
-  readonly socket?: unknown
-}

@@ -1,8 +1,8 @@
 import { withoutShortForm } from '../config/parts.ts'
 import type { FormatDefinition, FramingDefinition } from '../contracts/define.ts'
 import type { Frames, Framing } from '../contracts/framing.ts'
-import { Framer } from '../engine/framer.ts'
 import type { Registry } from '../registry/registry.ts'
+import { Framer } from '../wire/framer.ts'
 import { burstsOf, bytesOf, type Recording } from './recording.ts'
 
 /** A framing as it is written in a configuration: `line`, or `{ delimiter: '|' }`. */

@@ -88,7 +88,7 @@ test('nothing can be changed, and what others commit is seen', async () => {
 test('too many rows and a wrong statement fail, with what to do', async () => {
   const many = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001) SELECT i FROM n'
   expect((await ask(many, [0], { rows: 'all' })).failures).toEqual([
-    'query: there are 1001 rows, and at most 1000 are taken',
+    'query: there are more than 1000 rows, and no more are taken',
   ])
   expect((await ask('SELECT nam FROM parts', [0])).failures[0]).toContain('no such column: nam')
 })
@@ -107,4 +107,11 @@ test('mistakes in a statement are found in the configuration', () => {
   expect(query.options.safeParse(options).error?.issues).toMatchObject([
     { path: ['sql'], message: 'the statement has 1 parameter, and params has 0 expressions' },
   ])
+  const sql = 'SELECT 1'
+  const messages = (given: object) => query.options.safeParse(given).error?.issues.map(({ message }) => message)
+  expect(messages({ sql })).toEqual(['one of sqlite and postgres is needed'])
+  expect(messages({ sql, sqlite: { file: 'a.db' }, postgres: { user: 'u' } })).toEqual([
+    'only one of sqlite and postgres',
+  ])
+  expect(messages({ sql, postgres: { file: 'a.db' } })).toEqual([expect.stringContaining('file')])
 })

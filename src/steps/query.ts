@@ -1,30 +1,24 @@
-import type { PartContext } from '../contracts/context.ts'
+import { checkPostgresAddress } from '../brokers/postgres-address.ts'
 import { defineStep } from '../contracts/define.ts'
-import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { SluiceError } from '../contracts/errors.ts'
 import { Batch, type Message } from '../contracts/message.ts'
 import { expr, z } from '../contracts/schema.ts'
-import { toSqlValue } from '../contracts/sql-value.ts'
-import type { SqlRow, SqlValue } from '../contracts/storage.ts'
 import { intoOption, withResult } from './into.ts'
+import { requireOne } from './payload.ts'
+import { askEach, type Row } from './query-each.ts'
+import { describeDatabase, openPostgres, postgresSource } from './query-postgres.ts'
 import { sqlProblem } from './query-sql.ts'
+import { openSqlite, sqliteSource } from './query-sqlite.ts'
 
 const options = z
   .strictObject({
-    sqlite: z
-      .strictObject({
-        file: z
-          .string()
-          .min(1)
-          .describe(
-            "Path of the database file, which must be there. A relative path starts at the configuration's folder.",
-          ),
-      })
-      .describe('The SQLite database that is asked.'),
+    sqlite: sqliteSource.optional().describe('An SQLite database. Needed, or postgres.'),
+    postgres: postgresSource.optional().describe('A PostgreSQL database. Needed, or sqlite.'),
     sql: z
       .string()
       .min(1)
       .describe(
-        'The statement: one SELECT, WITH or VALUES. A `?` stands for each parameter, without quotes around it.',
+        'The statement: one SELECT, WITH or VALUES. For each parameter a place without quotes around it: `?` in SQLite, `$1`, `$2` and so on in PostgreSQL.',
       ),
     params: z
       .array(expr())
@@ -40,8 +34,9 @@ const options = z
       ),
     into: intoOption,
   })
-  .superRefine(({ sql, params }, context) => {
-    const problem = sqlProblem(sql, params.length)
+  .superRefine(({ sqlite, postgres, sql, params }, context) => {
+    requireOne({ sqlite, postgres }, ['sqlite', 'postgres'], context)
+    const problem = sqlProblem(sql, params.length, postgres === undefined ? 'sqlite' : 'postgres')
     if (problem === undefined) return
     const { message, hint } = problem
     context.addIssue({ code: 'custom', message, path: ['sql'], params: { hint } })
@@ -50,14 +45,24 @@ const options = z
 /** Asks a database. */
 export const query = defineStep({
   name: 'query',
-  summary: 'Asks an SQLite database for each message, and goes on with what it answers.',
+  summary: 'Asks an SQLite or PostgreSQL database for each message, and goes on with what it answers.',
   details: [
-    'The database is opened to be read, so nothing of it can be changed. The values of a message are bound as parameters: ' +
-      'whatever a device sends, the statement stays what is written here. Of a text, a number, true and false (1 and 0), ' +
-      'null, bytes and a time (RFC 3339 text) the database gets that value, of an object or a list its JSON.',
-    'Integers beyond 2^53 come as texts, since a number would lose digits. The questions of a batch are asked together, in a ' +
-      'thread that all `query` steps share: a statement that takes long holds up their other questions, and nothing that is stored. Give the ' +
-      'table an index. One that never ends cannot be broken off: the server then ends at a second signal. For a table that fits into memory, `lookup` is faster.',
+    'Nothing of the database can be changed. The values of a message are bound as parameters: whatever a device sends, the ' +
+      'statement stays what is written here. Integers and decimal numbers with more digits than a number can hold come as ' +
+      'texts. For a table that fits into memory, `lookup` is faster.',
+    'SQLite is opened to be read. Of a text, a number, true and false (1 and 0), null, bytes and a time (RFC 3339 text) it ' +
+      'gets that value, of an object or a list its JSON. The questions of a batch are asked together, in ' +
+      'a thread that all such steps share: a statement that takes long holds up their other questions, and nothing that is ' +
+      'stored. Give the table an index. One that never ends cannot be broken off: the server then ends at a second signal.',
+    'PostgreSQL needs the package `pg` (`npm install pg`). Its transactions are read-only, also on a standby. A parameter has ' +
+      'the type that the statement gives it, and its value is read by the server as strictly as in `psql`: write `$1::text` ' +
+      'where it could be anything. A list goes into an array (`id = ANY($1)`), an object into `json`, bytes into `bytea`. What ' +
+      'comes back: numbers, true and false, JSON values, bytes, times with their zone, lists of these; of every other type, ' +
+      'such as `date` and `uuid`, the text that the server writes.',
+    'The server looks at the statement when Sluice starts: a mistake in it, a table or a right that is missing and wrong ' +
+      'credentials stop the start. A server that cannot be reached does not: a message fails with `query_failed`, which is ' +
+      '`retryable`, until it can, and the others of its batch that have not been asked yet fail with it. A question whose ' +
+      'connection turns out to be broken is asked once more, as reading twice does no harm. Behind PgBouncer use its session pooling.',
   ].join('\n\n'),
   options,
   alsoCalled: ['select', 'sql', 'database', 'db', 'enrich'],
@@ -81,22 +86,29 @@ export const query = defineStep({
       ],
     },
   ],
-  promise: ({ sqlite }) => `asks the database ${sqlite.file}`,
-  async create({ sqlite, sql, params, rows, into }, context) {
-    const database = await openDatabase(context, sqlite.file)
+  check: ({ postgres }, context) =>
+    postgres === undefined
+      ? []
+      : checkPostgresAddress(postgres, context).map((one) => ({ ...one, path: ['postgres', ...one.path] })),
+  promise: ({ sqlite, postgres }) =>
+    `asks the database ${postgres === undefined ? sqlite!.file : describeDatabase(postgres)}`,
+  async create({ sqlite, postgres, sql, params, rows, into }, context) {
+    const limit = rows === 'all' ? MAX_ROWS + 1 : 1
+    const database =
+      postgres === undefined
+        ? await openSqlite(sqlite!, sql, context)
+        : await openPostgres(postgres, { sql, limit }, context)
     const ask = async (message: Message): Promise<Message> => {
-      const bound: SqlRow = params.map((param) => toSqlValue(param(message)))
-      const found = await database.all(sql, bound)
+      const found = await database.ask(params.map((param) => param(message)))
       return withResult(message, into, resultOf(found, rows))
     }
     return {
       async runBatch(batch, failures) {
         const passed: Message[] = []
-        // What is asked in one go travels together to the storage thread and back.
-        const settled = await Promise.allSettled(batch.messages.map(ask))
-        for (const [i, outcome] of settled.entries()) {
-          if (outcome.status === 'fulfilled') passed.push(outcome.value)
-          else failures.add(batch.messages[i]!, toSluiceError(outcome.reason))
+        const outcomes = await askEach(batch.messages, database, ask, failures.signal)
+        for (const [i, outcome] of outcomes.entries()) {
+          if (outcome instanceof SluiceError) failures.add(batch.messages[i]!, outcome)
+          else passed.push(outcome)
         }
         return Batch.of(passed)
       },
@@ -108,34 +120,13 @@ export const query = defineStep({
 /** A list that is longer was not meant: it would be held in memory for each message. */
 const MAX_ROWS = 1000
 
-async function openDatabase({ storage, resolvePath }: PartContext, file: string) {
-  try {
-    return await storage.openReadOnly(resolvePath(file))
-  } catch (thrown) {
-    const { message } = toSluiceError(thrown)
-    const hint = 'The file must be there before Sluice starts; a sink sqlite that stands before this step creates it.'
-    throw new SluiceError('storage_failed', message, { cause: thrown, hint })
-  }
-}
-
-function resultOf(rows: readonly Readonly<Record<string, SqlValue>>[], mode: 'first' | 'all' | 'value'): unknown {
+function resultOf(rows: readonly Row[], mode: 'first' | 'all' | 'value'): unknown {
   if (mode === 'all') {
-    if (rows.length <= MAX_ROWS) return rows.map(readRow)
+    if (rows.length <= MAX_ROWS) return rows
     const hint = 'Add a LIMIT to the statement.'
-    throw new SluiceError('step_failed', `query: there are ${rows.length} rows, and at most ${MAX_ROWS} are taken`, {
-      hint,
-    })
+    throw new SluiceError('step_failed', `query: there are more than ${MAX_ROWS} rows, and no more are taken`, { hint })
   }
   const [first] = rows
   if (first === undefined) return null
-  return mode === 'first' ? readRow(first) : readValue(Object.values(first)[0] ?? null)
-}
-
-function readRow(row: Readonly<Record<string, SqlValue>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, readValue(value)]))
-}
-
-function readValue(value: SqlValue): unknown {
-  if (typeof value === 'bigint') return String(value)
-  return value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.byteLength) : value
+  return mode === 'first' ? first : (Object.values(first)[0] ?? null)
 }

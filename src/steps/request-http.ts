@@ -66,10 +66,11 @@ export class HttpAsker {
   }
 
   /**
+   * @param over aborted when the message has failed already: the question is given up
    * @returns the value of the answer; null where it has no content
    * @throws SluiceError `request_failed`
    */
-  async ask(message: Message): Promise<unknown> {
+  async ask(message: Message, over?: AbortSignal): Promise<unknown> {
     const { method = this.#payload === undefined ? 'GET' : 'POST', success, maxAnswer } = this.#target
     try {
       const { url, headers } = this.#addresses.of(message)
@@ -82,6 +83,7 @@ export class HttpAsker {
         timeout: this.#timeout,
         keep: maxAnswer,
         once: !IDEMPOTENT.has(method),
+        signal: over,
       })
       const where = showUrl(url, this.#target)
       const statuses = new Set(success.filter((one) => typeof one === 'number'))

@@ -61,6 +61,7 @@ export function waitOf(
     timeout,
     signal: over,
     matches: match && ((arrived) => match(message.withAnswer(arrived.msg))),
+    condition: match && !match.isFunction ? { source: match.source, asker: message } : undefined,
     codec: own && { framing: framing ?? codec.framing, format: format ?? codec.format },
   }
 }

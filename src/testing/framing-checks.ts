@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { SluiceError } from '../contracts/errors.ts'
 import { DEFAULT_ENVELOPE, type Decoder, Found, Frames, type Framing, NEED_MORE } from '../contracts/framing.ts'
-import { Framer } from '../engine/framer.ts'
+import { Framer } from '../wire/framer.ts'
 import { decodeAll, encodeOne, entries, NO_LIMIT, show, singleBytes, write } from './framing-run.ts'
 import type { Random } from './random.ts'
 

@@ -1,7 +1,7 @@
 import { SluiceError } from '../contracts/errors.ts'
 import type { Frames, Framing } from '../contracts/framing.ts'
-import { Framer } from '../engine/framer.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
+import { Framer } from '../wire/framer.ts'
 
 /** A longest payload, in bytes, that no test reaches. */
 export const NO_LIMIT = 1 << 20

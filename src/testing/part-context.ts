@@ -21,8 +21,8 @@ export interface TestContext extends PartContext {
 
 /**
  * A context for a part that is tested without a server. Time and identity repeat exactly, relative paths lie in the
- * folder for temporary files, `share` counts its users, and nobody is connected. Storage and TCP must be brought by a
- * test that needs them.
+ * folder for temporary files, `share` counts its users, and nobody is connected. Storage, TCP and TLS must be brought
+ * by a test that needs them.
  */
 export function createTestContext(overrides: Partial<PartContext> = {}): TestContext {
   const logs: TestContext['logs'] = []
@@ -58,6 +58,9 @@ export function createTestContext(overrides: Partial<PartContext> = {}): TestCon
       },
     },
     tcp: { listen: () => Promise.reject(absent('tcp')), dial: () => Promise.reject(absent('tcp')) },
+    createTls() {
+      throw absent('createTls')
+    },
     signal: new AbortController().signal,
     importPackage: (name) => import(name),
     resolvePath: (path) => resolve(tmpdir(), path),

@@ -34,10 +34,10 @@ export async function runExample(example: ExampleRun, registry: Registry = creat
   }
 }
 
-function configOf({ config, endpoint, dataflows }: StepExample): unknown {
+function configOf({ config, endpoint, listen, dataflows }: StepExample): unknown {
   const dataflow = [config, { file: { path: 'gives' } }]
   return {
-    listen: { example: { port: PORT, framing: 'line', format: 'json', ...endpoint, dataflow } },
+    listen: { example: { port: PORT, framing: 'line', format: 'json', ...endpoint, dataflow }, ...listen },
     ...(dataflows && { dataflows }),
   }
 }
@@ -49,13 +49,13 @@ async function run(
 ): Promise<ExampleOutcome> {
   const { plan, report } = await readPlan(file, {}, { registry })
   if (plan === undefined) throw new Error(report)
-  const [endpoint] = plan.endpoints
+  const [endpoint, ...others] = plan.endpoints
   const format = verbatim ? naming(given, endpoint!.formatIn) : freezing(endpoint!.formatIn)
   const gives: unknown[] = []
   const failures: { at: number; error: SluiceError }[] = []
   const transport = createMemoryTransport()
   const server = createServerFromPlan(
-    { ...plan, endpoints: [{ ...endpoint!, formatIn: format, formatOut: format }] },
+    { ...plan, endpoints: [{ ...endpoint!, formatIn: format, formatOut: format }, ...others] },
     {
       transport,
       clock: createTestClock(),

@@ -4,20 +4,10 @@ import { isIP } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect, createSecureContext, createServer, type Server, type TLSSocket } from 'node:tls'
 import type { Address } from '../contracts/client.ts'
-import type { Socket, TlsLayer } from '../contracts/transport.ts'
+import type { ClientTlsOptions, Socket, TlsLayer, TlsOptions } from '../contracts/transport.ts'
 import { SocketAdapter } from './net-socket.ts'
 import { SocketStream } from './socket-stream.ts'
 import { handshakeTimedOut, tlsError } from './tls-errors.ts'
-
-/** What both sides of TLS share. Certificates and keys are the contents of PEM files, never paths. */
-interface TlsOptions {
-  /** Certificates of the authorities whose signature on the other side's certificate is believed. */
-  readonly ca?: string | readonly string[]
-  /** Milliseconds for the whole handshake; default 5000. */
-  readonly handshakeTimeout?: number
-  /** Default `TLSv1.2`. Older versions are not offered (RFC 8996). */
-  readonly minVersion?: 'TLSv1.2' | 'TLSv1.3'
-}
 
 export interface ServerTlsOptions extends TlsOptions {
   /** The certificate, followed by intermediate ones. */
@@ -29,17 +19,6 @@ export interface ServerTlsOptions extends TlsOptions {
   readonly requireClientCert?: boolean
   /** 48 bytes that encrypt session tickets; equal in all processes that share a port. Default: random. */
   readonly ticketKeys?: Buffer
-}
-
-export interface ClientTlsOptions extends TlsOptions {
-  /** The name, or IP address, that the other side's certificate must carry. Default: the address that was dialled. */
-  readonly servername?: string
-  /** Our certificate and key, where the other side asks for one. */
-  readonly cert?: string
-  readonly key?: string
-  readonly passphrase?: string
-  /** Set to false to believe any certificate: encrypted, but not protected against an impostor. Default true. */
-  readonly verify?: boolean
 }
 
 /**

@@ -104,6 +104,18 @@ describe('request to a web server', () => {
     expect(web.requests).toHaveLength(2)
   })
 
+  it('is given up when the step has not finished in its time, and the web server sees that', async () => {
+    await using web = await HttpServer.start()
+    const gone = Promise.withResolvers<void>()
+    web.answer = (response) => void response.on('close', gone.resolve)
+    const dataflow = [{ request: { to: { http: { url: web.url } }, timeout: '1m' }, timeout: '50ms' }]
+    const onError = [{ reply: '${error.code}' }]
+    await using running = await start({ listen: { shell: { port: 0, dataflow, onError } } } as never)
+    expect(await ask(running.port(), '1')).toBe('step_timeout\n')
+    await gone.promise
+    expect(web.requests).toHaveLength(1)
+  })
+
   it('is refused where it makes no sense, with the place', async () => {
     const url = 'http://h/'
     await expect(asking({ url }, { match: 'answer.ok' })).rejects.toThrow(/match has no meaning/)

@@ -73,10 +73,24 @@ export class PostgresServer implements AsyncDisposable {
     await new Promise<void>((resolve, reject) => {
       server.stderr.setEncoding('utf8').on('data', (text: string) => {
         log += text
-        if (log.includes('database system is ready to accept connections')) resolve()
+        if (/database system is ready to accept (?:read-only )?connections/.test(log)) resolve()
       })
       server.once('exit', () => reject(new Error(`the server has ended:\n${log}`)))
     })
+  }
+
+  /** Starts again as a standby, which replays what a primary has written and takes no writes; here there is no primary. */
+  async beginStandby(): Promise<void> {
+    await this.stop()
+    writeFileSync(this.#signalFile, '', { mode: 0o666 })
+    await this.begin()
+  }
+
+  /** Ends {@link beginStandby}. */
+  async endStandby(): Promise<void> {
+    await this.stop()
+    rmSync(this.#signalFile)
+    await this.begin()
   }
 
   /** Puts a file into the server's folder that only the server can read. @returns its path */
@@ -159,6 +173,11 @@ export class PostgresServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill()
     rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  /** https://www.postgresql.org/docs/current/warm-standby.html */
+  get #signalFile(): string {
+    return join(this.folder, 'data', 'standby.signal')
   }
 
   #children(): number[] {

@@ -1,26 +1,17 @@
-import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import type { PayloadKind } from '../contracts/client.ts'
+import { SluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
-import { z } from '../contracts/schema.ts'
 import { createBackoff } from '../util/backoff.ts'
 import { whenAborted } from '../util/late.ts'
 import { timedOut, tooMany } from './client-errors.ts'
 import { type ConnectionEventMap, createClientEvents } from './client-events.ts'
-import { abortSignal, type ClientOptions, checkOptions, milliseconds } from './client-options.ts'
-import { type ClientSettings, createSettings } from './client-settings.ts'
+import type { ClientSettings } from './client-settings.ts'
 import { DEFAULT_CLOSE_MS, ManagedConnection } from './connection.ts'
 import { pause } from './dialling.ts'
-import type { Duration, RequestOptions } from './link.ts'
+import type { BegunRequest, RequestOptions } from './link.ts'
 import { requestRepeating } from './repeating.ts'
+import { dropUnrequested } from './unrequested.ts'
 import { within } from './within.ts'
-
-export interface PoolOptions<In, Out = In> extends ClientOptions<In, Out> {
-  /** Most connections. Default 4. */
-  readonly max?: number
-  /** A connection that nobody has used for so long is closed; `off` keeps it. Default 30 s. */
-  readonly idleTimeout?: Duration
-  /** Closes the pool at once when it is aborted: what is under way fails. */
-  readonly signal?: AbortSignal
-}
 
 /** Several connections to one place, opened when they are needed, which share the requests. */
 export interface Pool<In, Out = In> extends AsyncDisposable {
@@ -42,42 +33,20 @@ export interface Pool<In, Out = In> extends AsyncDisposable {
   close(options?: { readonly deadline?: number }): Promise<void>
 }
 
-/**
- * Makes a pool. It connects when it is asked for the first time.
- * @throws ConfigError for wrong options
- */
-export function createPool<In = string, Out = In>(options: PoolOptions<In, Out>): Pool<In, Out> {
-  const checked = checkOptions(options, {
-    max: z.int().min(1).prefault(4),
-    idleTimeout: milliseconds({ off: true }).prefault('30s'),
-    signal: abortSignal().optional(),
-  })
-  const { max, idleTimeout } = checked
-  return new ConnectionPool(createSettings<In, Out>(options, checked), { max, idleTimeout, signal: options.signal })
-}
-
-/** A place for one connection. */
-interface Slot<In, Out> {
-  readonly opening: Promise<ManagedConnection<In, Out>>
-  /** Undefined while it is being opened. */
-  connection: ManagedConnection<In, Out> | undefined
-  /** Requests that wait for it or on it. */
-  pending: number
-  idle: NodeJS.Timeout | undefined
-}
-
-interface Bounds {
+/** How large a pool may get, and how long it lives. */
+export interface PoolBounds {
   readonly max: number
   /** Milliseconds; 0 is off. */
   readonly idleTimeout: number
   readonly signal: AbortSignal | undefined
 }
 
-class ConnectionPool<In, Out> implements Pool<In, Out> {
+/** The pool, of whatever settings. */
+export class ConnectionPool<In, Out> implements Pool<In, Out> {
   pending = 0
   readonly events = createClientEvents<In>()
   readonly #settings: ClientSettings<In, Out>
-  readonly #bounds: Bounds
+  readonly #bounds: PoolBounds
   readonly #slots = new Set<Slot<In, Out>>()
   readonly #stop = new AbortController()
   #closing: Promise<void> | undefined = undefined
@@ -85,7 +54,7 @@ class ConnectionPool<In, Out> implements Pool<In, Out> {
   /** Nothing that is under way goes on. */
   #over = false
 
-  constructor(settings: ClientSettings<In, Out>, bounds: Bounds) {
+  constructor(settings: ClientSettings<In, Out>, bounds: PoolBounds) {
     this.#settings = settings
     this.#bounds = bounds
     const { signal } = bounds
@@ -101,7 +70,12 @@ class ConnectionPool<In, Out> implements Pool<In, Out> {
     return this.#usable().length
   }
 
-  async request(value: Out, options: RequestOptions<In> = {}): Promise<In> {
+  request(value: Out, options: RequestOptions<In> = {}): Promise<In> {
+    return this.ask('value', value, options)
+  }
+
+  /** {@link Pool.request}, for any kind of content. */
+  async ask(kind: PayloadKind, content: unknown, options: BegunRequest<In> = {}): Promise<In> {
     if (this.#closing !== undefined) throw poolClosed()
     const { timeout = this.#settings.requestTimeout, signal } = options
     const backoff = createBackoff(this.#settings.backoff)
@@ -123,7 +97,7 @@ class ConnectionPool<In, Out> implements Pool<In, Out> {
           slot = this.#enter(other)
           connection = other.connection!
         }
-        return connection.requestWithin(value, options, left())
+        return connection.requestWithin(kind, content, options, left())
       })
     } finally {
       this.#leave(slot)
@@ -196,23 +170,8 @@ class ConnectionPool<In, Out> implements Pool<In, Out> {
       clearTimeout(slot.idle)
       this.#slots.delete(slot)
     })
-    void this.#dropUnrequested(connection)
+    void dropUnrequested(connection, this.events)
     this.#watchIdle(slot)
-  }
-
-  /** Nobody reads on a connection of a pool, and what nobody reads would hold the answers back. */
-  async #dropUnrequested(connection: ManagedConnection<In, Out>): Promise<void> {
-    while (connection.state !== 'closed') {
-      try {
-        const message = await connection.receive()
-        if (message === undefined) return
-        this.events.emit('message.dropped', { message, reason: 'unrequested' })
-      } catch (thrown) {
-        // One that cannot be read is no answer either; where the connection broke, it is closed now or soon.
-        if (connection.state !== 'open') return
-        this.events.emit('message.dropped', { message: undefined, error: toSluiceError(thrown), reason: 'unrequested' })
-      }
-    }
   }
 
   #enter(slot: Slot<In, Out>): Slot<In, Out> {
@@ -235,6 +194,16 @@ class ConnectionPool<In, Out> implements Pool<In, Out> {
     clearTimeout(slot.idle)
     slot.idle = setTimeout(() => void slot.connection?.close(), idleTimeout)
   }
+}
+
+/** A place for one connection. */
+interface Slot<In, Out> {
+  readonly opening: Promise<ManagedConnection<In, Out>>
+  /** Undefined while it is being opened. */
+  connection: ManagedConnection<In, Out> | undefined
+  /** Requests that wait for it or on it. */
+  pending: number
+  idle: NodeJS.Timeout | undefined
 }
 
 function poolClosed(): SluiceError {

@@ -3,10 +3,10 @@ import { encodeContent } from '../contracts/codec.ts'
 import { notices, type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Frames } from '../contracts/framing.ts'
 import type { Socket, SocketHandler } from '../contracts/transport.ts'
-import { type FrameReceiver, Framer } from '../engine/framer.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
 import { closed, lost, timedOut, tooMany } from './client-errors.ts'
 import type { ClientSettings } from './client-settings.ts'
+import { type FrameReceiver, Framer } from './framer.ts'
 import { Inbox } from './inbox.ts'
 import type { Link, LinkListener, RequestOptions, WaitOptions } from './link.ts'
 import { Request, Requests } from './requests.ts'
@@ -40,12 +40,12 @@ export class SocketLink<In, Out> implements Link<In, Out>, SocketHandler, FrameR
   #wake: (() => void) | undefined = undefined
 
   constructor(socket: Socket, settings: ClientSettings<In, Out>) {
-    const { incoming, maxFrameLength, idOf, maxPending } = settings
+    const { incoming, maxFrameLength, idOf, maxPending, whenTimedOut } = settings
     this.#socket = socket
     this.remote = socket.remote
     this.#settings = settings
     this.#framer = new Framer(incoming.framing.createDecoder(maxFrameLength), maxFrameLength)
-    this.#requests = new Requests(idOf?.in, maxPending)
+    this.#requests = new Requests(idOf?.in, whenTimedOut === 'forget' ? 0 : maxPending)
     this.#requests.onIdle = () => this.#wake?.()
     this.#requests.onOverdue = (request) => this.#giveUp(request, this.#timedOut(request))
     this.gone = new Promise((resolve) => {
@@ -94,20 +94,25 @@ export class SocketLink<In, Out> implements Link<In, Out>, SocketHandler, FrameR
   }
 
   request(value: Out, options: RequestOptions<In> = {}): Promise<In> {
-    return this.requestWithin(value, options)
+    return this.requestWithin('value', value, options)
   }
 
   /**
-   * {@link Link.request}, of which a part of the time may be over already.
+   * {@link Link.request}, for any kind of content, of which a part of the time may be over already.
    * @param left milliseconds of it; default all
    */
-  requestWithin(value: Out, { signal, match, timeout: time }: RequestOptions<In>, left?: number): Promise<In> {
+  requestWithin(
+    kind: PayloadKind,
+    content: unknown,
+    { signal, match, timeout: time }: RequestOptions<In>,
+    left?: number,
+  ): Promise<In> {
     return new Promise((resolve, reject) => {
       // What is thrown in here rejects.
       const timeout = time === undefined ? this.#settings.requestTimeout : toMilliseconds(time)
       signal?.throwIfAborted()
-      const id = match === undefined ? this.#settings.idOf?.out(value) : undefined
-      this.#encode('value', value)
+      const id = match === undefined && kind === 'value' ? this.#settings.idOf?.out(content as Out) : undefined
+      this.#encode(kind, content)
       const deadline = timeout === 0 ? undefined : this.#turn + (left ?? timeout)
       const request = new Request({ id, match, timeout, deadline }, resolve, reject)
       this.#requests.add(request)
@@ -246,7 +251,8 @@ export class SocketLink<In, Out> implements Link<In, Out>, SocketHandler, FrameR
 
   #giveUp(request: Request<In>, error: unknown): void {
     this.#requests.giveUp(request, error)
-    if (this.#settings.whenTimedOut === 'close') this.fail(lost('a request was given up (whenTimedOut: close)'))
+    if (this.#settings.whenTimedOut === 'close')
+      this.fail(lost('another request on it was given up, and its late answer could be taken for this one'))
   }
 
   #timedOut(request: Request<In>): SluiceError {

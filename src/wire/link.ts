@@ -26,6 +26,12 @@ export interface RequestOptions<In> extends WaitOptions {
   readonly idempotent?: boolean
 }
 
+/** How a request is made of whose time a part may be over already. */
+export interface BegunRequest<In> extends RequestOptions<In> {
+  /** Milliseconds of `timeout` that are left. Default: all. */
+  readonly left?: number
+}
+
 /** What can be done on a connection that is open. */
 export interface Link<In, Out = In> extends AsyncIterable<In> {
   /** Address of the other side, as `ip` and `port`; the path of a Unix socket as `ip`. */

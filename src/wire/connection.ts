@@ -123,14 +123,14 @@ export class ManagedConnection<In, Out> implements Connection<In, Out>, LinkList
     if (link?.usable && !(this.#reconnect && options.idempotent)) return link.request(value, options)
     const { timeout = this.#settings.requestTimeout } = options
     return requestRepeating({ ...options, timeout }, (left) =>
-      this.#onLink(left(), options.signal, (open) => open.requestWithin(value, options, left())),
+      this.#onLink(left(), options.signal, (open) => open.requestWithin('value', value, options, left())),
     )
   }
 
   /** For a pool: {@link SocketLink.requestWithin}. */
-  async requestWithin(value: Out, options: RequestOptions<In>, left: number): Promise<In> {
+  async requestWithin(kind: PayloadKind, content: unknown, options: RequestOptions<In>, left: number): Promise<In> {
     if (this.#link === undefined) throw closed(this.#lastError, true)
-    return this.#link.requestWithin(value, options, left)
+    return this.#link.requestWithin(kind, content, options, left)
   }
 
   receive(options: WaitOptions = {}): Promise<In | undefined> {

@@ -1,7 +1,7 @@
 import { SluiceError } from '../contracts/errors.ts'
 import { jsonText } from './json-text.ts'
 
-/** What the type of a column takes, as far as it decides how a value is written. */
+/** What a type takes, as far as it decides how a value is written. */
 export type ColumnKind =
   /** Whatever the type reads from its own text form: numbers, times, texts, ranges … */
   | 'text'
@@ -11,10 +11,19 @@ export type ColumnKind =
   | { readonly listOf: ColumnKind }
 
 /**
- * A value in the text form of a column's type, which the server then reads itself: so it checks it as strictly as what a
+ * The kind of a type.
+ * @param name of the type, or that under a domain
+ * @param element name of the type of the elements; null for a type that is no array
+ */
+export function kindOf(name: string, element: string | null): ColumnKind {
+  return element === null ? kindOfType(name) : { listOf: kindOfType(element) }
+}
+
+/**
+ * A value in the text form of a type, which the server then reads itself: so it checks it as strictly as what a
  * person types into `psql`.
  * @returns null for NULL
- * @throws SluiceError `sink_failed` when the column cannot hold such a value
+ * @throws SluiceError `sink_failed` when the type cannot hold such a value
  */
 export function toColumnText(value: unknown, kind: ColumnKind): string | null {
   if (value === null || value === undefined) return null
@@ -38,21 +47,9 @@ export function toArrayLiteral(items: readonly (string | null)[]): string {
   return `${literal}}`
 }
 
-/**
- * Rows in the text form of COPY: one line each, columns between tabs.
- * @see https://www.postgresql.org/docs/current/sql-copy.html "Text Format"
- */
-export function toCopyText(rows: readonly (readonly (string | null)[])[]): string {
-  let text = ''
-  for (const row of rows) {
-    for (let i = 0; i < row.length; i++) {
-      if (i > 0) text += '\t'
-      const value = row[i] ?? null
-      text += value === null ? '\\N' : /[\\\n\r\t]/.test(value) ? value.replaceAll(/[\\\n\r\t]/g, escapeForCopy) : value
-    }
-    text += '\n'
-  }
-  return text
+function kindOfType(name: string): ColumnKind {
+  if (name === 'json' || name === 'jsonb') return 'json'
+  return name === 'bytea' ? 'bytes' : 'text'
 }
 
 function toPlainText(value: unknown): string {
@@ -66,8 +63,8 @@ function toPlainText(value: unknown): string {
     case 'object':
       if (value instanceof Date) return toTime(value)
       if (value instanceof Uint8Array) {
-        throw new SluiceError('sink_failed', 'bytes can be stored only in a column of the type bytea', {
-          hint: 'For a column of text write text(…), hex(…) or base64(…) around the value.',
+        throw new SluiceError('sink_failed', 'only the type bytea takes bytes', {
+          hint: 'For a text write text(…), hex(…) or base64(…) around the value.',
         })
       }
       return jsonText(value)
@@ -81,19 +78,19 @@ function toTime(value: Date): string {
   return value.toISOString()
 }
 
-/** A text goes into a column of bytes as UTF-8, so that a backslash in it means nothing. */
+/** A text becomes bytes as UTF-8, so that a backslash in it means nothing. */
 function toHex(value: unknown): string {
   if (typeof value === 'string') return `\\x${Buffer.from(value, 'utf8').toString('hex')}`
   if (value instanceof Uint8Array) {
     return `\\x${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('hex')}`
   }
-  throw new SluiceError('sink_failed', 'a column of the type bytea takes bytes or a text')
+  throw new SluiceError('sink_failed', 'the type bytea takes bytes or a text')
 }
 
 /** Lists in lists are the dimensions of one array. */
 function toList(value: unknown, item: ColumnKind): string {
   if (typeof value === 'string') return withoutNul(value)
-  if (!Array.isArray(value)) throw new SluiceError('sink_failed', 'a column of an array type takes a list')
+  if (!Array.isArray(value)) throw new SluiceError('sink_failed', 'an array type takes a list')
   let literal = '{'
   for (const [i, one] of value.entries()) {
     if (i > 0) literal += ','
@@ -113,11 +110,7 @@ function quote(text: string): string {
 /** PostgreSQL has no texts with NUL. Found here, it costs the message alone and not a second try of its neighbours. */
 function withoutNul(text: string): string {
   if (!text.includes('\0')) return text
-  throw new SluiceError('sink_failed', 'PostgreSQL stores no text with a NUL character', {
-    hint: 'Take it out with replace(…), or store bytes in a column of the type bytea.',
+  throw new SluiceError('sink_failed', 'PostgreSQL has no text with a NUL character', {
+    hint: 'Take it out with replace(…), or use the type bytea.',
   })
-}
-
-function escapeForCopy(character: string): string {
-  return character === '\n' ? '\\n' : character === '\r' ? '\\r' : character === '\t' ? '\\t' : '\\\\'
 }

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SluiceError } from '../contracts/errors.ts'
-import type { Duration, RequestOptions } from './link.ts'
+import type { BegunRequest, Duration } from './link.ts'
 import { toMilliseconds } from './within.ts'
 
 /**
@@ -9,11 +9,11 @@ import { toMilliseconds } from './within.ts'
  * @param ask makes the attempt with that number, from 1 up; `left` gives the milliseconds from now, at least 1, and 0 for off
  */
 export async function requestRepeating<In>(
-  options: RequestOptions<In> & { readonly timeout: Duration },
+  options: BegunRequest<In> & { readonly timeout: Duration },
   ask: (left: () => number, attempt: number) => Promise<In>,
 ): Promise<In> {
   const timeout = toMilliseconds(options.timeout)
-  const began = performance.now()
+  const began = performance.now() - (timeout - (options.left ?? timeout))
   const left = () => (timeout === 0 ? 0 : Math.max(1, timeout - (performance.now() - began)))
   options.signal?.throwIfAborted()
   for (let attempt = 1; ; attempt++) {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
+import type { DialOptions, Socket, TlsLayer, Transport } from '../contracts/transport.ts'
 import type { Backoff } from '../util/backoff.ts'
 import { whenAborted } from '../util/late.ts'
 import type { ConnectionEventMap } from './client-events.ts'
@@ -40,6 +41,21 @@ export async function openLink<In, Out>(
       await pause(retryIn, signal)
     }
   }
+}
+
+/**
+ * Opens a socket, and encrypts it where there is a layer for that.
+ * @throws SluiceError as `dial` and `secure`; the reason of the signal
+ */
+export async function dialSecured(
+  transport: Transport,
+  options: DialOptions & { readonly signal: AbortSignal },
+  tls: TlsLayer | undefined,
+): Promise<Socket> {
+  const raw = await transport.dial(options)
+  if (tls === undefined) return raw
+  const forget = whenAborted(options.signal, () => raw.destroy())
+  return tls.secure(raw).finally(forget)
 }
 
 /** Waits. @throws the reason of the signal */
