@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import { expect, test } from 'vitest'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
@@ -205,6 +206,13 @@ test('what waits when nobody waits for it any more is not sent, also the rest of
   sink.writes[1]!.finish()
   assert.equal(await third, undefined)
   assert.deepEqual(sink.seen, ['1 2', 'b'])
+})
+
+test('nothing of a write stays with a signal that lives on', async () => {
+  const merged = withMerging({ write: () => undefined, close() {} }, { maxBatch: 2, maxWait: 0, maxInFlight: 1 })
+  const { signal } = new AbortController()
+  for (let i = 0; i < 20; i++) await merged.write(createBatch([`${i}`, 'a', 'b']), signal)
+  assert.equal(getEventListeners(signal, 'abort').length, 0)
 })
 
 test('close has nothing to wait for when the last that waited was given up', async () => {

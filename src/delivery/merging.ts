@@ -1,6 +1,7 @@
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { Batch, type Message } from '../contracts/message.ts'
 import { type Batching, givenUp, type Outcomes, type Sink } from '../contracts/sink.ts'
+import { whenAborted } from '../util/late.ts'
 import { checkOutcomes } from './outcomes.ts'
 
 /**
@@ -44,7 +45,8 @@ interface Waiting {
   /** When it was called; milliseconds of `performance.now`. */
   readonly since: number
   readonly over: AbortSignal | undefined
-  readonly resolve: (outcomes: void | Outcomes) => void
+  /** Called once. */
+  readonly settle: (outcomes: void | Outcomes) => void
 }
 
 /** Messages of one waiting write that stand in a batch. */
@@ -75,9 +77,15 @@ class Merger {
     return new Promise((resolve) => {
       const outcomes = new Array<SluiceError | undefined>(messages.length).fill(undefined)
       const since = performance.now()
-      const waiting = { messages, outcomes, settled: 0, failed: false, busy: false, since, over, resolve }
+      // The signal may be that of a buffer, and live as long as the server.
+      let forget = () => {}
+      const settle = (settled: void | Outcomes) => {
+        forget()
+        resolve(settled)
+      }
+      const waiting: Waiting = { messages, outcomes, settled: 0, failed: false, busy: false, since, over, settle }
       this.#waiting.push(waiting)
-      over?.addEventListener('abort', () => this.#giveUp(waiting), { once: true })
+      if (over !== undefined) forget = whenAborted(over, () => this.#giveUp(waiting))
       this.#begin()
     })
   }
@@ -86,7 +94,7 @@ class Merger {
   #giveUp(waiting: Waiting): void {
     if (waiting.busy || waiting.settled === waiting.messages.length) return
     failRest(waiting, givenUp())
-    waiting.resolve(waiting.outcomes)
+    waiting.settle(waiting.outcomes)
     this.#forgetSettled()
   }
 
@@ -154,7 +162,7 @@ class Merger {
       if (passing !== undefined) failRest(of, passing)
       else if (of.over?.aborted && of.settled < of.messages.length) failRest(of, givenUp())
       of.busy = false
-      if (of.settled === of.messages.length) of.resolve(of.failed ? of.outcomes : undefined)
+      if (of.settled === of.messages.length) of.settle(of.failed ? of.outcomes : undefined)
     }
     this.#inFlight--
     this.#forgetSettled()
