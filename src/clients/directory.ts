@@ -19,6 +19,8 @@ export interface Reachable {
   /** @returns false when the connection is ending or too much waits for it already */
   send(bytes: Buffer): boolean
   wait(wait: Wait<Message>): Promise<Message>
+  /** How many frames have arrived. */
+  readonly received: number
   finish(reason: CloseCause): void
 }
 
@@ -27,9 +29,8 @@ export interface Polls {
   /**
    * Resolves when no poll waits for its answer.
    * @param signal aborted when nobody waits for that any more
-   * @returns how many frames have arrived by then: the answer to a question that is asked now comes behind them
    */
-  over(signal: AbortSignal | undefined): Promise<number>
+  over(signal: AbortSignal | undefined): Promise<void>
 }
 
 interface Entry {
@@ -121,9 +122,8 @@ export class Directory implements ConnectedClients {
   async #askNext(entry: Entry, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<unknown> {
     try {
       await entry.answered
-      const before = await entry.polls?.over(wait.signal)
-      const matches = before === undefined ? undefined : ({ sequence }: Message) => sequence > before
-      return await ask(entry, kind, content, { ...wait, matches })
+      await entry.polls?.over(wait.signal)
+      return await ask(entry, kind, content, wait.codec === undefined ? behind(entry.connection.received, wait) : wait)
     } finally {
       entry.asking--
     }
@@ -147,6 +147,11 @@ export class Directory implements ConnectedClients {
     if (entry === undefined) throw nobody({ client: id })
     return entry
   }
+}
+
+/** What has arrived before a question is no answer to it, and may still wait in the lane. */
+function behind(received: number, wait: Wait<Message>): Wait<Message> {
+  return { ...wait, matches: ({ sequence }) => sequence > received }
 }
 
 function sendTo({ client, connection, codec }: Entry, kind: PayloadKind, content: unknown): void {

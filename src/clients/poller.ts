@@ -58,7 +58,7 @@ export class Poller implements Polls {
     clearInterval(this.#interval)
   }
 
-  async over(signal: AbortSignal | undefined): Promise<number> {
+  async over(signal: AbortSignal | undefined): Promise<void> {
     const asked = this.#askedAt
     const left = this.#left
     if (asked !== undefined && left > 0) {
@@ -71,7 +71,6 @@ export class Poller implements Polls {
       const ended = signal === undefined ? answered.signal : AbortSignal.any([answered.signal, signal])
       await this.#connection.wait({ timeout: left, signal: ended, matches }).catch(() => {})
     }
-    return this.#connection.received
   }
 
   /** Milliseconds that the open poll has left; 0 when none is open. */

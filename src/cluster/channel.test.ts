@@ -10,6 +10,7 @@ class End extends EventEmitter implements ChannelEnd {
   other: End | undefined = undefined
 
   send(message: unknown, handle: unknown, _: object | undefined, callback: (error: Error | null) => void): boolean {
+    // Throws what cannot be copied, as `process.send` does.
     const copy: unknown = structuredClone(message)
     setImmediate(() => {
       this.other!.emit('message', copy, handle)
@@ -31,6 +32,7 @@ interface Api {
   give(value: unknown): Promise<unknown>
   fail(): Promise<never>
   hang(): Promise<never>
+  giveFunction(): Promise<unknown>
 }
 
 function pair(onHandover: (message: Handover, handle: unknown) => void = expect.fail) {
@@ -44,12 +46,21 @@ function pair(onHandover: (message: Handover, handle: unknown) => void = expect.
       throw new SluiceError('client_slow', 'too slow', { retryable: true, hint: 'wait' })
     },
     hang: () => new Promise(() => undefined),
+    giveFunction: async () => () => 1,
   }
   new Channel(there, api, onHandover)
   return { end: here, channel: new Channel<Api>(here, {}, expect.fail) }
 }
 
 describe('a channel', () => {
+  it('says that a result cannot travel', async () => {
+    const { channel } = pair()
+    await expect(channel.ask('giveFunction')).rejects.toMatchObject({
+      code: 'internal',
+      message: expect.stringContaining('could not be cloned'),
+    })
+  })
+
   it('calls the other process, however many calls are under way', async () => {
     const { channel } = pair()
     await fc.assert(

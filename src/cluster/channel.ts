@@ -88,8 +88,10 @@ export class Channel<Theirs> {
     } catch (thrown) {
       answer = { kind: 'answer', id, error: written(thrown) }
     }
-    // Whoever has asked may have ended meanwhile.
-    await this.post(answer).catch(() => undefined)
+    // Whoever has asked may have ended meanwhile, or the result is nothing that can travel.
+    await this.post(answer)
+      .catch((thrown: unknown) => this.post({ kind: 'answer', id, error: written(thrown) }))
+      .catch(() => undefined)
   }
 
   #settle({ id, result, error }: Envelope & { kind: 'answer' }): void {

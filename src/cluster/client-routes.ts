@@ -15,10 +15,10 @@ type Routes = Pick<SupervisorApi, 'send' | 'close' | 'request' | 'giveUp'>
  */
 export function routesToClients(from: WorkerHandle, ready: () => readonly WorkerHandle[]): Routes {
   const others = () => ready().filter((worker) => worker !== from)
-  /** Those that may have a client of this id. It names its worker, except that of a device of `hosts:`. */
+  /** First the one that the id of a client names, if it does: that of a device of `hosts:` may look as if it did. */
   const workersOf = (id: string) => {
-    const slot = /-(\d+)(?:r\d+)?\.\d+$/.exec(id)?.[1]
-    return slot === undefined ? others() : others().filter((worker) => worker.slot === Number(slot))
+    const slot = Number(/-(\d+)(?:r\d+)?\.\d+$/.exec(id)?.[1])
+    return others().toSorted((a, b) => Number(b.slot === slot) - Number(a.slot === slot))
   }
   return {
     send: (target, kind, content, except) =>

@@ -17,6 +17,18 @@ test('a question without match, and one with a condition, can travel', () => {
   })
 })
 
+test('a value with methods of its own cannot, nor what holds one', () => {
+  const [read] = createMessages([
+    new (class {
+      get() {}
+    })(),
+  ])
+  for (const message of [read!, read!.with({ value: read!.msg })])
+    expect(() => remoteQuestion('text', 'a', waitOf(message))).toThrow(
+      expect.objectContaining({ code: 'wait_failed', message: expect.stringContaining('it is read with get') }),
+    )
+})
+
 test('a function cannot, and neither can a message that holds one', () => {
   expect(() => remoteQuestion('text', 'a', { timeout: 1000, matches })).toThrow(
     expect.objectContaining({

@@ -5,6 +5,7 @@ import type { ConnectedClients, RequestTarget } from '../contracts/clients.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
 import { Batch, type Message } from '../contracts/message.ts'
+import { isReadable } from '../contracts/readable.ts'
 import type { Expression } from '../contracts/schema.ts'
 import type { Wait } from '../contracts/wait.ts'
 import { packBatch, unpackBatch } from '../delivery/packed-batch.ts'
@@ -49,6 +50,7 @@ export function remoteQuestion(kind: PayloadKind, content: unknown, wait: Wait<M
     })
   }
   const { source, asker } = condition
+  if (staysHere(asker.msg)) throw cannotTravel('the message')
   try {
     // In a list the value is one that the format has not made, so it travels and is not read from the frame again.
     return { ...question, match: { source, asker: packBatch(Batch.of([asker.with([asker.msg])])) } }
@@ -95,7 +97,9 @@ export class RemoteQuestions {
     this.#open.set(id, over)
     try {
       const matches = match && this.#matches(match)
-      return { value: await clients.request(target, kind, content, { timeout, matches, signal: over.signal }) }
+      const value = await clients.request(target, kind, content, { timeout, matches, signal: over.signal })
+      if (staysHere(value)) throw cannotTravel('the answer')
+      return { value }
     } finally {
       this.#open.delete(id)
     }
@@ -114,6 +118,18 @@ export class RemoteQuestions {
     const message = packed!.with((packed!.msg as readonly [unknown])[0])
     return (arrived) => condition(message.withAnswer(arrived.msg))
   }
+}
+
+/** Whether a value has methods, as one of the format `hl7` has, or holds one that has: they do not travel. */
+function staysHere(value: unknown): boolean {
+  if (isReadable(value)) return true
+  return typeof value === 'object' && value !== null && Object.values(value).some(isReadable)
+}
+
+function cannotTravel(what: string): SluiceError {
+  const text = `the client is connected to another worker, where ${what} cannot be taken: it is read with get`
+  const hint = 'Run with workers: 1, or give the endpoint another format, such as text.'
+  return new SluiceError('wait_failed', text, { hint })
 }
 
 /** The value has travelled, so no frame is read. */

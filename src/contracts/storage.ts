@@ -35,7 +35,7 @@ export interface Database {
   close(): Promise<void>
 }
 
-/** The embedded database engine: a worker thread for all files that are written, and one for those that are only read. */
+/** The embedded database engine, in threads of its own: no file holds up those of another kind. */
 export interface Storage {
   /**
    * Opens a file, creating it and its folder when missing. The same path gives the same database.

@@ -7,6 +7,7 @@ import { defineSink } from '../contracts/define.ts'
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
 import { type Batching, givenUp, type Outcomes, type Sink } from '../contracts/sink.ts'
+import { Slots } from '../util/slots.ts'
 import { type HttpOptions, httpOptions } from './http-options.ts'
 import { type Envelope, idempotencyKey, RequestMaker } from './http-requests.ts'
 import { OpenWrites } from './open-writes.ts'
@@ -130,9 +131,12 @@ class HttpSink implements Sink {
       'Idempotency-Key': idempotencyKey(keys),
       ...envelope.headers,
     }
-    await this.#slots.take()
+    const isMine = await this.#slots.take(over ?? NEVER).then(
+      () => true,
+      () => false,
+    )
+    if (!isMine) return { error: givenUp() }
     try {
-      if (over?.aborted) throw givenUp()
       const body = this.#requests.bodyOf(envelope)
       const length = { 'Content-Length': String(body.length) }
       const answer = await this.#shared.value.send({ url, method, timeout, body, headers: { ...headers, ...length } })
@@ -155,26 +159,5 @@ function halvesOf({ url, headers, positions, pieces, keys }: Envelope): Envelope
   return [part(0, middle), part(middle, positions.length)]
 }
 
-/** At most so many requests at once; others wait in the order in which they came. */
-class Slots {
-  #free: number
-  readonly #waiting: (() => void)[] = []
-
-  constructor(count: number) {
-    this.#free = count
-  }
-
-  take(): Promise<void> | void {
-    if (this.#free > 0) {
-      this.#free--
-      return
-    }
-    return new Promise((resolve) => this.#waiting.push(resolve))
-  }
-
-  give(): void {
-    const next = this.#waiting.shift()
-    if (next === undefined) this.#free++
-    else next()
-  }
-}
+/** Of a write that somebody always waits for. */
+const NEVER = new AbortController().signal

@@ -49,6 +49,7 @@ The dataflow always runs once before the condition is looked at. Whatever it has
     },
   ],
   afterInner: () => 'whole',
+  waits: true,
   promise: ({ until, max }) =>
     `takes a message through its steps up to ${max} times, until ${until === undefined ? 'nothing has failed' : until.source}`,
   create: (options, context) => ({

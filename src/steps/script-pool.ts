@@ -1,3 +1,5 @@
+import { SluiceError } from '../contracts/errors.ts'
+import { Slots } from '../util/slots.ts'
 import { type ScriptAnswer, type ScriptLog, ScriptRunner, type StartHost } from './script-runner.ts'
 import type { ScriptJob, ScriptWorkerData } from './script-worker.ts'
 
@@ -14,7 +16,8 @@ export class ScriptPool {
   readonly #places: readonly Place[]
   /** Places without a job; the one that was used last is on top. */
   readonly #free: Place[]
-  readonly #waiting: ((place: Place) => void)[] = []
+  readonly #turns = new Slots(MAX_RUNNERS)
+  #isClosed = false
 
   /**
    * @param startHost starts a thread, or a process
@@ -38,20 +41,27 @@ export class ScriptPool {
     this.#free.at(-1)!.runner = await this.#start()
   }
 
-  /** Runs a job when one is free. @throws SluiceError `script_failed` when a new one cannot load the script any more */
-  async run(job: ScriptJob): Promise<ScriptAnswer> {
-    const place = this.#free.pop() ?? (await new Promise<Place>((resolve) => this.#waiting.push(resolve)))
+  /**
+   * Runs a job when one is free.
+   * @param over aborted when nobody waits for it any more: then it does not begin
+   * @throws SluiceError `script_failed` when a new one cannot load the script any more, or it is closed; the reason of the
+   *   signal
+   */
+  async run(job: ScriptJob, over: AbortSignal): Promise<ScriptAnswer> {
+    await this.#turns.take(over)
+    const place = this.#free.pop()!
     try {
+      if (this.#isClosed) throw new SluiceError('script_failed', 'the step has ended before the script could begin')
       if (place.runner === undefined || place.runner.ended) place.runner = await this.#start()
       return await place.runner.run(job, this.#timeout)
     } finally {
-      const next = this.#waiting.shift()
-      if (next === undefined) this.#free.push(place)
-      else next(place)
+      this.#free.push(place)
+      this.#turns.give()
     }
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true
     await Promise.all(this.#places.map(({ runner }) => runner?.stop()))
   }
 

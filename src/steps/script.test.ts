@@ -203,6 +203,25 @@ describe.each([
     expect((await runStep(step, createMessages(['c']))).gives).toEqual(['c!'])
   })
 
+  test('begins with nothing more when nobody waits any longer, and is there for others', async () => {
+    const step = await create('export default (msg) => { while (msg === "loop"); return `${msg}!` }', {
+      timeout: '300ms',
+      isolate,
+    })
+    const over = new AbortController()
+    const tried = ['x', 'y'].map(() =>
+      step.runBatch!(Batch.of(createMessages(Array.from({ length: 50 }, () => 'loop'))), {
+        signal: over.signal,
+        add() {},
+      }),
+    )
+    const late = step.runBatch!(Batch.of(createMessages(['late'])), { signal: over.signal, add() {} })
+    over.abort()
+    await expect(late).rejects.toThrow('This operation was aborted')
+    expect((await Promise.all(tried)).map((batch) => batch?.length)).toEqual([0, 0])
+    expect((await runStep(step, createMessages(['c']))).gives).toEqual(['c!'])
+  })
+
   test('a promise that never ends is an overrun too', async () => {
     const step = await create('export default () => new Promise(() => {})', { timeout: '100ms', isolate })
     const run = await runStep(step, createMessages([1]))

@@ -121,13 +121,22 @@ function resultOf(message: Message, value: unknown): StepResult {
 
 async function runInPool(pool: ScriptPool, batch: Batch, name: string, failures: Failures): Promise<Batch> {
   const { messages } = batch
+  const { signal = NEVER } = failures
   const passed: Message[] = []
-  const answer = await pool.run(createJob(messages))
+  const answer = await pool.run(createJob(messages), signal)
   if ('results' in answer) settle(messages, answer.results, name, passed, failures)
   else if (messages.length === 1) failures.add(messages[0]!, answer.broken)
-  else for (const message of messages) await runAlone(pool, message, name, passed, failures)
+  else {
+    for (const message of messages) {
+      if (signal.aborted) break
+      await runAlone(pool, message, name, passed, failures, signal)
+    }
+  }
   return Batch.of(passed)
 }
+
+/** Of a step without a `timeout` beside it. */
+const NEVER = new AbortController().signal
 
 /** One message of a batch that broke its thread or process. */
 async function runAlone(
@@ -136,9 +145,10 @@ async function runAlone(
   name: string,
   passed: Message[],
   failures: Failures,
+  signal: AbortSignal,
 ): Promise<void> {
   try {
-    const answer = await pool.run(createJob([message]))
+    const answer = await pool.run(createJob([message]), signal)
     if ('results' in answer) settle([message], answer.results, name, passed, failures)
     else failures.add(message, answer.broken)
   } catch (thrown) {

@@ -46,6 +46,21 @@ describe('repeat with request', () => {
     expect(device.text).toBe('get a\n'.repeat(3))
   })
 
+  it('gives each message of a read the time of the step', async () => {
+    const again = { until: 'msg.endsWith("!!!")', pause: '300ms', dataflow: [{ map: 'msg + "!"' }] }
+    await using running = await start({
+      listen: {
+        press: {
+          port: 0,
+          dataflow: [{ repeat: again, timeout: '1500ms' }, { reply: '${msg}' }],
+          onError: [{ reply: '${error.code}' }],
+        },
+      },
+    })
+    await using press = await Peer.connect(running.port())
+    await press.send('a\nb\nc\n').hear('a!!!\nb!!!\nc!!!\n')
+  })
+
   it('is over when the time of the step is over', async () => {
     await using running = await start({
       listen: {

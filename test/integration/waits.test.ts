@@ -392,6 +392,18 @@ describe('request', () => {
     expect(await two.hear('\n')).toBe('b is 2\n')
   })
 
+  it('takes no message for the answer that had arrived before the question', async () => {
+    const ask = { request: { text: 'weight of ${msg}?', into: 'weight', timeout: '5s' } }
+    await using running = await start({
+      listen: { scans: { port: 0, dataflow: [ask, { reply: '${msg.value}: ${msg.weight}' }] } },
+    })
+    await using scanner = await Peer.connect(running.port())
+    scanner.send('one\ntwo\n')
+    await scanner.hear('weight of one?\n')
+    await scanner.send('1 kg\n').hear('one: 1 kg\nweight of two?\n')
+    await scanner.send('2 kg\n').hear('two: 2 kg\n')
+  })
+
   it('does not ask for who has no time left to hear the answer', async () => {
     const ask = { to: { endpoint: 'plc' }, text: 'get ${msg}' } as const
     await using running = await start({

@@ -42,11 +42,8 @@ const SHORT_PACE = 2000
 const WARM_UP = 5000
 const MEASURE = 10_000
 
-/**
- * For how long the usual load runs before the first fault: what a young process grows by is no fault's doing, and V8
- * collects the old generation for the first time after minutes.
- */
-const SETTLING = 180_000
+/** For how long the usual load runs before the first fault: what a young process grows by is no fault's doing. */
+const SETTLING = 60_000
 
 /** What memory may grow by, and how much faster than it filled a buffer must be delivered. */
 const MAX_GROWTH = 0.1
