@@ -32,7 +32,7 @@ async function greeted(tcp: Transport, server: string, options: DialOptions): Pr
   const socket = await dial(tcp, server, options)
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   const silent = () => reject(unavailable(`NATS at ${server} has not answered in time`))
-  const timer = setTimeout(silent, until - performance.now())
+  const timer = setTimeout(silent, Math.max(1, until - performance.now()))
   let text = ''
   socket.start({
     onData(chunk) {

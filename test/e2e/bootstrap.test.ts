@@ -50,5 +50,5 @@ it('names the commands that there are', async () => {
   using folder = project()
   const { code, stderr } = await runOn(process.version, 'biuld', folder.path)
   expect(code).toBe(1)
-  expect(stderr).toBe('there is no command "biuld"; there are build, start, test, bench, soak, generate\n')
+  expect(stderr).toBe('there is no command "biuld"; there are build, start, test, bench, soak, generate, coverage\n')
 })
