@@ -100,6 +100,20 @@ describe('the plan of a relay', () => {
     expect(problems.map((problem) => [formatPath(problem.path), problem.message])).toEqual([[path, message]])
   })
 
+  it.each([
+    [{}, '127.0.0.1:7000', true],
+    [{}, '[::1]:7000', true],
+    [{}, 'localhost:7001', false],
+    [{ host: ['10.0.0.1', '10.0.0.2'] }, '10.0.0.2:7000', true],
+    // Behind the port of another address may be the server.
+    [{ host: '10.0.0.1' }, '127.0.0.1:7000', false],
+    [{}, 'old.local:7000', false],
+  ])('on %j does not lead to itself at %s: %s', (listened, to, isItself) => {
+    const planned = [{ to }, { to: 'old.local:1', mirror: { to } }].map((relay) => planOf({ ...listened, relay }))
+    for (const { problems } of planned)
+      expect(problems.map(({ message }) => message)).toEqual(isItself ? [expect.stringContaining('itself')] : [])
+  })
+
   it.each<[string, object, string]>([
     ['onError where nothing is inspected', { relay: { to: 'a:1' }, onError: [{ log: 'x' }] }, 'VALUE_INVALID'],
     [

@@ -83,8 +83,19 @@ class RelayPlanner {
       this.#report.add({ code: 'VALUE_INVALID', path, message: `${text} has no port that exists`, hint })
     }
     const { host } = target
+    if (this.#leadsHere(host, target.port)) {
+      const message = `${text} is this entry itself, so a client would be connected to Sluice again and again`
+      this.#report.add({ code: 'VALUE_INVALID', path, message, hint: 'write the address of the server behind it' })
+    }
     const servername = tls?.servername ?? (host !== undefined && isIP(host) === 0 ? host : undefined)
     return { dial: { ...target, timeout: this.#relay.connectTimeout, socket: { keepAlive, noDelay } }, servername }
+  }
+
+  /** Whether a target is an address on which the entry listens. Behind the same port of another address may be a server. */
+  #leadsHere(host: string | undefined, port: number | undefined): boolean {
+    if (port === undefined || port !== this.#entry.port) return false
+    const listened = [this.#entry.host ?? EVERYWHERE].flat()
+    return listened.some((one) => one === host || (WILDCARDS.has(one) && LOOPBACKS.has(host!)))
   }
 
   #tls(tls: RelayOutput['tls'], path: ConfigPath): RelayPlan['tls'] {
@@ -170,6 +181,10 @@ class RelayPlanner {
     this.#report.add({ code: 'VALUE_INVALID', path, at: 'key', message, hint })
   }
 }
+
+const EVERYWHERE = '::'
+const WILDCARDS: ReadonlySet<string> = new Set([EVERYWHERE, '0.0.0.0'])
+const LOOPBACKS: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '::1', '0.0.0.0', '::'])
 
 /** Milliseconds between two looks at whether a server is well, unless told otherwise. */
 const CHECK_EVERY = 5000

@@ -145,7 +145,7 @@ const mirror = z.strictObject({
   key: expr()
     .optional()
     .describe(
-      'Says which answers belong together, such as msg.id: an expression, evaluated for each answer. Without it their order says that.',
+      'Says which answers belong together, such as msg.id: an expression, evaluated for each answer. An answer of which it gives nothing is unmatched. Without it their order says that.',
     ),
   timeout: duration()
     .optional()

@@ -1,13 +1,14 @@
 import type { Client } from '../contracts/client.ts'
 import { countReason } from '../contracts/counters.ts'
 import { detachedSource } from '../contracts/detached-source.ts'
+import { toSluiceError } from '../contracts/errors.ts'
 import { Batch, Message, type Source } from '../contracts/message.ts'
 import type { Host } from '../engine/spec.ts'
 import { FailureList } from '../engine/stages.ts'
 import { toTicks } from '../util/deadlines.ts'
 import { MAX_FRAMES } from '../wire/framer.ts'
 import { FrameReader, parseFrame } from './frame-reader.ts'
-import type { Answer, Answerer, Pair, Pairing, PairingOptions } from './pairing.ts'
+import { type Answer, type Answerer, Asked, type Pair, type Pairing, type PairingOptions } from './pairing.ts'
 import { PairingByKey } from './pairing-by-key.ts'
 import { PairingInOrder } from './pairing-in-order.ts'
 import type { CompareSpec, RelaySpec } from './spec.ts'
@@ -40,19 +41,23 @@ export class Comparison {
   readonly #pairing: Pairing
   readonly #client: FrameReader
   readonly #answers: { readonly [A in Answerer]: FrameReader }
-  /** What the client sent last, as a frame. */
-  #request: Buffer | undefined = undefined
+  /** What the client sent last. */
+  #request: Asked | undefined = undefined
   /** Who answers no more. */
   readonly #ended = new Set<Answerer>()
   /** Nothing is compared any more. */
   #over = false
   #sequence = 0
-  #waiting: { readonly message: Message; readonly size: number }[] = []
+  #waiting: Waiting[] = []
   /** Bytes of what waits. */
   #queued = 0
   /** Something had no room; it is told of once. */
   #dropped = false
+  /** An answer had no key; it is told of once. */
+  #keyless = false
+  /** The loop that takes what waits through the dataflow. */
   #work: Promise<void> | undefined = undefined
+  #running: Promise<void> | undefined = undefined
 
   constructor(spec: CompareSpec, around: Compared) {
     const { client, host } = around
@@ -71,7 +76,7 @@ export class Comparison {
     }
     this.#pairing = spec.key === undefined ? new PairingInOrder(options) : new PairingByKey(options)
     this.#client = new FrameReader(framing, limits.maxFrameLength, (raw) => {
-      this.#request = raw
+      this.#request = new Asked(raw)
       this.#pairing.asked()
     })
     const reader = (from: Answerer) =>
@@ -79,9 +84,14 @@ export class Comparison {
     this.#answers = { server: reader('server'), mirror: reader('mirror') }
   }
 
-  /** Settles when nothing waits for the dataflow and nothing runs; undefined when that is so. */
+  /** Nothing waits for the dataflow and nothing runs. */
+  get isIdle(): boolean {
+    return this.#work === undefined
+  }
+
+  /** Settles when the run in hand has ended: the next one takes the dataflow of the configuration that is then in force. */
   get pending(): Promise<void> | undefined {
-    return this.#work
+    return this.#running
   }
 
   /** Takes what the client has sent. */
@@ -129,10 +139,9 @@ export class Comparison {
     if (this.#over) return
     const { deadlines, spec, surroundings } = this.#around.host
     const time = surroundings.clock.now()
-    const request = this.#request && parseFrame(this.#request, spec.format)
     const value = parseFrame(raw, spec.codec.format)
     const key = this.#keyOf(value, raw, time)
-    this.#pairing.add(from, { value, raw, key, request, time, at: deadlines.tick })
+    this.#pairing.add(from, { value, raw, key, request: this.#request, time, at: deadlines.tick })
     if (this.#ended.has('mirror')) this.#missed()
   }
 
@@ -153,31 +162,38 @@ export class Comparison {
     this.abandon()
   }
 
-  /** Where it gives nothing, or cannot be evaluated, an answer belongs to the next one of which that is true too. */
-  #keyOf(value: unknown, raw: Buffer, time: number): string {
+  /** An answer of which it gives nothing, or cannot be evaluated, has none. */
+  #keyOf(value: unknown, raw: Buffer, time: number): string | undefined {
     const { key } = this.#spec
-    if (key === undefined) return ''
+    if (key === undefined) return undefined
+    let why = 'mirror.key gives nothing for them'
     try {
-      return JSON.stringify(key(this.#messageOf(value, raw, time, 0))) ?? ''
-    } catch {
-      return ''
+      const given = key(this.#messageOf(value, raw, time, 0)) ?? undefined
+      if (given !== undefined) return JSON.stringify(given)
+    } catch (thrown) {
+      why = toSluiceError(thrown).message
     }
+    if (!this.#keyless) this.#around.tell(`has answers that cannot be compared: ${why}`)
+    this.#keyless = true
+    return undefined
   }
 
   #take(pair: Pair): void {
     const { host, tell } = this.#around
     const { counters, limits } = host.spec
-    const { raw, time } = (pair.server ?? pair.mirror)!
-    const size = (pair.server?.raw.length ?? 0) + (pair.mirror?.raw.length ?? 0) + PAIR_COST
+    const { raw, time, request } = (pair.server ?? pair.mirror)!
+    const own = (pair.server?.raw.length ?? 0) + (pair.mirror?.raw.length ?? 0) + PAIR_COST
+    const size = own + (request?.hold() ?? 0)
     countReason(counters.compared, resultOf(pair))
     if (this.#waiting.length > 0 && this.#queued + size > limits.maxQueued) {
+      request?.release()
       countReason(counters.compared, 'dropped')
       if (!this.#dropped)
         tell('has answers that are not recorded: more than limits.maxQueued bytes wait for the dataflow')
       this.#dropped = true
       return
     }
-    this.#waiting.push({ message: this.#messageOf(valueOfPair(pair), raw, time, ++this.#sequence), size })
+    this.#waiting.push({ pair, request, raw, time, sequence: ++this.#sequence, own })
     this.#count(size)
     this.#work ??= this.#runAll()
   }
@@ -191,12 +207,24 @@ export class Comparison {
     // What one read has brought goes together, and other connections get their turn.
     for (await host.turns.next(); this.#waiting.length > 0; await host.turns.next()) {
       const taken = this.#waiting.splice(0, MAX_FRAMES)
-      for (const { size } of taken) this.#count(-size)
-      await this.#run(Batch.of(taken.map(({ message }) => message)))
+      for (const { own, request } of taken) this.#count(-own - (request?.release() ?? 0))
+      this.#running = this.#run(Batch.of(this.#messagesOf(taken)))
+      await this.#running
+      this.#running = undefined
     }
     // In the same turn as the look at what waits: what comes from now on begins anew.
     this.#work = undefined
     idle()
+  }
+
+  /** What several answers have come behind is read once. */
+  #messagesOf(taken: readonly Waiting[]): Message[] {
+    const { format } = this.#around.host.spec
+    const requests = new Map<Asked | undefined, unknown>([[undefined, null]])
+    return taken.map(({ pair, request, raw, time, sequence }) => {
+      if (!requests.has(request)) requests.set(request, parseFrame(request!.raw, format))
+      return this.#messageOf(valueOfPair(pair, requests.get(request)), raw, time, sequence)
+    })
   }
 
   #count(bytes: number): void {
@@ -224,9 +252,20 @@ function resultOf({ server, mirror, equal }: Pair): 'equal' | 'different' | 'unm
 }
 
 /** What the dataflow sees as `msg`. */
-function valueOfPair({ server, mirror, equal }: Pair): object {
+function valueOfPair({ server, mirror, equal }: Pair, request: unknown): object {
   const valueIn = (answer: Answer | undefined) => (answer === undefined ? null : answer.value)
-  return { server: valueIn(server), mirror: valueIn(mirror), equal, request: (server ?? mirror)!.request ?? null }
+  return { server: valueIn(server), mirror: valueIn(mirror), equal, request }
+}
+
+/** What waits for the dataflow. */
+interface Waiting {
+  readonly pair: Pair
+  readonly request: Asked | undefined
+  readonly raw: Buffer
+  readonly time: number
+  readonly sequence: number
+  /** Bytes of memory that it takes, besides those of the request. */
+  readonly own: number
 }
 
 /** Bytes of memory that a pair takes besides its own. */

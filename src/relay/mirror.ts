@@ -48,7 +48,7 @@ export class Mirror implements SocketHandler, Timed {
   }
 
   get over(): boolean {
-    return this.#state === 'closed' && this.pending === undefined
+    return this.#state === 'closed' && this.#comparison?.isIdle !== false
   }
 
   get pending(): Promise<void> | undefined {

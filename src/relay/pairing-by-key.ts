@@ -1,6 +1,15 @@
-import { type Answer, type Answerer, costOf, OTHER, type Pairing, type PairingOptions, pairOf } from './pairing.ts'
+import {
+  type Answer,
+  type Answerer,
+  hold,
+  OTHER,
+  type Pairing,
+  type PairingOptions,
+  pairOf,
+  release,
+} from './pairing.ts'
 
-/** Answers with the same key belong together; of several with the same one, the first of both. */
+/** Answers with the same key belong together; of several with the same one, the first of both. One without belongs to none. */
 export class PairingByKey implements Pairing {
   readonly #options: PairingOptions
   /** By their key; no key is in both. */
@@ -15,15 +24,16 @@ export class PairingByKey implements Pairing {
 
   add(from: Answerer, answer: Answer): void {
     const { maxBytes, give, overflow } = this.#options
-    const other = this.#take(OTHER[from], answer.key)
-    if (other !== undefined) {
+    const { key } = answer
+    const other = key === undefined ? undefined : this.#take(OTHER[from], key)
+    if (key === undefined || other !== undefined) {
       give(from === 'server' ? pairOf(answer, other) : pairOf(other, answer))
       return
     }
-    const same = this.#waiting[from].get(answer.key)
-    if (same === undefined) this.#waiting[from].set(answer.key, [answer])
+    const same = this.#waiting[from].get(key)
+    if (same === undefined) this.#waiting[from].set(key, [answer])
     else same.push(answer)
-    this.#bytes += costOf(answer)
+    this.#bytes += hold(answer)
     if (this.#bytes > maxBytes) overflow()
   }
 
@@ -64,7 +74,7 @@ export class PairingByKey implements Pairing {
     const answers = this.#waiting[from].get(key)
     const answer = answers?.shift()
     if (answers?.length === 0) this.#waiting[from].delete(key)
-    if (answer !== undefined) this.#bytes -= costOf(answer)
+    if (answer !== undefined) this.#bytes -= release(answer)
     return answer
   }
 }

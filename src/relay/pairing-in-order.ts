@@ -1,6 +1,15 @@
 import { isDeepStrictEqual } from 'node:util'
 import { TICK_MS } from '../util/deadlines.ts'
-import { type Answer, type Answerer, costOf, OTHER, type Pairing, type PairingOptions, pairOf } from './pairing.ts'
+import {
+  type Answer,
+  type Answerer,
+  hold,
+  OTHER,
+  type Pairing,
+  type PairingOptions,
+  pairOf,
+  release,
+} from './pairing.ts'
 
 /**
  * An answer belongs to the first one of the other server that waits and equals it; those before them belong to each other,
@@ -40,7 +49,7 @@ export class PairingInOrder implements Pairing {
     if (from === 'server' && this.#owed > 0) this.#owed--
     if (!this.#match(from, answer)) {
       this.#waiting[from].push(answer)
-      this.#bytes += costOf(answer)
+      this.#bytes += hold(answer)
     }
     const { server, mirror } = this.#waiting
     this.#settleBoth(Math.min(server.length, mirror.length) - HELD)
@@ -96,7 +105,7 @@ export class PairingInOrder implements Pairing {
 
   #take(from: Answerer, count: number): readonly Answer[] {
     const taken = this.#waiting[from].take(count)
-    for (const answer of taken) this.#bytes -= costOf(answer)
+    for (const answer of taken) this.#bytes -= release(answer)
     return taken
   }
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Answer, Answerer, Pair } from './pairing.ts'
+import { type Answer, type Answerer, Asked, type Pair } from './pairing.ts'
 import { PairingByKey } from './pairing-by-key.ts'
 import { PairingInOrder } from './pairing-in-order.ts'
 
@@ -292,6 +292,30 @@ describe('answers by key', () => {
     mirror('3 ok', 9)
     expect(given()).toEqual(['3 ok=3 ok'])
   })
+})
+
+it.each([true, false])(
+  'what the client had sent counts once, however many answers wait with it, by key: %s',
+  (keyed) => {
+    const { pairing, overflows } = start({ keyed, maxBytes: 4000 })
+    const add = (value: string, request: Asked) => pairing.add('server', { ...answer(value, 1), request })
+    const first = new Asked(Buffer.alloc(2000))
+    for (const value of ['a', 'b', 'c']) add(value, first)
+    expect(overflows()).toBe(0)
+    expect(pairing.giveUp('server')).toBe(3)
+    const second = new Asked(Buffer.alloc(2000))
+    for (const value of ['d', 'e', 'f']) add(value, second)
+    expect(overflows()).toBe(0)
+    add('g', new Asked(Buffer.alloc(2000)))
+    expect(overflows()).toBe(1)
+  },
+)
+
+it('an answer without a key belongs to none', () => {
+  const { pairing, mirror, given } = start({ keyed: true })
+  for (const from of ['server', 'mirror'] as const) pairing.add(from, { ...answer('x', 1), key: undefined })
+  mirror('1 ok')
+  expect(given()).toEqual(['x:-', '-:x'])
 })
 
 it.each([true, false])('forgets what waits, by key: %s', (keyed) => {

@@ -3,14 +3,34 @@ import { isDeepStrictEqual } from 'node:util'
 /** Who has answered: the server that the client hears, or the second one. */
 export type Answerer = 'server' | 'mirror'
 
+/** What the client had sent last when answers came. They share it, and its bytes count once. */
+export class Asked {
+  readonly raw: Buffer
+  #holders = 0
+
+  constructor(raw: Buffer) {
+    this.raw = raw
+  }
+
+  /** Something waits with it. @returns bytes of memory that are held because of that */
+  hold(): number {
+    return this.#holders++ === 0 ? this.raw.length : 0
+  }
+
+  /** It waits no longer. @returns bytes of memory that are free because of that */
+  release(): number {
+    return --this.#holders === 0 ? this.raw.length : 0
+  }
+}
+
 /** One answer of a server. */
 export interface Answer {
   readonly value: unknown
   readonly raw: Buffer
-  /** Says which answers belong together, where not their order says that. */
-  readonly key: string
+  /** Says which answers belong together, where not their order says that; undefined when the answer has none. */
+  readonly key: string | undefined
   /** What the client had sent last when it came. */
-  readonly request: unknown
+  readonly request: Asked | undefined
   /** When it came; milliseconds since 1970. */
   readonly time: number
   /** The same in ticks, which nobody sets. */
@@ -58,9 +78,14 @@ export function pairOf(server: Answer | undefined, mirror: Answer | undefined): 
   return { server, mirror, equal }
 }
 
-/** @returns bytes of memory that an answer takes, about */
-export function costOf({ raw }: Answer): number {
-  return raw.length + ANSWER_COST
+/** An answer waits. @returns bytes of memory that it takes, about */
+export function hold({ raw, request }: Answer): number {
+  return raw.length + ANSWER_COST + (request?.hold() ?? 0)
+}
+
+/** It waits no longer. @returns bytes that are free */
+export function release({ raw, request }: Answer): number {
+  return raw.length + ANSWER_COST + (request?.release() ?? 0)
 }
 
 /** Bytes of memory that an answer takes besides its own: many short ones must not fill the memory with objects. */

@@ -199,8 +199,11 @@ export class Relay implements Conversation, Timed {
     this.client.state = 'closed'
     this.#host.deadlines.forget(this)
     // Whoever is gone for good can take nothing more; what he has sent to its end goes on to the server.
-    if (error !== undefined || !this.#near.ended) this.#far?.destroy()
-    this.#mirror?.finish()
+    if (error !== undefined || !this.#near.ended) {
+      this.#far?.destroy()
+      // The server's answers are not heard any more, so there is nothing to compare those of the mirror with.
+      this.#mirror?.destroy()
+    } else this.#mirror?.finish()
     this.#host.closed(this.client, this.#reason!, this.#detail)
     this.#endIfOver()
   }

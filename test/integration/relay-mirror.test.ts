@@ -319,6 +319,62 @@ describe('a relay with a mirror', () => {
     leave(client, mirror)
   })
 
+  it('compares nothing by a key that answers do not have, and says so once', async () => {
+    await using old = await Upstream.start()
+    await using next = await Upstream.start()
+    await using running = await start(comparing(old, next, { key: 'msg.idd' }, { format: 'json' }))
+    const { client, server, mirror } = await connected(running, old, next)
+    server.send('{"id":1}\n{"id":2}\n')
+    await client.hear('{"id":2}\n')
+    mirror.send('{"id":1}\n')
+    expect(await pairsOf(running, 3)).toMatchObject([
+      { server: { id: 1 }, mirror: null },
+      { server: { id: 2 }, mirror: null },
+      { server: null, mirror: { id: 1 } },
+    ])
+    expect(warnings(running)).toEqual(['front-1 has answers that cannot be compared: mirror.key gives nothing for them'])
+    leave(client, mirror)
+  })
+
+  it('calls nothing unmatched of which a client that is gone could not hear the answer', async () => {
+    await using old = await Upstream.start()
+    await using next = await Upstream.start()
+    await using running = await start(comparing(old, next))
+    const { client, server, mirror } = await connected(running, old, next)
+    client.send('a\n')
+    await server.hear('a\n')
+    await mirror.hear('a\n')
+    client.socket.resetAndDestroy()
+    await fin(server)
+    mirror.send('OK a\n')
+    mirror.finish()
+    server.finish()
+    const { compared } = running.server.endpoints[0]!.counters
+    await running.server.stop()
+    expect(compared).toEqual(new Map())
+  })
+
+  it('reads once what the client has sent before many answers', async () => {
+    await using old = await Upstream.start()
+    await using next = await Upstream.start()
+    await using running = await start(
+      comparing(old, next, { compare: [{ map: 'size(msg.request)' }, { log: '${json(msg)}' }] }, { format: 'json' }),
+    )
+    const { client, server, mirror } = await connected(running, old, next)
+    // As a value it takes some megabytes.
+    const size = 20_000
+    client.send(`[${Array.from({ length: size }, () => '{}').join(',')}]\n`)
+    await server.hear(']\n')
+    const answers = Array.from({ length: 100 }, (_, i) => `${i}\n`).join('')
+    server.send(answers)
+    await client.hear('99\n')
+    mirror.send(answers)
+    const logged = () => running.all('part.logged').filter(({ step }) => step.endsWith('compare[1]'))
+    await running.event('part.logged', () => logged().length === 100)
+    expect(new Set(logged().map(({ text }) => text))).toEqual(new Set([`${size}`]))
+    leave(client, mirror)
+  })
+
   it('ends the comparison and not the traffic when answers break the framing', async () => {
     await using old = await Upstream.start()
     await using next = await Upstream.start()
