@@ -332,7 +332,9 @@ describe('a relay with a mirror', () => {
       { server: { id: 2 }, mirror: null },
       { server: null, mirror: { id: 1 } },
     ])
-    expect(warnings(running)).toEqual(['front-1 has answers that cannot be compared: mirror.key gives nothing for them'])
+    expect(warnings(running)).toEqual([
+      'front-1 has answers that cannot be compared: mirror.key gives nothing for them',
+    ])
     leave(client, mirror)
   })
 
