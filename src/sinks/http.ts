@@ -131,7 +131,7 @@ class HttpSink implements Sink {
       'Idempotency-Key': idempotencyKey(keys),
       ...envelope.headers,
     }
-    const isMine = await this.#slots.take(over ?? NEVER).then(
+    const isMine = await this.#slots.take(over).then(
       () => true,
       () => false,
     )
@@ -158,6 +158,3 @@ function halvesOf({ url, headers, positions, pieces, keys }: Envelope): Envelope
   }
   return [part(0, middle), part(middle, positions.length)]
 }
-
-/** Of a write that somebody always waits for. */
-const NEVER = new AbortController().signal

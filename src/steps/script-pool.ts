@@ -47,7 +47,7 @@ export class ScriptPool {
    * @throws SluiceError `script_failed` when a new one cannot load the script any more, or it is closed; the reason of the
    *   signal
    */
-  async run(job: ScriptJob, over: AbortSignal): Promise<ScriptAnswer> {
+  async run(job: ScriptJob, over: AbortSignal | undefined): Promise<ScriptAnswer> {
     await this.#turns.take(over)
     const place = this.#free.pop()!
     try {

@@ -121,22 +121,19 @@ function resultOf(message: Message, value: unknown): StepResult {
 
 async function runInPool(pool: ScriptPool, batch: Batch, name: string, failures: Failures): Promise<Batch> {
   const { messages } = batch
-  const { signal = NEVER } = failures
+  const { signal } = failures
   const passed: Message[] = []
   const answer = await pool.run(createJob(messages), signal)
   if ('results' in answer) settle(messages, answer.results, name, passed, failures)
   else if (messages.length === 1) failures.add(messages[0]!, answer.broken)
   else {
     for (const message of messages) {
-      if (signal.aborted) break
+      if (signal?.aborted) break
       await runAlone(pool, message, name, passed, failures, signal)
     }
   }
   return Batch.of(passed)
 }
-
-/** Of a step without a `timeout` beside it. */
-const NEVER = new AbortController().signal
 
 /** One message of a batch that broke its thread or process. */
 async function runAlone(
@@ -145,7 +142,7 @@ async function runAlone(
   name: string,
   passed: Message[],
   failures: Failures,
-  signal: AbortSignal,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   try {
     const answer = await pool.run(createJob([message]), signal)

@@ -11,11 +11,11 @@ export class Slots {
 
   /**
    * Takes a slot; whoever got one gives it back, once.
-   * @param signal ends the wait
+   * @param signal ends the wait; without one it is as long as it takes
    * @throws the reason of the signal: there is no slot to give back then
    */
-  async take(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted()
+  async take(signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted()
     if (this.#free > 0) {
       this.#free--
       return
@@ -23,12 +23,12 @@ export class Slots {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const abort = () => {
       this.#waiting.delete(resolve)
-      reject(signal.reason)
+      reject(signal!.reason)
     }
     this.#waiting.add(resolve)
-    signal.addEventListener('abort', abort, { once: true })
+    signal?.addEventListener('abort', abort, { once: true })
     // A signal that is aborted once it has the slot changes nothing: the promise is settled, and nobody waits in the set.
-    await promise.finally(() => signal.removeEventListener('abort', abort))
+    await promise.finally(() => signal?.removeEventListener('abort', abort))
   }
 
   /** Gives a slot back: the one who has waited longest has it. */
