@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import fc from 'fast-check'
@@ -225,6 +225,14 @@ test('a file that another worker still writes to is not compressed before it has
   ).toBe('xlate')
 })
 
+test('a name that was taken by a process that ended before it renamed its file is given back', async () => {
+  const [old, fresh] = [`${path}.20260101T000000000Z`, `${path}.20260101T000000001Z`]
+  for (const name of [old, fresh]) await writeFile(name, '')
+  await utimes(old, 0, 0)
+  await tidy(path, { compress: 'gzip' }, new AbortController().signal)
+  expect(readdirSync(folder)).toEqual([basename(fresh)])
+})
+
 test('a rotation that fails is told of, and the file grows on', async () => {
   const to = join(folder, 'n'.repeat(250))
   const sink = await create({ maxSize: 3 }, { to })
@@ -269,7 +277,10 @@ test('a kill at any moment loses no confirmed message and writes none twice', as
   }
   // Opening it once more finishes what was broken off.
   const sink = await create({ maxSize: 500, compress: 'gzip' })
-  await eventually(() => readdirSync(folder).every((name) => name === 'log' || name.endsWith('Z.gz')))
+  // A kill between the taking of a name and the renaming leaves an empty file, which a minute later would go too.
+  const isTaken = (name: string) => statSync(join(folder, name), { throwIfNoEntry: false })?.size === 0
+  const isDone = (name: string) => name === 'log' || name.endsWith('Z.gz') || (!name.endsWith('.tmp') && isTaken(name))
+  await eventually(() => readdirSync(folder).every(isDone))
   await sink.close()
   const lines = (await contents()).join('').split('\n').slice(0, -1)
   expect(new Set(lines).size).toBe(lines.length)

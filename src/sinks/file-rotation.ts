@@ -105,11 +105,22 @@ async function stampsOf(path: string): Promise<string[]> {
   const stamps = new Set<string>()
   for (const name of await readdir(dirname(path))) {
     const [, stamp, pid] = (name.startsWith(base) && ASIDE.exec(name.slice(base.length))) || []
-    if (pid !== undefined) {
-      if (Number(pid) === process.pid || !isAlive(Number(pid))) await rm(join(dirname(path), name), { force: true })
-    } else if (stamp !== undefined) stamps.add(stamp)
+    if (stamp === undefined) continue
+    const whole = join(dirname(path), name)
+    const isLeft = pid === undefined ? await isAbandoned(whole) : Number(pid) === process.pid || !isAlive(Number(pid))
+    if (isLeft) await rm(whole, { force: true })
+    else if (pid === undefined) stamps.add(stamp)
   }
   return [...stamps].sort()
+}
+
+/** Milliseconds between the taking of a name and the renaming to it, with much to spare. */
+const RESERVED_FOR = 60_000
+
+/** Whether this is a name that was taken by a process that ended before it had renamed its file to it. */
+async function isAbandoned(path: string): Promise<boolean> {
+  const info = await stat(path).catch(() => undefined)
+  return info?.size === 0 && Date.now() - info.mtimeMs > RESERVED_FOR
 }
 
 /** Signal 0 is not sent; it only asks whether it could be (kill(2)). */
