@@ -1,6 +1,7 @@
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { SluiceError } from '../contracts/errors.ts'
+import { whenAborted } from '../util/signals.ts'
 import { formatDuration } from '../util/units.ts'
 import type { TlsSettings } from './client-tls.ts'
 import { networkProblem, tlsProblem } from './network-error.ts'
@@ -85,15 +86,14 @@ export class HttpClient {
         ended = error
         request.destroy(error)
       }
-      const abort = () => end(givenUp())
       const timer = setTimeout(
         () => end(unavailable(`${url.host} did not answer within ${formatDuration(timeout)}`)),
         left,
       )
-      signal?.addEventListener('abort', abort)
+      const forget = signal && whenAborted(signal, () => end(givenUp()))
       const settle = (how: () => void) => {
         clearTimeout(timer)
-        signal?.removeEventListener('abort', abort)
+        forget?.()
         how()
       }
       let answered = false

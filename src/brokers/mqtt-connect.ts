@@ -1,5 +1,6 @@
 import type { IClientOptions, IConnackPacket, MqttClient } from 'mqtt'
 import { SluiceError } from '../contracts/errors.ts'
+import { whenAborted } from '../util/signals.ts'
 import { formatDuration } from '../util/units.ts'
 import { isTemporary, reasonText } from './mqtt-reasons.ts'
 import { unreachable } from './network-error.ts'
@@ -42,8 +43,7 @@ export async function connectMqtt(
   })
   prepare(client)
   const answered = Promise.withResolvers<IConnackPacket>()
-  const stop = () => client.stream.destroy()
-  signal.addEventListener('abort', stop)
+  const forget = whenAborted(signal, () => client.stream.destroy())
   client.on('connect', answered.resolve)
   // An error comes before the close that it leads to.
   client.on('error', (error) => {
@@ -57,7 +57,7 @@ export async function connectMqtt(
     if ('setNoDelay' in client.stream && typeof client.stream.setNoDelay === 'function') client.stream.setNoDelay(true)
     return { client, answer }
   } finally {
-    signal.removeEventListener('abort', stop)
+    forget()
   }
 }
 

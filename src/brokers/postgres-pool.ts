@@ -1,6 +1,7 @@
 import type { Client } from 'pg'
 import type { PartContext, Shared } from '../contracts/context.ts'
 import { SluiceError } from '../contracts/errors.ts'
+import { whenAborted } from '../util/signals.ts'
 import { Slots } from '../util/slots.ts'
 import { formatDuration } from '../util/units.ts'
 import { readTls } from './client-tls.ts'
@@ -94,8 +95,7 @@ export class PostgresPool {
   async #use<T>(work: (client: Client, facts: ServerFacts) => Promise<T>, late: AbortSignal): Promise<T> {
     const kept = this.#idle.pop()
     const lease = kept ?? this.#connect()
-    const expire = () => lease.destroy()
-    late.addEventListener('abort', expire)
+    const forget = whenAborted(late, () => lease.destroy())
     try {
       const facts = await lease.ready
       const result = await work(lease.client, facts)
@@ -113,7 +113,7 @@ export class PostgresPool {
       }
       throw lease.isReady ? thrown : toConnectError(thrown, this.where)
     } finally {
-      late.removeEventListener('abort', expire)
+      forget()
     }
   }
 

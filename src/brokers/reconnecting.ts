@@ -3,7 +3,7 @@ import type { Address } from '../contracts/client.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Delivery, Receiver, Subscription } from '../contracts/subscription.ts'
 import { createBackoff } from '../util/backoff.ts'
-import { whenAborted } from '../util/late.ts'
+import { whenAborted } from '../util/signals.ts'
 
 /** One connection to a broker that has confirmed the subscription. It never comes back once it was lost. */
 export interface Session {

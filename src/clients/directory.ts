@@ -13,6 +13,7 @@ import { SluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
 import type { Wait } from '../contracts/wait.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
+import { withEither } from '../util/signals.ts'
 
 /** What the directory does with a connection. */
 export interface Reachable {
@@ -165,14 +166,15 @@ async function ask(entry: Entry, kind: PayloadKind, content: unknown, wait: Wait
   // Who has given up meanwhile must not have it asked: the answer would be taken for that to the next question.
   wait.signal?.throwIfAborted()
   const failed = new AbortController()
-  const signal = wait.signal === undefined ? failed.signal : AbortSignal.any([wait.signal, failed.signal])
-  const answer = entry.connection.wait({ ...wait, signal })
-  try {
-    sendTo(entry, kind, content)
-  } catch (thrown) {
-    failed.abort(thrown)
-  }
-  return (await answer).msg
+  return withEither(failed.signal, wait.signal, async (signal) => {
+    const answer = entry.connection.wait({ ...wait, signal })
+    try {
+      sendTo(entry, kind, content)
+    } catch (thrown) {
+      failed.abort(thrown)
+    }
+    return (await answer).msg
+  })
 }
 
 function encode(kind: PayloadKind, content: unknown, codec: Codec): Buffer {

@@ -2,6 +2,7 @@ import type { Client } from '../contracts/client.ts'
 import type { Events } from '../contracts/events.ts'
 import type { Message } from '../contracts/message.ts'
 import type { Wait } from '../contracts/wait.ts'
+import { withEither } from '../util/signals.ts'
 import type { Directory, Polls } from './directory.ts'
 
 /** What is asked at intervals, and how. */
@@ -68,8 +69,10 @@ export class Poller implements Polls {
         if (sequence > asked.frames) queueMicrotask(() => answered.abort())
         return false
       }
-      const ended = signal === undefined ? answered.signal : AbortSignal.any([answered.signal, signal])
-      await this.#connection.wait({ timeout: left, signal: ended, matches }).catch(() => {})
+      const waited = withEither(answered.signal, signal, (ended) =>
+        this.#connection.wait({ timeout: left, signal: ended, matches }),
+      )
+      await waited.catch(() => {})
     }
   }
 

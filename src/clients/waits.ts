@@ -5,6 +5,7 @@ import type { Format } from '../contracts/format.ts'
 import { DEFAULT_ENVELOPE, type Decoder, Found, Frames, NEED_MORE, tooLong } from '../contracts/framing.ts'
 import { Message, type Source } from '../contracts/message.ts'
 import type { Wait } from '../contracts/wait.ts'
+import { whenAborted } from '../util/signals.ts'
 
 /** What the waits of a connection need of its endpoint. */
 export interface WaitsHost {
@@ -89,12 +90,13 @@ export class Waits {
     const { promise, resolve, reject } = Promise.withResolvers<Message>()
     const { timeout, signal, codec } = wait
     const list = codec === undefined ? this.#framed : this.#own
+    let forget: (() => void) | undefined
     const settle = (result: Message | SluiceError) => {
       const at = list.indexOf(open)
       if (at === -1) return
       list.splice(at, 1)
       clearTimeout(timer)
-      signal?.removeEventListener('abort', abort)
+      forget?.()
       if (result instanceof SluiceError) reject(result)
       else resolve(result)
     }
@@ -102,8 +104,7 @@ export class Waits {
     const abort = () => settle(toSluiceError(signal!.reason, 'wait_failed'))
     const timer = setTimeout(() => settle(notArrived(timeout, open.trouble)), timeout)
     list.push(open)
-    if (signal?.aborted) abort()
-    else signal?.addEventListener('abort', abort)
+    forget = signal && whenAborted(signal, abort)
     return promise
   }
 

@@ -9,7 +9,7 @@ import type {
 } from '../contracts/clients.ts'
 import type { Message } from '../contracts/message.ts'
 import type { Wait } from '../contracts/wait.ts'
-import { whenAborted } from '../util/late.ts'
+import { whenAborted } from '../util/signals.ts'
 import type { Channel } from './channel.ts'
 import type { SupervisorApi } from './protocol.ts'
 import { isHere, remoteQuestion } from './remote-request.ts'

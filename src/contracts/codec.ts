@@ -12,12 +12,18 @@ export interface Codec {
   readonly format: Format
 }
 
+/** What of a codec is needed to write. */
+export interface Encoding {
+  readonly framing: Pick<Framing, 'encode' | 'encodeFrames'>
+  readonly format: Pick<Format, 'print'>
+}
+
 /**
  * Appends a batch in a codec. Values that nobody changed are passed on as the bytes they came as, and a whole read that
  * nobody touched goes through without a look at single messages.
  * @throws SluiceError `format_not_printable` or `frame_not_encodable`; use {@link encodeEach} to learn which message it was
  */
-export function encodeBatch(batch: Batch, { framing, format }: Codec, out: ByteWriter): void {
+export function encodeBatch(batch: Batch, { framing, format }: Encoding, out: ByteWriter): void {
   if (batch.frames !== undefined && batch.format === format && framing.encodeFrames !== undefined) {
     for (const frames of batch.frames) framing.encodeFrames(frames, out)
     return
@@ -33,7 +39,7 @@ export function encodeBatch(batch: Batch, { framing, format }: Codec, out: ByteW
  * @param out must be empty
  * @returns nothing when all messages were written, else the outcome of each
  */
-export function encodeEach(batch: Batch, codec: Codec, out: ByteWriter): Outcomes | undefined {
+export function encodeEach(batch: Batch, codec: Encoding, out: ByteWriter): Outcomes | undefined {
   try {
     encodeBatch(batch, codec, out)
     return undefined
@@ -44,7 +50,7 @@ export function encodeEach(batch: Batch, codec: Codec, out: ByteWriter): Outcome
 }
 
 /** A framing may have written half a frame before it throws, so each message is written apart first. */
-function encodeSingly(batch: Batch, { framing, format }: Codec, out: ByteWriter): Outcomes {
+function encodeSingly(batch: Batch, { framing, format }: Encoding, out: ByteWriter): Outcomes {
   const single = new ByteWriter()
   return batch.messages.map((message) => {
     try {

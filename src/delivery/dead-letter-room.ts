@@ -2,7 +2,7 @@ import type { DeadLetterCounters } from '../contracts/counters.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
 import type { Database } from '../contracts/storage.ts'
-import { whenAborted } from '../util/late.ts'
+import { whenAborted } from '../util/signals.ts'
 import { TOTALS } from './dead-letter-rows.ts'
 import type { RetryTiming } from './retry.ts'
 

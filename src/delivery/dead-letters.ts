@@ -28,6 +28,8 @@ import { type RetryTiming, realTiming } from './retry.ts'
 /** Name of the file in the data folder. */
 export const DEAD_LETTERS_FILE = 'dead-letters.db'
 
+import { withEither } from '../util/signals.ts'
+
 /** For how many milliseconds after its first failure a dead letter is tried again: a browser may hold the file locked. */
 const RETRY_FOR = 10_000
 
@@ -101,11 +103,11 @@ export class DeadLetterStore implements DeadLetters {
   add(message: Message, error: SluiceError, step: string, over?: AbortSignal): Promise<number> {
     // It will be tried again, so whoever remembers what has finished must not remember it.
     if (message.error !== undefined || error.code !== 'kept_by_step') message.source.failed?.(message.sequence)
-    return this.#add({ message, error, step, passed: message.source.buffer === step }, over)
+    const failed = { message, error, step, passed: message.source.buffer === step }
+    return withEither(this.#signal, over, (signal) => this.#add(failed, signal))
   }
 
-  async #add(failed: Failed, over?: AbortSignal): Promise<number> {
-    const signal = over === undefined ? this.#signal : AbortSignal.any([this.#signal, over])
+  async #add(failed: Failed, signal: AbortSignal): Promise<number> {
     const { source } = failed.message
     const retried = this.#retried.get(source.origin ?? source)
     const row = toRow(failed, retried?.letter)
@@ -156,7 +158,7 @@ export class DeadLetterStore implements DeadLetters {
     const database = await this.#open()
     const [first, ...others] = failed
     // A step may have made several messages of one.
-    for (const other of others) await this.#add(other)
+    for (const other of others) await this.#add(other, this.#signal)
     const [error] =
       first === undefined
         ? await database.write('DELETE FROM dead_letters WHERE id = ?', [[letter.id]])

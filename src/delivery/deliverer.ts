@@ -3,6 +3,7 @@ import type { BufferOptions } from '../contracts/delivery.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { Batch, type Message } from '../contracts/message.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
+import { whenAborted } from '../util/signals.ts'
 import { formatDuration } from '../util/units.ts'
 import { checkOutcomes } from './outcomes.ts'
 import { type Entry, type FormatOf, placeOf } from './queue.ts'
@@ -155,12 +156,9 @@ export class Deliverer {
       clearTimeout(timer)
       timer = setTimeout(() => resolve('unknown'), late.aborted ? LATE_GRACE_MS : GRACE_MS)
     }
-    if (signal.aborted) wait()
-    signal.addEventListener('abort', wait, { once: true })
-    late.addEventListener('abort', wait, { once: true })
+    const waits = [signal, late].map((one) => whenAborted(one, wait))
     const forget = () => {
-      signal.removeEventListener('abort', wait)
-      late.removeEventListener('abort', wait)
+      for (const stop of waits) stop()
       clearTimeout(timer)
     }
     return { promise, forget }

@@ -253,7 +253,7 @@ export class DiskQueue implements Queue {
   async #load(maxBytes: number): Promise<void> {
     const database = await this.#database!
     if (this.#isUncounted) await this.#count(database)
-    const rows = await database.all(SELECT, [this.#options.step, this.#cursor, MOST_ROWS, maxBytes])
+    const rows = await database.all(SELECT, [this.#options.step, this.#cursor, MOST_ROWS, Math.min(maxBytes, READ_BYTES)])
     for (const row of rows) {
       const entry = toEntry(row)
       if (crc32(entry.data) === row['crc']) this.#tail.push(entry)
@@ -324,8 +324,9 @@ const DELETE_WITHIN = 10
 /** So many bytes of entries are kept in memory too, so that they need not be read again: what a destination that keeps up needs. */
 const TAIL_BYTES = 1024 * 1024
 
-/** No more rows are read at once. */
+/** No more rows, and few bytes beyond these, are read at once: what is in use for a moment only need not be copied on. */
 const MOST_ROWS = 512
+const READ_BYTES = 256 * 1024
 
 /** @throws SluiceError `sink_failed` for a batch with a value that cannot be stored */
 function pack(batch: Batch): Buffer {

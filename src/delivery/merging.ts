@@ -1,7 +1,7 @@
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { Batch, type Message } from '../contracts/message.ts'
 import { type Batching, givenUp, type Outcomes, type Sink } from '../contracts/sink.ts'
-import { whenAborted } from '../util/late.ts'
+import { whenAborted } from '../util/signals.ts'
 import { checkOutcomes } from './outcomes.ts'
 
 /**

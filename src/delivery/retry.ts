@@ -3,6 +3,7 @@ import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { Batch } from '../contracts/message.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import { createBackoff } from '../util/backoff.ts'
+import { withEither } from '../util/signals.ts'
 import { formatDuration } from '../util/units.ts'
 import { checkOutcomes } from './outcomes.ts'
 
@@ -56,7 +57,8 @@ export function withRetry(sink: Sink, options: RetryOptions): Sink {
       const settle = (given: void | Outcomes) => {
         const outcomes = checked(given, batch)
         // The result of a first attempt as it is, unless something in it is worth another.
-        return outcomes?.some((error) => error?.retryable) ? retry(sink, options, batch, outcomes, over) : outcomes
+        if (!outcomes?.some((error) => error?.retryable)) return outcomes
+        return withEither(options.signal, over, (signal) => retry(sink, options, batch, outcomes, over, signal))
       }
       try {
         const written = sink.write(batch, over)
@@ -70,16 +72,19 @@ export function withRetry(sink: Sink, options: RetryOptions): Sink {
   }
 }
 
-/** @param over aborted when nobody waits any more: then no other attempt is made */
+/**
+ * @param over what each attempt is told
+ * @param signal aborted when nobody waits any more: then no other attempt is made
+ */
 async function retry(
   sink: Sink,
   options: RetryOptions,
   batch: Batch,
   first: Outcomes,
   over: AbortSignal | undefined,
+  signal: AbortSignal,
 ): Promise<Outcomes> {
   const { forMs, max = Number.POSITIVE_INFINITY, onRetry, timing = realTiming } = options
-  const signal = over === undefined ? options.signal : AbortSignal.any([options.signal, over])
   const backoff = createBackoff({ first: FIRST_WAIT, max: LONGEST_WAIT, random: timing.random })
   const outcomes = [...first]
   const since = timing.now()

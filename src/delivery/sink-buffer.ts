@@ -6,6 +6,7 @@ import type { Events } from '../contracts/events.ts'
 import { Batch } from '../contracts/message.ts'
 import type { Outcomes } from '../contracts/sink.ts'
 import { createBackoff } from '../util/backoff.ts'
+import { whenAborted, withEither } from '../util/signals.ts'
 import { BufferRoom, LOOK_MS } from './buffer-room.ts'
 import { allFailed, Deliverer, type Delivery, deliveredPlaces, failedOf, type Result } from './deliverer.ts'
 import { type Entry, MAX_MESSAGES, type Queue, sizeOf } from './queue.ts'
@@ -73,9 +74,11 @@ export class SinkBuffer {
    */
   async write(batch: Batch, options: BufferOptions, over?: AbortSignal): Promise<void | Outcomes> {
     if (batch.length === 0) return
-    const { late } = this.#options
+    return withEither(this.#options.late, over, (signal) => this.#write(batch, options, signal))
+  }
+
+  async #write(batch: Batch, options: BufferOptions, signal: AbortSignal): Promise<void | Outcomes> {
     const size = sizeOf(batch)
-    const signal = over === undefined ? late : AbortSignal.any([late, over])
     while (!(await this.#room.reserve(size, options))) {
       if (options.whenFull === 'drop') {
         this.counters.dropped += batch.length
@@ -249,11 +252,11 @@ export class SinkBuffer {
     return new Promise((resolve) => {
       const wake = () => {
         this.#wake = undefined
-        signal.removeEventListener('abort', wake)
+        forget()
         resolve()
       }
       this.#wake = wake
-      signal.addEventListener('abort', wake, { once: true })
+      const forget = whenAborted(signal, wake)
     })
   }
 

@@ -4,6 +4,7 @@ import { Batch, type Dataflow, type ErrorInfo, type Failures, type Message } fro
 import type { Expression } from '../contracts/schema.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import type { Step } from '../contracts/step.ts'
+import { whenAborted } from '../util/signals.ts'
 
 /** A step or sink with what stands around it, as the dataflow calls it. */
 export type Stage = (batch: Batch, failures: Failures) => Batch | Promise<Batch>
@@ -118,13 +119,17 @@ function delivered(batch: Batch, outcomes: Outcomes, failures: Failures): Batch 
 export function withTimeout(stage: Stage, milliseconds: number, id: string): Stage {
   return (batch, failures) => {
     const over = new AbortController()
-    const signal = failures.signal === undefined ? over.signal : AbortSignal.any([failures.signal, over.signal])
-    const told = new Told(failures, id, signal)
+    const told = new Told(failures, id, over.signal)
+    const forget = failures.signal && whenAborted(failures.signal, () => over.abort(failures.signal!.reason))
     const pending = stage(batch, told)
-    if (!(pending instanceof Promise)) return pending
+    if (!(pending instanceof Promise)) {
+      forget?.()
+      return pending
+    }
     return new Promise((resolve) => {
       const settle = (result: Batch) => {
         told.over = true
+        forget?.()
         clearTimeout(timer)
         resolve(result)
       }

@@ -39,9 +39,11 @@ export const line = defineFraming({
 const LF = 10
 const CR = 13
 const CRLF = '\r\n'
+/** The ends as bytes: made once, and not for each line. */
+const BYTES = { '\n': Buffer.from('\n'), [CRLF]: Buffer.from(CRLF) }
 
 class Line implements Framing {
-  readonly #ending: string
+  readonly #ending: keyof typeof BYTES
   /** Used by all decoders, one after the other. */
   readonly #splitter = createSplitter()
 
@@ -57,8 +59,9 @@ class Line implements Framing {
     const isText = typeof payload === 'string'
     if (isText ? payload.includes('\n') : payload.includes(LF)) throw containsLineFeed()
     const endsWithReturn = isText ? payload.endsWith('\r') : payload[payload.length - 1] === CR
+    const ending = endsWithReturn ? CRLF : this.#ending
     out.write(payload)
-    out.write(endsWithReturn ? CRLF : this.#ending)
+    out.write(isText ? ending : BYTES[ending])
   }
 
   /** Frames that already lie in a row with the right line ends between them are passed on as one piece. */

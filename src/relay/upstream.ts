@@ -1,6 +1,7 @@
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { DialOptions, Socket, TlsLayer, Transport } from '../contracts/transport.ts'
 import { type Backoff, createBackoff } from '../util/backoff.ts'
+import { whenAborted } from '../util/signals.ts'
 import { type ProxiedClient, type ProxyVersion, proxyHeader } from './proxy-header.ts'
 
 export interface UpstreamTarget {
@@ -58,12 +59,11 @@ export class Upstream {
     const raw = await transport.dial({ ...dial, signal })
     if (sendProxy !== undefined) raw.write(proxyHeader(sendProxy, client))
     if (tls === undefined) return raw
-    const abort = () => raw.destroy()
-    signal.addEventListener('abort', abort)
+    const forget = whenAborted(signal, () => raw.destroy())
     try {
       return await tls.secure(raw)
     } finally {
-      signal.removeEventListener('abort', abort)
+      forget()
     }
   }
 

@@ -4,6 +4,7 @@ import type { Link } from '../brokers/link.ts'
 import { unreachable } from '../brokers/network-error.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Outcomes } from '../contracts/sink.ts'
+import { whenAborted } from '../util/signals.ts'
 import { formatDuration } from '../util/units.ts'
 import { type Delivery, Window } from './window.ts'
 
@@ -104,7 +105,7 @@ export class AmqpLink implements Link<Publish> {
     const socket = new AbortController()
     const stop = () => socket.abort()
     const timer = setTimeout(stop, timeout)
-    signal.addEventListener('abort', stop)
+    const forget = whenAborted(signal, stop)
     try {
       signal.throwIfAborted()
       const socketOptions = { ...tls, noDelay: true, signal: socket.signal }
@@ -118,7 +119,7 @@ export class AmqpLink implements Link<Publish> {
       throw refusal(target, thrown)
     } finally {
       clearTimeout(timer)
-      signal.removeEventListener('abort', stop)
+      forget()
     }
   }
 

@@ -1,21 +1,22 @@
 import { createHash } from 'node:crypto'
 import { type Address, Addresses, isConstant } from '../brokers/http-address.ts'
 import { jsonText } from '../brokers/json-text.ts'
+import { type Encoding, encodeEach } from '../contracts/codec.ts'
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
 import type { Framing } from '../contracts/framing.ts'
-import type { Message, Source } from '../contracts/message.ts'
+import { Batch, type Message, type Source } from '../contracts/message.ts'
+import type { Outcomes } from '../contracts/sink.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
 import type { HttpOptions } from './http-options.ts'
 
-/** Messages that go into one request, each written already. */
+/** Messages that go into one request. */
 export interface Envelope {
-  readonly url: URL
+  readonly address: Address
   readonly headers: Readonly<Record<string, string>>
   /** Where they stand in the batch. */
   readonly positions: readonly number[]
-  readonly pieces: readonly (string | Buffer)[]
-  readonly keys: readonly string[]
+  readonly body: Buffer
 }
 
 /** How messages are written. */
@@ -29,14 +30,14 @@ export interface Writing {
  * each connection has a list, which keeps its order; with them each address has one, with one request.
  */
 export class RequestMaker {
-  readonly #options: HttpOptions
-  readonly #writing: Writing
+  readonly #batch: HttpOptions['batch']
+  readonly #encoding: Encoding
   readonly #isConstant: boolean
   readonly #addresses: Addresses
 
-  constructor(options: HttpOptions, writing: Writing) {
-    this.#options = options
-    this.#writing = writing
+  constructor(options: HttpOptions, { format, lineFraming }: Writing) {
+    this.#batch = options.batch
+    this.#encoding = { format, framing: options.batch === 'lines' ? lineFraming : UNFRAMED }
     this.#isConstant = [options.url, ...Object.values(options.headers ?? {})].every(isConstant)
     this.#addresses = new Addresses(options)
   }
@@ -44,55 +45,65 @@ export class RequestMaker {
   /** @param outcomes gets the error of each message that cannot be sent */
   listsOf(messages: readonly Message[], outcomes: (SluiceError | undefined)[]): Envelope[][] {
     const lists = new Map<string | Source, Draft[]>()
-    const isSingle = this.#options.batch === 'none'
+    const isSingle = this.#batch === 'none'
     let common: Address | undefined
     for (let i = 0; i < messages.length; i++) {
       const message = messages[i]!
       try {
         const address = common ?? this.#addresses.of(message)
         if (this.#isConstant) common = address
-        const piece = this.#print(message)
         const name = isSingle ? message.source : address.name
         const list = lists.get(name)
         const draft = isSingle ? undefined : list?.[0]
-        if (draft === undefined) {
-          const added: Draft = { address, example: message.msg, positions: [i], pieces: [piece], keys: [message.key] }
-          if (list === undefined) lists.set(name, [added])
-          else list.push(added)
-        } else {
-          draft.positions.push(i)
-          draft.pieces.push(piece)
-          draft.keys.push(message.key)
-        }
+        if (draft !== undefined) draft.positions.push(i)
+        else if (list !== undefined) list.push({ address, positions: [i] })
+        else lists.set(name, [{ address, positions: [i] }])
       } catch (thrown) {
         outcomes[i] = toSluiceError(thrown, 'sink_failed')
       }
     }
-    return [...lists.values()].map((drafts) => drafts.map((draft) => this.#finish(draft)))
+    return [...lists.values()].map((drafts) => drafts.flatMap((draft) => this.#finish(draft, messages, outcomes)))
   }
 
-  /** The bytes of a request. */
-  bodyOf({ pieces }: Envelope): Buffer {
-    if (this.#options.batch === 'array') return Buffer.from(`[${pieces.join(',')}]`, 'utf8')
+  /** Two requests, with the first half of its messages and the others. @param messages of the whole batch */
+  halvesOf({ address, positions }: Envelope, messages: readonly Message[]): Envelope[] {
+    const middle = positions.length >> 1
+    const halves = [positions.slice(0, middle), positions.slice(middle)]
+    // They could be written before.
+    return halves.flatMap((half) => this.#finish({ address, positions: half }, messages, []))
+  }
+
+  /** None when no message of it can be written. */
+  #finish(draft: Draft, messages: readonly Message[], outcomes: (SluiceError | undefined)[]): Envelope[] {
+    const { address } = draft
+    const { body, refused } = this.#print(draft.positions.map((position) => messages[position]!))
+    if (refused !== undefined) for (const [i, position] of draft.positions.entries()) outcomes[position] = refused[i]
+    const positions = refused === undefined ? draft.positions : draft.positions.filter((_, i) => !refused[i])
+    if (positions.length === 0) return []
+    const type = contentType(this.#batch, messages[positions[0]!]!.msg)
+    return [{ address, headers: { 'Content-Type': type, ...address.headers }, positions, body }]
+  }
+
+  /** What can be written of them, and why the others cannot, if there are such. */
+  #print(messages: readonly Message[]): { body: Buffer; refused?: Outcomes | undefined } {
+    if (this.#batch === 'array') return printArray(messages)
     const out = new ByteWriter()
-    for (const piece of pieces) out.write(piece)
-    return out.take()
+    const refused = encodeEach(Batch.of(messages), this.#encoding, out)
+    return { body: out.take(), refused }
   }
+}
 
-  #finish({ address: { url, headers }, example, positions, pieces, keys }: Draft): Envelope {
-    const type = contentType(this.#options.batch, example)
-    return { url, headers: { 'Content-Type': type, ...headers }, positions, pieces, keys }
-  }
-
-  #print(message: Message): string | Buffer {
-    const { format, lineFraming } = this.#writing
-    if (this.#options.batch === 'array') return jsonText(message.msg)
-    const content = message.verbatim === format ? message.raw : format.print(message.msg)
-    if (this.#options.batch === 'none') return content
-    const line = new ByteWriter()
-    lineFraming.encode(content, line)
-    return line.takePiece()
-  }
+function printArray(messages: readonly Message[]): { body: Buffer; refused?: Outcomes | undefined } {
+  const texts: string[] = []
+  const outcomes = messages.map(({ msg }) => {
+    try {
+      texts.push(jsonText(msg))
+      return undefined
+    } catch (thrown) {
+      return toSluiceError(thrown, 'sink_failed')
+    }
+  })
+  return { body: Buffer.from(`[${texts.join(',')}]`), refused: texts.length < messages.length ? outcomes : undefined }
 }
 
 /**
@@ -107,14 +118,13 @@ export function idempotencyKey(keys: readonly string[]): string {
 
 interface Draft {
   readonly address: Address
-  /** One of the values; the others are of the same kind unless somebody mixes them. */
-  readonly example: unknown
   readonly positions: number[]
-  readonly pieces: (string | Buffer)[]
-  readonly keys: string[]
 }
 
-/** What a value is says what it looks like when it is written, unless a header says otherwise. */
+/** One message is the whole body. */
+const UNFRAMED: Encoding['framing'] = { encode: (payload, out) => out.write(payload) }
+
+/** What a value is says what it looks like, unless a header says otherwise. The first stands for all of a request. */
 function contentType(batch: HttpOptions['batch'], value: unknown): string {
   if (batch === 'array') return 'application/json'
   if (typeof value === 'string') return 'text/plain; charset=utf-8'

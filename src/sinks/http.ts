@@ -5,7 +5,7 @@ import { HttpClient } from '../brokers/http-client.ts'
 import type { PartContext, Shared } from '../contracts/context.ts'
 import { defineSink } from '../contracts/define.ts'
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
-import type { Batch } from '../contracts/message.ts'
+import type { Batch, Message } from '../contracts/message.ts'
 import { type Batching, givenUp, type Outcomes, type Sink } from '../contracts/sink.ts'
 import { Slots } from '../util/slots.ts'
 import { type HttpOptions, httpOptions } from './http-options.ts'
@@ -98,7 +98,7 @@ class HttpSink implements Sink {
   async #write({ messages }: Batch, over: AbortSignal | undefined): Promise<void | Outcomes> {
     const outcomes = new Array<SluiceError | undefined>(messages.length).fill(undefined)
     const lists = this.#requests.listsOf(messages, outcomes)
-    await Promise.all(lists.map((list) => this.#sendList(list, outcomes, over)))
+    await Promise.all(lists.map((list) => this.#sendList(list, messages, outcomes, over)))
     const [first] = outcomes
     if (first?.retryable && outcomes.every((error) => error?.retryable)) throw first
     return outcomes.some((error) => error !== undefined) ? outcomes : undefined
@@ -107,15 +107,17 @@ class HttpSink implements Sink {
   /** One after the other. What follows a message that has to wait, waits too. */
   async #sendList(
     list: readonly Envelope[],
+    messages: readonly Message[],
     outcomes: (SluiceError | undefined)[],
     over: AbortSignal | undefined,
   ): Promise<void> {
     const left = [...list]
     for (let envelope = left.shift(); envelope !== undefined; envelope = left.shift()) {
-      const { error, mayBeOne } = await this.#send(envelope, over)
+      const keys = envelope.positions.map((position) => messages[position]!.key)
+      const { error, mayBeOne } = await this.#send(envelope, idempotencyKey(keys), over)
       if (error === undefined) continue
       if (mayBeOne && envelope.positions.length > 1) {
-        left.unshift(...halvesOf(envelope))
+        left.unshift(...this.#requests.halvesOf(envelope, messages))
         continue
       }
       for (const { positions } of error.retryable ? [envelope, ...left.splice(0)] : [envelope]) {
@@ -124,22 +126,17 @@ class HttpSink implements Sink {
     }
   }
 
-  async #send(envelope: Envelope, over: AbortSignal | undefined): Promise<Verdict> {
+  async #send({ address, headers, body }: Envelope, key: string, over: AbortSignal | undefined): Promise<Verdict> {
     const { method, timeout } = this.#options
-    const { url, keys } = envelope
-    const headers = {
-      'Idempotency-Key': idempotencyKey(keys),
-      ...envelope.headers,
-    }
+    const { url } = address
     const isMine = await this.#slots.take(over).then(
       () => true,
       () => false,
     )
     if (!isMine) return { error: givenUp() }
     try {
-      const body = this.#requests.bodyOf(envelope)
-      const length = { 'Content-Length': String(body.length) }
-      const answer = await this.#shared.value.send({ url, method, timeout, body, headers: { ...headers, ...length } })
+      const all = { 'Idempotency-Key': key, ...headers, 'Content-Length': String(body.length) }
+      const answer = await this.#shared.value.send({ url, method, timeout, body, headers: all })
       const safe = { ...answer, excerpt: maskSecrets(answer.excerpt, this.#options) }
       return judge(safe, this.#success, showUrl(url, this.#options), this.#context.clock.now())
     } catch (thrown) {
@@ -148,13 +145,4 @@ class HttpSink implements Sink {
       this.#slots.give()
     }
   }
-}
-
-function halvesOf({ url, headers, positions, pieces, keys }: Envelope): Envelope[] {
-  const middle = positions.length >> 1
-  const part = (from: number, to: number): Envelope => {
-    const slices = { positions: positions.slice(from, to), pieces: pieces.slice(from, to), keys: keys.slice(from, to) }
-    return { url, headers, ...slices }
-  }
-  return [part(0, middle), part(middle, positions.length)]
 }

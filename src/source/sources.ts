@@ -1,5 +1,5 @@
 import type { Observed, ObservedEndpoint } from '../contracts/counters.ts'
-import { endedOrLate } from '../util/late.ts'
+import { endedOrLate } from '../util/signals.ts'
 import { SourceEndpoint } from './endpoint.ts'
 import type { SourceSpec, SourceSurroundings } from './spec.ts'
 

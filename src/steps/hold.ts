@@ -1,5 +1,6 @@
 import type { PartContext } from '../contracts/context.ts'
 import { SluiceError } from '../contracts/errors.ts'
+import { withEither } from '../util/signals.ts'
 
 /**
  * Holds messages back for a time. A server that stops waits for them as long as it waits for all else.
@@ -7,19 +8,20 @@ import { SluiceError } from '../contracts/errors.ts'
  * @param over aborted when nobody waits for these messages any more
  * @throws SluiceError `step_timeout` when it was ended early
  */
-export async function hold(
+export function hold(
   { clock, signal }: Pick<PartContext, 'clock' | 'signal'>,
   milliseconds: number,
   over: AbortSignal | undefined,
 ): Promise<void> {
   const end = clock.elapsed() + milliseconds
-  const ended = over === undefined ? signal : AbortSignal.any([signal, over])
-  for (let left = milliseconds; left > 0; left = end - clock.elapsed()) {
-    if (await clock.sleep(Math.min(left, LONGEST_SLEEP), ended)) continue
-    throw new SluiceError('step_timeout', 'the message was held back, and the time for that ran out', {
-      retryable: true,
-    })
-  }
+  return withEither(signal, over, async (ended) => {
+    for (let left = milliseconds; left > 0; left = end - clock.elapsed()) {
+      if (await clock.sleep(Math.min(left, LONGEST_SLEEP), ended)) continue
+      throw new SluiceError('step_timeout', 'the message was held back, and the time for that ran out', {
+        retryable: true,
+      })
+    }
+  })
 }
 
 /** A day. */

@@ -6,7 +6,7 @@ import { type FailureCode, SluiceError, toSluiceError } from '../contracts/error
 import type { Events } from '../contracts/events.ts'
 import type { Message } from '../contracts/message.ts'
 import { type Expression, formatOption, framingOption, size, z } from '../contracts/schema.ts'
-import { whenAborted } from '../util/late.ts'
+import { whenAborted } from '../util/signals.ts'
 import { Slots } from '../util/slots.ts'
 import { formatDuration } from '../util/units.ts'
 import type { ConnectionEventMap } from '../wire/client-events.ts'

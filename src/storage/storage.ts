@@ -2,6 +2,7 @@ import { resolve, sep } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Database, SqlRow, SqlValue, Storage } from '../contracts/storage.ts'
+import { whenAborted } from '../util/signals.ts'
 import { toStorageError } from './failure.ts'
 import { type Action, type Results, type Target, targetKey, type Written } from './protocol.ts'
 import { StorageThread } from './thread.ts'
@@ -25,8 +26,10 @@ export function createStorage(options: StorageOptions = {}): Storage {
 /** The thread that runs `worker.ts`: from the sources as well as from the compiled files. */
 export function startStorageWorker(): Worker {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-  // The flags of the process, such as --input-type, are meant for its own entry file.
-  return new Worker(new URL(`./worker.${extension}`, import.meta.url), { name: 'sluice-storage', execArgv: [] })
+  const file = new URL(`./worker.${extension}`, import.meta.url)
+  // The flags of the process, such as --input-type, are meant for its own entry file. What a thread has on its heap goes
+  // with each round, so there is no use in letting much of it collect.
+  return new Worker(file, { name: 'sluice-storage', execArgv: [], resourceLimits: { maxYoungGenerationSizeMb: 3 } })
 }
 
 class WorkerStorage implements Storage {
@@ -167,12 +170,11 @@ class SharedDatabase implements Database {
     const givenUp = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
     // A message to the thread would be read after the write: it waits for a lock in one call of SQLite.
     const giveUp = () => Atomics.store(givenUp, 0, 1)
-    if (over.aborted) giveUp()
-    over.addEventListener('abort', giveUp)
+    const forget = whenAborted(over, giveUp)
     try {
       return await this.#request({ ...action, givenUp })
     } finally {
-      over.removeEventListener('abort', giveUp)
+      forget()
     }
   }
 

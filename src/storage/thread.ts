@@ -1,5 +1,6 @@
 import type { Worker } from 'node:worker_threads'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { Numbered } from '../util/numbered.ts'
 import { toStorageError } from './failure.ts'
 import type { Action, Answer, Request, Results } from './protocol.ts'
 
@@ -11,11 +12,10 @@ import type { Action, Answer, Request, Results } from './protocol.ts'
 export class StorageThread {
   readonly #startWorker: () => Worker
   /** What was asked for in this turn and has not been sent. */
-  readonly #outbox: Letter[] = []
-  /** What was sent and has not been answered. */
-  readonly #waiting = new Map<number, Waiting>()
+  readonly #outbox: Request[] = []
+  /** What has not been answered, by the id of the request. */
+  readonly #waiting = new Numbered<Waiting>()
   #worker: Worker | undefined = undefined
-  #nextId = 1
 
   constructor(startWorker: () => Worker) {
     this.#startWorker = startWorker
@@ -24,8 +24,8 @@ export class StorageThread {
   /** @throws SluiceError `storage_failed` */
   ask<A extends Action>(action: A): Promise<Results[A['kind']]> {
     return new Promise((resolve, reject) => {
-      const request = { id: this.#nextId++, ...action }
-      this.#outbox.push({ request, waiting: { resolve: resolve as Waiting['resolve'], reject } })
+      const id = this.#waiting.add({ resolve: resolve as Waiting['resolve'], reject })
+      this.#outbox.push({ id, ...action })
       // What is asked for in one go travels together: a message between threads costs more than a row.
       if (this.#outbox.length === 1) process.nextTick(() => this.#send(this.#outbox.splice(0)))
     })
@@ -39,21 +39,20 @@ export class StorageThread {
     await this.#worker?.terminate()
   }
 
-  #send(letters: readonly Letter[]): void {
+  #send(requests: readonly Request[]): void {
     try {
       this.#worker ??= this.#start()
-      this.#worker.postMessage(letters.map(({ request }) => request))
-      if (this.#waiting.size === 0) this.#worker.ref()
-      for (const { request, waiting } of letters) this.#waiting.set(request.id, waiting)
+      this.#worker.postMessage(requests)
+      this.#worker.ref()
     } catch (thrown) {
       // One that cannot travel, for a value that threads cannot pass to each other, must not hold up the others.
-      if (letters.length > 1) {
-        for (const letter of letters) this.#send([letter])
+      if (requests.length > 1) {
+        for (const request of requests) this.#send([request])
         return
       }
       const { message } = toSluiceError(thrown)
       const text = `the storage thread cannot be asked: ${message}`
-      letters[0]!.waiting.reject(new SluiceError('storage_failed', text, { cause: thrown }))
+      this.#waiting.take(requests[0]!.id)?.reject(new SluiceError('storage_failed', text, { cause: thrown }))
     }
   }
 
@@ -67,17 +66,14 @@ export class StorageThread {
     })
     worker.on('exit', () => {
       this.#worker = undefined
-      const lost = [...this.#waiting.values()]
-      this.#waiting.clear()
-      for (const { reject } of lost) reject(crashed(cause))
+      this.#waiting.drain(({ reject }) => reject(crashed(cause)))
     })
     return worker
   }
 
   #settle(answers: readonly Answer[]): void {
     for (const answer of answers) {
-      const waiting = this.#waiting.get(answer.id)
-      this.#waiting.delete(answer.id)
+      const waiting = this.#waiting.take(answer.id)
       if ('failure' in answer) waiting?.reject(toStorageError(answer.failure))
       else waiting?.resolve(answer.result)
     }
@@ -88,11 +84,6 @@ export class StorageThread {
 interface Waiting {
   resolve(result: Results[keyof Results]): void
   reject(error: SluiceError): void
-}
-
-interface Letter {
-  readonly request: Request
-  readonly waiting: Waiting
 }
 
 function crashed(cause: unknown): SluiceError {

@@ -2,6 +2,7 @@ import { lstat, unlink } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import type { Address } from '../contracts/client.ts'
 import type { DialOptions, Listener, ListenOptions, Socket, Transport } from '../contracts/transport.ts'
+import { whenAborted } from '../util/signals.ts'
 import { type InheritedSocket, InheritedSockets } from './inherited.ts'
 import { SocketAdapter } from './net-socket.ts'
 import { dialError, listenError, timeoutError } from './socket-errors.ts'
@@ -119,11 +120,10 @@ async function dial(options: DialOptions): Promise<Socket> {
   stream.pause()
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => fail(timeoutError(options)), timeout)
-    const abort = () => fail(signal!.reason)
     const refused = (error: Error) => fail(dialError(error, options))
     const settle = () => {
       clearTimeout(timer)
-      signal?.removeEventListener('abort', abort)
+      forget?.()
       stream.off('connect', connected)
     }
     const connected = () => {
@@ -138,7 +138,7 @@ async function dial(options: DialOptions): Promise<Socket> {
       stream.destroy()
       reject(error)
     }
-    signal?.addEventListener('abort', abort)
+    const forget = signal && whenAborted(signal, () => fail(signal.reason))
     stream.on('error', refused)
     stream.on('connect', connected)
   })

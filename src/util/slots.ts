@@ -1,3 +1,4 @@
+import { whenAborted } from './signals.ts'
 /** Lets so many have a thing at a time; the others wait for their turn, first come, first served. */
 export class Slots {
   #free: number
@@ -26,9 +27,9 @@ export class Slots {
       reject(signal!.reason)
     }
     this.#waiting.add(resolve)
-    signal?.addEventListener('abort', abort, { once: true })
+    const forget = signal && whenAborted(signal, abort)
     // A signal that is aborted once it has the slot changes nothing: the promise is settled, and nobody waits in the set.
-    await promise.finally(() => signal?.removeEventListener('abort', abort))
+    await promise.finally(forget)
   }
 
   /** Gives a slot back: the one who has waited longest has it. */

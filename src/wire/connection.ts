@@ -2,6 +2,7 @@ import type { Address, PayloadKind } from '../contracts/client.ts'
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
 import { type Backoff, createBackoff } from '../util/backoff.ts'
+import { whenAborted } from '../util/signals.ts'
 import { closed, timedOut, tooMany } from './client-errors.ts'
 import { type ConnectionEventMap, createClientEvents } from './client-events.ts'
 import type { ClientSettings } from './client-settings.ts'
@@ -78,14 +79,11 @@ export class ManagedConnection<In, Out> implements Connection<In, Out>, LinkList
     await settings.ready()
     const { signal, reconnect, events = createClientEvents<In>() } = options
     const connection = new ManagedConnection(settings, reconnect, events)
-    const abort = () => connection.#abort(signal!.reason)
-    if (signal?.aborted) abort()
-    signal?.addEventListener('abort', abort, { once: true })
-    const forget = () => signal?.removeEventListener('abort', abort)
+    const forget = signal && whenAborted(signal, () => connection.#abort(signal.reason))
     try {
       connection.#adopt(await connection.#dial(settings.attempts ?? 1))
     } catch (thrown) {
-      forget()
+      forget?.()
       throw thrown
     }
     void connection.closed.then(forget)

@@ -1,4 +1,5 @@
 import type { SluiceError } from '../contracts/errors.ts'
+import { whenAborted } from '../util/signals.ts'
 import { timedOut } from './client-errors.ts'
 import type { WaitOptions } from './link.ts'
 import { toMilliseconds } from './within.ts'
@@ -93,15 +94,14 @@ export class Inbox<In> {
       this.#readers.splice(index, 1)
       reject(error)
     }
-    const abort = () => giveUp(signal!.reason)
     const timer = time === 0 ? undefined : setTimeout(() => giveUp(timedOut(`no message came within ${time} ms`)), time)
-    signal?.addEventListener('abort', abort, { once: true })
     this.#readers.push(reader)
+    const forget = signal && whenAborted(signal, () => giveUp(signal.reason))
     try {
       return await promise
     } finally {
       clearTimeout(timer)
-      signal?.removeEventListener('abort', abort)
+      forget?.()
     }
   }
 }

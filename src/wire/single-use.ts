@@ -1,5 +1,5 @@
 import type { PayloadKind } from '../contracts/client.ts'
-import { whenAborted } from '../util/late.ts'
+import { whenAborted } from '../util/signals.ts'
 import { timedOut } from './client-errors.ts'
 import { createClientEvents } from './client-events.ts'
 import type { ClientSettings } from './client-settings.ts'
@@ -52,9 +52,10 @@ export class SingleUse<In, Out> {
   /** @param left milliseconds; 0 is off */
   async #open(left: number, signal: AbortSignal | undefined): Promise<ManagedConnection<In, Out>> {
     const given = new AbortController()
-    const over = AbortSignal.any([this.#stop.signal, given.signal])
+    const forget = whenAborted(this.#stop.signal, () => given.abort(this.#stop.signal.reason))
     const { events } = this
-    const opening = ManagedConnection.open(this.#settings, { reconnect: false, signal: over, events })
+    const opening = ManagedConnection.open(this.#settings, { reconnect: false, signal: given.signal, events })
+    opening.then(({ closed }) => closed.then(forget), forget)
     try {
       const connection = await within(opening, left, signal, () =>
         timedOut('no connection was there in time to ask on'),

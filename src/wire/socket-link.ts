@@ -4,6 +4,7 @@ import { notices, type SluiceError, toSluiceError } from '../contracts/errors.ts
 import type { Frames } from '../contracts/framing.ts'
 import type { Socket, SocketHandler } from '../contracts/transport.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
+import { whenAborted } from '../util/signals.ts'
 import { closed, lost, timedOut, tooMany } from './client-errors.ts'
 import type { ClientSettings } from './client-settings.ts'
 import { type FrameReceiver, Framer } from './framer.ts'
@@ -117,9 +118,7 @@ export class SocketLink<In, Out> implements Link<In, Out>, SocketHandler, FrameR
       const request = new Request({ id, match, timeout, deadline }, resolve, reject)
       this.#requests.add(request)
       if (signal === undefined) return
-      const abort = () => this.#giveUp(request, signal.reason)
-      signal.addEventListener('abort', abort, { once: true })
-      request.forget = () => signal.removeEventListener('abort', abort)
+      request.forget = whenAborted(signal, () => this.#giveUp(request, signal.reason))
     })
   }
 

@@ -1,4 +1,5 @@
 import type { SluiceError } from '../contracts/errors.ts'
+import { whenAborted } from '../util/signals.ts'
 import { parseDuration } from '../util/units.ts'
 import type { Duration } from './link.ts'
 
@@ -26,10 +27,10 @@ export function within<T>(
 ): Promise<T> {
   if (timeout === 0 && signal === undefined) return promise
   return new Promise((resolve, reject) => {
-    const abort = () => fail(signal!.reason)
+    let forget: (() => void) | undefined
     const settle = () => {
       clearTimeout(timer)
-      signal?.removeEventListener('abort', abort)
+      forget?.()
     }
     const fail = (error: unknown) => {
       settle()
@@ -40,8 +41,7 @@ export function within<T>(
       settle()
       resolve(value)
     }, fail)
-    if (signal?.aborted) abort()
-    else signal?.addEventListener('abort', abort, { once: true })
+    forget = signal && whenAborted(signal, () => fail(signal.reason))
   })
 }
 
