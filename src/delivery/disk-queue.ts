@@ -1,11 +1,13 @@
 import { crc32 } from 'node:zlib'
 import type { Clock } from '../contracts/clock.ts'
-import { toSluiceError } from '../contracts/errors.ts'
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
 import type { Database, SqlRow, Storage } from '../contracts/storage.ts'
 import { COUNT, INSERT, PUT_ASIDE, prepare, SELECT, type StoredEntry, toEntry } from './buffers-file.ts'
+import { Groups } from './groups.ts'
 import { cannotBeStored } from './memory-queue.ts'
-import { joinPacked, packBatch, type Unpacked, unpackBatch } from './packed-batch.ts'
+import { type Unpacked, unpackBatch } from './packed-batch.ts'
+import { copyOf } from './packing-space.ts'
 import { Progress } from './progress.ts'
 import { type Entry, type FormatOf, MAX_MESSAGES, type Queue } from './queue.ts'
 import { Suspects, type Suspicion } from './suspects.ts'
@@ -45,6 +47,8 @@ export class DiskQueue implements Queue {
   /** Entries behind the cursor that are in memory too, oldest first. */
   #tail: StoredEntry[] = []
   #tailBytes = 0
+  /** What is being read into the tail. */
+  #loading: Promise<void> | undefined = undefined
   /** There may be entries behind the cursor that are on disk alone. */
   #spilled = true
   /** Id of the last entry that was taken, or put aside. */
@@ -63,8 +67,7 @@ export class DiskQueue implements Queue {
   /** Messages that are settled and not deleted, for a while: what is added next takes the deletion along into its commit. */
   #undeleted = 0
   #timer: NodeJS.Timeout | undefined = undefined
-  /** What was added in this turn of the event loop. */
-  #group: Group | undefined = undefined
+  readonly #groups = new Groups((packed, messages) => this.#store(packed, messages))
 
   constructor(storage: Storage, options: DiskQueueOptions) {
     this.#storage = storage
@@ -93,51 +96,36 @@ export class DiskQueue implements Queue {
   }
 
   async add(batch: Batch): Promise<void> {
-    const data = pack(batch)
-    const group = this.#groupFor(batch.length, data.length)
-    group.parts.push(data)
-    group.messages += batch.length
-    group.bytes += data.length
-    await group.stored
+    try {
+      await this.#groups.add(batch)
+    } catch (thrown) {
+      throw thrown instanceof SluiceError ? thrown : cannotBeStored(thrown)
+    }
   }
 
-  /** The group of this turn, or another when that has no room. They are stored in the order in which they were begun. */
-  #groupFor(messages: number, bytes: number): Group {
-    const open = this.#group
-    if (open && open.messages + messages <= GROUP_MESSAGES && open.bytes + bytes <= GROUP_BYTES) return open
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const group: Group = { parts: [], messages: 0, bytes: 0, stored: promise.then(() => this.#store(group)) }
-    this.#group = group
-    setImmediate(resolve)
-    return group
-  }
-
-  async #store(group: Group): Promise<void> {
-    if (this.#group === group) this.#group = undefined
+  async #store(packed: Buffer, messages: number): Promise<void> {
     const { step, clock } = this.#options
-    const data = joinPacked(group.parts)
+    const bytes = packed.length
     const since = clock.now()
     if (this.#undeleted > 0) this.#deleteSoon()
     const database = await this.#database!
-    const row: SqlRow = [step, since, group.messages, data.length, crc32(data), data]
+    const row: SqlRow = [step, since, messages, bytes, crc32(packed), packed]
     const [id] = await database.insert(INSERT, [row]).catch((thrown: unknown) => {
       this.#isUncounted = true
       throw thrown
     })
     if (typeof id !== 'number') throw id
     if (this.#messages === 0) this.#oldestUnread = since
-    this.#messages += group.messages
-    this.bytes += data.length
+    this.#messages += messages
+    this.bytes += bytes
     // What `#load` has read already must not come twice.
-    const isRead = this.#spilled || id <= (this.#tail.at(-1)?.id ?? this.#cursor)
-    if (!isRead && this.#tailBytes + data.length <= TAIL_BYTES) {
-      this.#tail.push({ id, data, since, messages: group.messages })
-      this.#tailBytes += data.length
+    if (this.#spilled || id <= (this.#tail.at(-1)?.id ?? this.#cursor)) return
+    if (this.#tailBytes + bytes > TAIL_BYTES) {
+      this.#spilled = true
       return
     }
-    if (!isRead) this.#spilled = true
-    // Nobody else has these bytes. A collector would let much of them lie, as they are not on its heap.
-    data.buffer.transfer(0)
+    this.#tail.push({ id, data: copyOf(packed), since, messages })
+    this.#tailBytes += bytes
   }
 
   async take(maxMessages: number, maxBytes: number, formatOf: FormatOf): Promise<readonly Entry[]> {
@@ -146,7 +134,7 @@ export class DiskQueue implements Queue {
     const entries: Entry[] = []
     const stored: StoredEntry[] = []
     while (entries.length === 0 && (this.#tail.length > 0 || this.#spilled)) {
-      if (this.#tail.length === 0) await this.#load(maxBytes)
+      if (this.#tail.length === 0) await this.#load()
       let messages = 0
       let bytes = 0
       for (const next of this.#tail) {
@@ -165,6 +153,8 @@ export class DiskQueue implements Queue {
     this.#tailBytes = this.#tail.reduce((sum, { data }) => sum + data.length, 0)
     this.#cursor = Math.max(this.#cursor, last)
     this.#taken.push(...stored)
+    // The next are read while these are delivered. Whoever takes them learns what goes wrong.
+    if (this.#tail.length === 0 && this.#spilled) this.#load().catch(() => {})
     return entries
   }
 
@@ -208,7 +198,7 @@ export class DiskQueue implements Queue {
   async close(): Promise<void> {
     const database = await this.#database?.catch(() => undefined)
     if (database === undefined) return
-    await this.#group?.stored.catch(() => {})
+    await this.#groups.settled()
     await this.#delete().catch(() => {})
     await this.#progress.store(database).catch(() => {})
     await this.#suspects?.close().catch(() => {})
@@ -249,11 +239,20 @@ export class DiskQueue implements Queue {
     this.#deleted = upTo
   }
 
-  /** Reads entries behind the cursor, some `maxBytes` of them, into the tail, which is empty. */
-  async #load(maxBytes: number): Promise<void> {
+  /** Reads entries behind the cursor into the tail, which is empty. One call at a time: another one waits for the same. */
+  #load(): Promise<void> {
+    this.#loading ??= this.#read(this.#cursor).finally(() => {
+      this.#loading = undefined
+    })
+    return this.#loading
+  }
+
+  async #read(cursor: number): Promise<void> {
     const database = await this.#database!
     if (this.#isUncounted) await this.#count(database)
-    const rows = await database.all(SELECT, [this.#options.step, this.#cursor, MOST_ROWS, Math.min(maxBytes, READ_BYTES)])
+    const rows = await database.all(SELECT, [this.#options.step, cursor, MOST_ROWS, READ_BYTES])
+    // What was taken has been given back meanwhile: that comes first.
+    if (this.#cursor !== cursor) return
     for (const row of rows) {
       const entry = toEntry(row)
       if (crc32(entry.data) === row['crc']) this.#tail.push(entry)
@@ -305,18 +304,6 @@ export class DiskQueue implements Queue {
   }
 }
 
-/** Writes that become one entry. */
-interface Group {
-  readonly parts: Buffer[]
-  messages: number
-  bytes: number
-  readonly stored: Promise<void>
-}
-
-/** An entry has no more messages and bytes, unless a single write has. */
-const GROUP_MESSAGES = 1024
-const GROUP_BYTES = 256 * 1024
-
 /** So many settled messages, for so many milliseconds, wait at most for a commit that deletes them along with its own. */
 const MOST_UNDELETED = 128
 const DELETE_WITHIN = 10
@@ -324,15 +311,6 @@ const DELETE_WITHIN = 10
 /** So many bytes of entries are kept in memory too, so that they need not be read again: what a destination that keeps up needs. */
 const TAIL_BYTES = 1024 * 1024
 
-/** No more rows, and few bytes beyond these, are read at once: what is in use for a moment only need not be copied on. */
+/** No more rows, and not many more bytes, are read at once. */
 const MOST_ROWS = 512
 const READ_BYTES = 256 * 1024
-
-/** @throws SluiceError `sink_failed` for a batch with a value that cannot be stored */
-function pack(batch: Batch): Buffer {
-  try {
-    return packBatch(batch)
-  } catch (thrown) {
-    throw cannotBeStored(thrown)
-  }
-}
