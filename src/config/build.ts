@@ -187,17 +187,16 @@ class Builder {
     relay: RelayPlan,
     dataflow: (steps: readonly StepPlan[] | undefined) => Promise<Dataflow | undefined>,
   ): Promise<Pick<RelaySpec, 'serve' | 'inspect' | 'mirror'>> {
-    const { tcp: transport, events } = this.#world
+    const { tcp: transport, events, share } = this.#world
     const secured = (tls: RelayPlan['tls'], targets: readonly UpstreamPlan[]) => this.#secured(plan, tls, targets)
-    const { spec, upstreams } = await createRelay(plan.name, relay, { transport, events, dataflow, secured })
+    const opened = (close: () => Promise<void>) => void this.#closers.push(close)
+    const parts = { transport, events, share, opened, dataflow, secured }
+    const { spec, upstreams } = await createRelay(plan.name, relay, parts)
     this.upstreams.set(
       plan.name,
       upstreams.flatMap(({ all }) => all),
     )
-    for (const servers of upstreams) {
-      this.activations.push(() => servers.watch())
-      this.#closers.push(() => servers.close())
-    }
+    for (const servers of upstreams) this.activations.push(() => servers.watch())
     return spec
   }
 
