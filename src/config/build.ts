@@ -22,6 +22,7 @@ import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
 import type { RelaySpec } from '../relay/spec.ts'
 import type { SourceSpec } from '../source/spec.ts'
 import { createTimer } from '../source/timer.ts'
+import { createProxyLayer } from '../transports/proxy.ts'
 import { createClientTls, createServerTls } from '../transports/tls.ts'
 import { bindDataflows } from './bind-dataflows.ts'
 import { createBuffered, createSettle } from './buffers.ts'
@@ -158,7 +159,8 @@ class Builder {
     if (plan.kind === 'listen') {
       const tls = plan.tls && (await placed(plan, 'tls', () => createServerTls(plan.tls!)))
       const relay = plan.relay && (await this.#relay(plan, plan.relay, dataflow))
-      return { ...spec, ...relay, kind: 'listen', tls, addresses: plan.addresses }
+      const proxy = plan.proxyProtocol && createProxyLayer(plan.proxyProtocol)
+      return { ...spec, ...relay, kind: 'listen', proxy, tls, addresses: plan.addresses }
     }
     const { reconnect, poll } = plan
     const devices: readonly Device[] = await this.#secured(plan, plan.tls, plan.devices)
