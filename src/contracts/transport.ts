@@ -106,7 +106,7 @@ export interface ProxyLayer {
   /**
    * Reads the header of the PROXY protocol with which the connection begins.
    * @returns the connection behind the header, with the addresses of the client in the place of the proxy's; undefined when the
-   *   other side has gone without a word, as health checks do
+   *   other side was gone before anything could be read, as with health checks
    * @throws SluiceError `proxy_failed`, naming the cause; the socket is then to be destroyed
    */
   unwrap(socket: Socket): Promise<Socket | undefined>

@@ -99,7 +99,7 @@ export class Endpoint {
       this.#handshakes.delete(raw)
     }
     if (this.#drained) return this.#refuse(socket ?? raw, remote, 'drained', STOPPING)
-    return socket === undefined ? this.#refuse(raw, remote, 'client_closed', SILENT) : this.#admit(socket, device)
+    return socket === undefined ? this.#refuse(raw, remote, 'client_closed', GONE) : this.#admit(socket, device)
   }
 
   /**
@@ -224,4 +224,4 @@ export class Entrance {
 }
 
 const STOPPING = 'the server is stopping'
-const SILENT = 'it has said nothing, as a health check does'
+const GONE = 'it was gone before anything could be read, as with health checks'

@@ -24,13 +24,13 @@ export interface ProxyOptions {
  * any address, so such a connection fails.
  */
 export function createProxyLayer({ trust, timeout }: ProxyOptions): ProxyLayer {
-  const isTrusted = trust === undefined ? () => true : createIpFilter(trust)
+  const isTrusted = trust && createIpFilter(trust)
   return {
     async unwrap(socket) {
       const { remote, local } = socket
-      // A socket that was reset before it was accepted does not know any more who was there.
-      if (remote.ip === '') return undefined
-      if (!isTrusted(remote.ip)) {
+      // A socket that was reset before it was accepted does not know any more who was there, so nobody can be believed.
+      if (isTrusted !== undefined && remote.ip === '') return undefined
+      if (isTrusted?.(remote.ip) === false) {
         throw new SluiceError('proxy_failed', `proxyProtocol.trust does not name ${remote.ip}`, {
           hint: 'If a load balancer has this address, add it there; if not, somebody goes past the load balancer.',
         })
@@ -72,7 +72,7 @@ class ProxiedSocket extends SocketAdapter {
 /**
  * Reads the header off a stream. What came with it, and is not the header's, can be read from the stream afterwards. It leaves
  * the stream paused.
- * @returns undefined when the other side has gone without a word
+ * @returns undefined when the other side was gone before anything could be read
  * @throws SluiceError `proxy_failed`; the stream is then to be destroyed
  */
 function takeHeader(stream: Duplex, timeout: number): Promise<ParsedHeader | undefined> {

@@ -95,7 +95,9 @@ describe('a listener with proxyProtocol', () => {
     await using running = await start(behind())
     expect(await ask(running.port(), '')).toBe('')
     await running.event('connection.refused')
-    expect(refusals(running)).toEqual(['client_closed: it has said nothing, as a health check does'])
+    expect(refusals(running)).toEqual([
+      'client_closed: it was gone before anything could be read, as with health checks',
+    ])
   })
 
   it('believes nobody whom trust does not name, and without trust nobody', async () => {
