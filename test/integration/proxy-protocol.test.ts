@@ -2,7 +2,7 @@
 
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { connect as connectSocket } from 'node:net'
+import { connect as connectSocket, createServer } from 'node:net'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import { generate } from 'selfsigned'
@@ -153,6 +153,19 @@ describe('a listener with proxyProtocol', () => {
       expect(await peer.send(bytes).finish().end()).toBe(answer)
     }
     expect(refusals(running)).toEqual([])
+  })
+
+  it('believes a Unix socket that a program has accepted and hands over', async () => {
+    using folder = temporaryFolder()
+    const { host: _, port: __, ...endpoint } = behind().listen!['back']!
+    const own = join(folder.path, 'back.sock')
+    await using running = await start({ listen: { back: { ...endpoint, socket: own, proxyProtocol: {} } } })
+    const path = join(folder.path, 'program.sock')
+    const program = createServer((socket) => void running.server.handle(socket, 'back')).listen(path)
+    await once(program, 'listening')
+    await using peer = await Peer.connect({ path })
+    expect(await peer.send(`${header}x\n`).finish().end()).toBe(`${who} false x\n`)
+    program.close()
   })
 
   it('takes other options of a reload for new connections', async () => {
