@@ -22,6 +22,7 @@ import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
 import type { RelaySpec } from '../relay/spec.ts'
 import type { SourceSpec } from '../source/spec.ts'
 import { createTimer } from '../source/timer.ts'
+import { createProxyLayer } from '../transports/proxy.ts'
 import { createClientTls, createServerTls } from '../transports/tls.ts'
 import { bindDataflows } from './bind-dataflows.ts'
 import { createBuffered, createSettle } from './buffers.ts'
@@ -158,7 +159,8 @@ class Builder {
     if (plan.kind === 'listen') {
       const tls = plan.tls && (await placed(plan, 'tls', () => createServerTls(plan.tls!)))
       const relay = plan.relay && (await this.#relay(plan, plan.relay, dataflow))
-      return { ...spec, ...relay, kind: 'listen', tls, addresses: plan.addresses }
+      const proxy = plan.proxyProtocol && createProxyLayer(plan.proxyProtocol)
+      return { ...spec, ...relay, kind: 'listen', proxy, tls, addresses: plan.addresses }
     }
     const { reconnect, poll } = plan
     const devices: readonly Device[] = await this.#secured(plan, plan.tls, plan.devices)
@@ -187,17 +189,16 @@ class Builder {
     relay: RelayPlan,
     dataflow: (steps: readonly StepPlan[] | undefined) => Promise<Dataflow | undefined>,
   ): Promise<Pick<RelaySpec, 'serve' | 'inspect' | 'mirror'>> {
-    const { tcp: transport, events } = this.#world
+    const { tcp: transport, events, share } = this.#world
     const secured = (tls: RelayPlan['tls'], targets: readonly UpstreamPlan[]) => this.#secured(plan, tls, targets)
-    const { spec, upstreams } = await createRelay(plan.name, relay, { transport, events, dataflow, secured })
+    const opened = (close: () => Promise<void>) => void this.#closers.push(close)
+    const parts = { transport, events, share, opened, dataflow, secured }
+    const { spec, upstreams } = await createRelay(plan.name, relay, parts)
     this.upstreams.set(
       plan.name,
       upstreams.flatMap(({ all }) => all),
     )
-    for (const servers of upstreams) {
-      this.activations.push(() => servers.watch())
-      this.#closers.push(() => servers.close())
-    }
+    for (const servers of upstreams) this.activations.push(() => servers.watch())
     return spec
   }
 

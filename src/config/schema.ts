@@ -11,6 +11,7 @@ import {
   withoutProto,
   z,
 } from '../contracts/schema.ts'
+import { parseIpRange } from '../transports/ip-range.ts'
 import { isTimeZone } from '../util/daily.ts'
 
 /**
@@ -122,6 +123,26 @@ const connectTls = z.strictObject({
   ...tlsCommon,
 })
 
+const trusted = z
+  .string()
+  .refine(
+    (text) => parseIpRange(text) !== undefined,
+    'expected an IP address such as 10.0.0.5, or a range such as 10.0.0.0/24',
+  )
+
+const proxyProtocol = z.strictObject({
+  trust: z
+    .union([trusted, z.array(trusted)])
+    .optional()
+    .describe(
+      'Where load balancers connect from: an address such as 10.0.0.5, a range such as 10.0.0.0/24, or a list of them. Only ' +
+        'their headers are believed, because anyone who can connect could claim any address; who comes from elsewhere is ' +
+        'refused (proxy_failed), and without trust that is everybody. A Unix socket has no such addresses: there the ' +
+        'permissions of its file say who can connect.',
+    ),
+  timeout: duration().prefault('5s').describe('Time in which the header must be there; the balancer sends it at once.'),
+})
+
 const upstream = z
   .string()
   .regex(
@@ -223,6 +244,13 @@ export const listenSchema = z.strictObject({
     })
     .prefault({})
     .describe('Bounds of the endpoint.'),
+  proxyProtocol: proxyProtocol
+    .optional()
+    .describe(
+      'Connections come from a load balancer that begins each with a header of the PROXY protocol, version 1 or 2, before ' +
+        'TLS. client.ip and client.port are then those of the client that it names. Without such a header a connection is ' +
+        'refused (proxy_failed). Default: no header.',
+    ),
   tls: listenTls.optional().describe('Encrypt connections.'),
   relay: relay
     .optional()
