@@ -14,6 +14,8 @@ export const BUFFERS_VERSION = 2
 export interface StoredEntry {
   readonly id: number
   readonly data: Buffer
+  /** What the checksum of the data must be; undefined when they come from memory. */
+  readonly crc: number | undefined
   readonly messages: number
   readonly since: number
 }
@@ -24,6 +26,7 @@ export function toEntry(row: Readonly<Record<string, SqlValue>>): StoredEntry {
   return {
     id: Number(row['id']),
     data: Buffer.from(data.buffer, data.byteOffset, data.byteLength),
+    crc: Number(row['crc']),
     messages: Number(row['messages']),
     since: Number(row['time']),
   }

@@ -7,6 +7,7 @@ import type { Events } from '../contracts/events.ts'
 import type { Message, Source } from '../contracts/message.ts'
 import type { Database, SqlRow, Storage } from '../contracts/storage.ts'
 import { createBackoff } from '../util/backoff.ts'
+import { withEither } from '../util/signals.ts'
 import { type DeadLetterBounds, DeadLetterRoom } from './dead-letter-room.ts'
 import {
   COUNT_ROWS,
@@ -27,8 +28,6 @@ import { type RetryTiming, realTiming } from './retry.ts'
 
 /** Name of the file in the data folder. */
 export const DEAD_LETTERS_FILE = 'dead-letters.db'
-
-import { withEither } from '../util/signals.ts'
 
 /** For how many milliseconds after its first failure a dead letter is tried again: a browser may hold the file locked. */
 const RETRY_FOR = 10_000

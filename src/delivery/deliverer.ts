@@ -3,7 +3,7 @@ import type { BufferOptions } from '../contracts/delivery.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { Batch, type Message } from '../contracts/message.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
-import { whenAborted } from '../util/signals.ts'
+import { whenStopped } from '../util/signals.ts'
 import { formatDuration } from '../util/units.ts'
 import { checkOutcomes } from './outcomes.ts'
 import { type Entry, type FormatOf, placeOf } from './queue.ts'
@@ -156,7 +156,7 @@ export class Deliverer {
       clearTimeout(timer)
       timer = setTimeout(() => resolve('unknown'), late.aborted ? LATE_GRACE_MS : GRACE_MS)
     }
-    const waits = [signal, late].map((one) => whenAborted(one, wait))
+    const waits = [signal, late].map((one) => whenStopped(one, wait))
     const forget = () => {
       for (const stop of waits) stop()
       clearTimeout(timer)

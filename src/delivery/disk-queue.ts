@@ -1,11 +1,10 @@
 import { crc32 } from 'node:zlib'
 import type { Clock } from '../contracts/clock.ts'
-import { SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { toSluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
 import type { Database, SqlRow, Storage } from '../contracts/storage.ts'
 import { COUNT, INSERT, PUT_ASIDE, prepare, SELECT, type StoredEntry, toEntry } from './buffers-file.ts'
 import { Groups } from './groups.ts'
-import { cannotBeStored } from './memory-queue.ts'
 import { type Unpacked, unpackBatch } from './packed-batch.ts'
 import { copyOf } from './packing-space.ts'
 import { Progress } from './progress.ts'
@@ -95,12 +94,8 @@ export class DiskQueue implements Queue {
     await this.#database
   }
 
-  async add(batch: Batch): Promise<void> {
-    try {
-      await this.#groups.add(batch)
-    } catch (thrown) {
-      throw thrown instanceof SluiceError ? thrown : cannotBeStored(thrown)
-    }
+  add(batch: Batch): Promise<void> {
+    return this.#groups.add(batch)
   }
 
   async #store(packed: Buffer, messages: number): Promise<void> {
@@ -124,13 +119,14 @@ export class DiskQueue implements Queue {
       this.#spilled = true
       return
     }
-    this.#tail.push({ id, data: copyOf(packed), since, messages })
+    this.#tail.push({ id, data: copyOf(packed), crc: undefined, since, messages })
     this.#tailBytes += bytes
   }
 
   async take(maxMessages: number, maxBytes: number, formatOf: FormatOf): Promise<readonly Entry[]> {
     if (this.#deleted < this.#settled && this.#suspects?.isAfterDeath(this.#cursor))
       await this.#delete().catch(() => {})
+    if (this.#isUncounted) await this.#count()
     const entries: Entry[] = []
     const stored: StoredEntry[] = []
     while (entries.length === 0 && (this.#tail.length > 0 || this.#spilled)) {
@@ -249,21 +245,17 @@ export class DiskQueue implements Queue {
 
   async #read(cursor: number): Promise<void> {
     const database = await this.#database!
-    if (this.#isUncounted) await this.#count(database)
     const rows = await database.all(SELECT, [this.#options.step, cursor, MOST_ROWS, READ_BYTES])
-    // What was taken has been given back meanwhile: that comes first.
+    // What was taken has been given back meanwhile: that comes first. Nothing is waited for behind this look.
     if (this.#cursor !== cursor) return
-    for (const row of rows) {
-      const entry = toEntry(row)
-      if (crc32(entry.data) === row['crc']) this.#tail.push(entry)
-      else await this.#putAside(entry, 'its checksum is wrong')
-    }
+    for (const row of rows) this.#tail.push(toEntry(row))
     // The storage thread answers in order: what was stored before this look is among the rows, what comes after is added.
     if (rows.length === 0) this.#spilled = false
   }
 
   /** What is on disk and not settled. The storage thread answers in order, so whatever was added before is among it. */
-  async #count(database: Database): Promise<void> {
+  async #count(): Promise<void> {
+    const database = await this.#database!
     this.#isUncounted = false
     const counting = database.all(`${COUNT} AND id > ?`, [this.#options.step, this.#settled])
     const [counted] = await counting.catch((thrown: unknown) => {
@@ -280,6 +272,7 @@ export class DiskQueue implements Queue {
    */
   async #unpack(stored: StoredEntry, formatOf: FormatOf): Promise<Unpacked | undefined> {
     try {
+      if (stored.crc !== undefined && crc32(stored.data) !== stored.crc) throw new Error('its checksum is wrong')
       return unpackBatch(stored.data, formatOf, this.#options.clock, this.#progress.of(stored.id))
     } catch (thrown) {
       await this.#putAside(stored, toSluiceError(thrown).message)

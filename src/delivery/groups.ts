@@ -35,14 +35,13 @@ export class Groups {
 
   /**
    * Resolves when the batch is stored. Groups are stored in the order in which they were begun.
-   * @throws what storing it throws, or DataCloneError for a batch with a value that cannot be stored
+   * @throws what storing it throws, or SluiceError `sink_failed` for a batch with a value that cannot be stored
    */
   async add(batch: Batch): Promise<void> {
     const group = this.#groupFor(batch.length, sizeOf(batch))
     packBehind(batch, group.space)
     group.messages += batch.length
-    group.writes++
-    const half = group.writes % 2
+    const half = group.writes++ % 2
     group.halves[half] ??= Promise.withResolvers<void>()
     await group.halves[half].promise
   }
@@ -75,7 +74,7 @@ export class Groups {
       (error: unknown) => ({ error }),
     )
     space.clear()
-    this.#spaces.push(space)
+    if (this.#spaces.length < MOST_SPACES) this.#spaces.push(space)
     this.#storing--
     if (this.#storing === 0) this.#idleSince = performance.now()
     const tell = (half: Half) => (outcome === undefined ? half?.resolve() : half?.reject(outcome.error))
@@ -104,3 +103,6 @@ type Half = PromiseWithResolvers<void> | undefined
 /** A group has no more messages, and not many more bytes, unless a single write has. */
 const MOST_MESSAGES = 1024
 const MOST_BYTES = 256 * 1024
+
+/** So many spaces are kept: more groups are under way only while the disk does not answer. */
+const MOST_SPACES = 4

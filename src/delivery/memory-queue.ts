@@ -1,5 +1,4 @@
 import type { Clock } from '../contracts/clock.ts'
-import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
 import { packBehind, unpackBatch } from './packed-batch.ts'
 import { copyOf, PackingSpace } from './packing-space.ts'
@@ -36,18 +35,13 @@ export class MemoryQueue implements Queue {
     return this.#entries[0]?.since ?? 0
   }
 
-  add(batch: Batch): Promise<void> {
-    try {
-      this.#space.clear()
-      packBehind(batch, this.#space)
-      const data = copyOf(this.#space.written)
-      this.#entries.push({ id: ++this.#last, data, messages: batch.length, since: this.#clock.now() })
-      this.#messages += batch.length
-      this.bytes += data.length
-      return Promise.resolve()
-    } catch (thrown) {
-      return Promise.reject(cannotBeStored(thrown))
-    }
+  async add(batch: Batch): Promise<void> {
+    packBehind(batch, this.#space)
+    const data = copyOf(this.#space.written)
+    this.#space.clear()
+    this.#entries.push({ id: ++this.#last, data, messages: batch.length, since: this.#clock.now() })
+    this.#messages += batch.length
+    this.bytes += data.length
   }
 
   take(maxMessages: number, maxBytes: number, formatOf: FormatOf): Promise<readonly Entry[]> {
@@ -94,9 +88,4 @@ interface PackedEntry {
   readonly data: Buffer
   readonly messages: number
   readonly since: number
-}
-
-/** The error for a batch with a value that cannot be kept. */
-export function cannotBeStored(cause: unknown): SluiceError {
-  return new SluiceError('sink_failed', `a value cannot be stored: ${toSluiceError(cause).message}`, { cause })
 }

@@ -1,7 +1,7 @@
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { Batch, type Message } from '../contracts/message.ts'
 import { type Batching, givenUp, type Outcomes, type Sink } from '../contracts/sink.ts'
-import { whenAborted } from '../util/signals.ts'
+import { whenStopped } from '../util/signals.ts'
 import { checkOutcomes } from './outcomes.ts'
 
 /**
@@ -85,7 +85,7 @@ class Merger {
       }
       const waiting: Waiting = { messages, outcomes, settled: 0, failed: false, busy: false, since, over, settle }
       this.#waiting.push(waiting)
-      if (over !== undefined) forget = whenAborted(over, () => this.#giveUp(waiting))
+      if (over !== undefined) forget = whenStopped(over, () => this.#giveUp(waiting))
       this.#begin()
     })
   }

@@ -1,7 +1,7 @@
 import { deserialize, serialize } from 'node:v8'
 import type { Clock } from '../contracts/clock.ts'
 import { detachedSource } from '../contracts/detached-source.ts'
-import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
 import { Frames } from '../contracts/framing.ts'
 import { Batch, type ErrorInfo, Message, type MessageEvent, type Source } from '../contracts/message.ts'
@@ -60,7 +60,7 @@ export function packBatch(batch: Batch): Buffer {
 /**
  * Packs a batch behind others, so that they become one: u8 2, then of each u32 length, little-endian, and its bytes.
  * @param space nothing is written when it throws
- * @throws DataCloneError as {@link packBatch}
+ * @throws SluiceError `sink_failed` for a batch with a value that cannot be stored
  */
 export function packBehind(batch: Batch, space: PackingSpace): void {
   const start = space.length
@@ -73,7 +73,9 @@ export function packBehind(batch: Batch, space: PackingSpace): void {
     pack(batch, space)
   } catch (thrown) {
     space.length = start
-    throw thrown
+    throw new SluiceError('sink_failed', `a value cannot be stored: ${toSluiceError(thrown).message}`, {
+      cause: thrown,
+    })
   }
   space.written.writeUInt32LE(space.length - at - 4, at)
 }

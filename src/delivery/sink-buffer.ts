@@ -6,7 +6,7 @@ import type { Events } from '../contracts/events.ts'
 import { Batch } from '../contracts/message.ts'
 import type { Outcomes } from '../contracts/sink.ts'
 import { createBackoff } from '../util/backoff.ts'
-import { whenAborted, withEither } from '../util/signals.ts'
+import { whenStopped, withEither } from '../util/signals.ts'
 import { BufferRoom, LOOK_MS } from './buffer-room.ts'
 import { allFailed, Deliverer, type Delivery, deliveredPlaces, failedOf, type Result } from './deliverer.ts'
 import { type Entry, MAX_MESSAGES, type Queue, sizeOf } from './queue.ts'
@@ -117,8 +117,8 @@ export class SinkBuffer {
   }
 
   /**
-   * A delivery goes, when what it has in hand has come to its end. When it is the one in use, a memory buffer delivers what it has, as long as the server lets it, and
-   * gives up the rest; what a disk buffer has waits for the next start.
+   * A delivery goes, when what it has in hand has come to its end. When it is the one in use, a memory buffer delivers what
+   * it has, as long as the server lets it, and gives up the rest; what a disk buffer has waits for the next start.
    */
   async leave(delivery: Delivery): Promise<void> {
     if (this.#delivery !== delivery) return this.#ends.get(delivery)
@@ -131,6 +131,9 @@ export class SinkBuffer {
     this.#wake?.()
     if (delivery.buffer.kind === 'memory') this.#delivering = this.#delivering?.then(() => this.#giveUpRest(delivery))
     await this.#delivering
+    if (this.#delivery !== undefined) return
+    this.#current.abort()
+    this.#leaving.abort()
   }
 
   /** Stores a batch, for as long as it takes when the reason may pass. Its senders wait meanwhile. */
@@ -256,7 +259,7 @@ export class SinkBuffer {
         resolve()
       }
       this.#wake = wake
-      const forget = whenAborted(signal, wake)
+      const forget = whenStopped(signal, wake)
     })
   }
 

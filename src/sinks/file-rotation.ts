@@ -99,28 +99,21 @@ async function reserve(path: string): Promise<boolean> {
   }
 }
 
-/** The times of all files that were set aside, oldest first. What a process that has died did not finish is removed. */
+/**
+ * The times of all files that were set aside, oldest first. What a process that has died did not finish is removed. An empty
+ * file is a name that was taken: whoever took it may be about to rename its file to it, so it is left alone.
+ */
 async function stampsOf(path: string): Promise<string[]> {
   const base = basename(path)
   const stamps = new Set<string>()
   for (const name of await readdir(dirname(path))) {
     const [, stamp, pid] = (name.startsWith(base) && ASIDE.exec(name.slice(base.length))) || []
-    if (stamp === undefined) continue
     const whole = join(dirname(path), name)
-    const isLeft = pid === undefined ? await isAbandoned(whole) : Number(pid) === process.pid || !isAlive(Number(pid))
-    if (isLeft) await rm(whole, { force: true })
-    else if (pid === undefined) stamps.add(stamp)
+    if (pid !== undefined) {
+      if (Number(pid) === process.pid || !isAlive(Number(pid))) await rm(whole, { force: true })
+    } else if (stamp !== undefined && (await sizeIfThere(whole)) > 0) stamps.add(stamp)
   }
   return [...stamps].sort()
-}
-
-/** Milliseconds between the taking of a name and the renaming to it, with much to spare. */
-const RESERVED_FOR = 60_000
-
-/** Whether this is a name that was taken by a process that ended before it had renamed its file to it. */
-async function isAbandoned(path: string): Promise<boolean> {
-  const info = await stat(path).catch(() => undefined)
-  return info?.size === 0 && Date.now() - info.mtimeMs > RESERVED_FOR
 }
 
 /** Signal 0 is not sent; it only asks whether it could be (kill(2)). */
@@ -139,7 +132,7 @@ async function removeFirst(path: string, stamps: string[], count: number): Promi
   }
 }
 
-/** Leaves one form of a file: compressed, if it is to be or is already. An empty one is only a name that is taken. */
+/** Leaves one form of a file: compressed, if it is to be or is already. */
 async function settle(plain: string, compress: boolean, signal: AbortSignal): Promise<void> {
   const isThere = (await sizeIfThere(plain)) > 0
   if (!isThere) return

@@ -69,12 +69,18 @@ export class RequestMaker {
     return [...lists.values()].map((drafts) => drafts.flatMap((draft) => this.#finish(draft, messages, outcomes)))
   }
 
-  /** Two requests, with the first half of its messages and the others. @param messages of the whole batch */
-  halvesOf({ address, positions }: Envelope, messages: readonly Message[]): Envelope[] {
+  /**
+   * Two requests, with the first half of its messages and the others.
+   * @param messages of the whole batch, as its outcomes
+   */
+  halvesOf(
+    { address, positions }: Envelope,
+    messages: readonly Message[],
+    outcomes: (SluiceError | undefined)[],
+  ): Envelope[] {
     const middle = positions.length >> 1
     const halves = [positions.slice(0, middle), positions.slice(middle)]
-    // They could be written before.
-    return halves.flatMap((half) => this.#finish({ address, positions: half }, messages, []))
+    return halves.flatMap((half) => this.#finish({ address, positions: half }, messages, outcomes))
   }
 
   /** The system has taken the whole body of a request, which is used no more. */

@@ -117,7 +117,7 @@ class HttpSink implements Sink {
       const { error, mayBeOne } = await this.#send(envelope, key, over)
       if (error === undefined) continue
       if (mayBeOne && envelope.positions.length > 1) {
-        left.unshift(...this.#requests.halvesOf(envelope, messages))
+        left.unshift(...this.#requests.halvesOf(envelope, messages, outcomes))
         continue
       }
       for (const { positions } of error.retryable ? [envelope, ...left.splice(0)] : [envelope]) {

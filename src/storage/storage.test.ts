@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { EventEmitter } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -11,6 +12,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { SluiceError } from '../contracts/errors.ts'
 import type { SqlValue, Storage } from '../contracts/storage.ts'
 import { createStorage, startStorageWorker } from './storage.ts'
+import { StorageThread } from './thread.ts'
 
 let folder: string
 let storage: Storage
@@ -53,6 +55,43 @@ async function countCommits(file: string): Promise<number> {
 function failed(outcomes: readonly (SluiceError | undefined)[]) {
   return outcomes.map((error) => error?.message)
 }
+
+/** A thread that does nothing by itself. */
+class IdleWorker extends EventEmitter {
+  readonly asked: { readonly id: number; readonly sql: string }[] = []
+  postMessage(requests: IdleWorker['asked']): void {
+    this.asked.push(...requests)
+  }
+  ref(): void {}
+  unref(): void {}
+}
+
+test('what is asked for while a thread ends is asked of the next one, and each gets its own answer', async () => {
+  const workers: IdleWorker[] = []
+  const thread = new StorageThread(() => {
+    workers.push(new IdleWorker())
+    return workers.at(-1) as unknown as Worker
+  })
+  const ask = (sql: string) =>
+    thread.ask({ kind: 'exec', file: 'a', readOnly: false, sql }).then(
+      (result) => `${sql} got ${result}`,
+      (error: SluiceError) => `${sql}: ${error.code}`,
+    )
+  const first = ask('one')
+  await new Promise(process.nextTick)
+  const others = [ask('two'), first.then(() => ask('three'))]
+  workers[0]!.emit('exit')
+  await vi.waitFor(() => expect(workers[1]?.asked).toHaveLength(2))
+  workers[1]!.emit(
+    'message',
+    workers[1]!.asked.map(({ id, sql }) => ({ id, result: `that of ${sql}` })),
+  )
+  expect(await Promise.all([first, ...others])).toEqual([
+    'one: storage_failed',
+    'two got that of two',
+    'three got that of three',
+  ])
+})
 
 describe('write', () => {
   test('merges what many ask for at the same time into few commits, in order', async () => {

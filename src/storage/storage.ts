@@ -2,7 +2,7 @@ import { resolve, sep } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Database, SqlRow, SqlValue, Storage } from '../contracts/storage.ts'
-import { whenAborted } from '../util/signals.ts'
+import { whenStopped } from '../util/signals.ts'
 import { toStorageError } from './failure.ts'
 import { type Action, LARGE, type Results, type Target, targetKey, type Written } from './protocol.ts'
 import { StorageThread } from './thread.ts'
@@ -177,7 +177,7 @@ class SharedDatabase implements Database {
     const givenUp = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
     // A message to the thread would be read after the write: it waits for a lock in one call of SQLite.
     const giveUp = () => Atomics.store(givenUp, 0, 1)
-    const forget = whenAborted(over, giveUp)
+    const forget = whenStopped(over, giveUp)
     try {
       return await this.#request({ ...action, givenUp }, moved)
     } finally {

@@ -13,7 +13,7 @@ export class StorageThread {
   readonly #startWorker: () => Worker
   /** What was asked for in this turn and has not been sent. */
   readonly #outbox: Letter[] = []
-  /** What has not been answered, by the id of the request. */
+  /** What was sent and has not been answered, by the id of the request. */
   readonly #waiting = new Numbered<Waiting>()
   #worker: Worker | undefined = undefined
 
@@ -27,8 +27,7 @@ export class StorageThread {
    */
   ask<A extends Action>(action: A, moved: readonly ArrayBuffer[] = []): Promise<Results[A['kind']]> {
     return new Promise((resolve, reject) => {
-      const id = this.#waiting.add({ resolve: resolve as Waiting['resolve'], reject })
-      this.#outbox.push({ request: { id, ...action }, moved })
+      this.#outbox.push({ action, moved, waiting: { resolve: resolve as Waiting['resolve'], reject } })
       // What is asked for in one go travels together: a message between threads costs more than a row.
       if (this.#outbox.length === 1) process.nextTick(() => this.#send(this.#outbox.splice(0)))
     })
@@ -43,15 +42,16 @@ export class StorageThread {
   }
 
   #send(letters: readonly Letter[]): void {
+    const requests = letters.map(({ action, waiting }): Request => ({ id: this.#waiting.add(waiting), ...action }))
     try {
       this.#worker ??= this.#start()
-      const requests = letters.map(({ request }) => request)
       this.#worker.postMessage(
         requests,
         letters.flatMap(({ moved }) => moved),
       )
       this.#worker.ref()
     } catch (thrown) {
+      for (const { id } of requests) this.#waiting.take(id)
       // One that cannot travel, for a value that threads cannot pass to each other, must not hold up the others.
       if (letters.length > 1) {
         for (const letter of letters) this.#send([letter])
@@ -59,7 +59,7 @@ export class StorageThread {
       }
       const { message } = toSluiceError(thrown)
       const text = `the storage thread cannot be asked: ${message}`
-      this.#waiting.take(letters[0]!.request.id)?.reject(new SluiceError('storage_failed', text, { cause: thrown }))
+      letters[0]!.waiting.reject(new SluiceError('storage_failed', text, { cause: thrown }))
     }
   }
 
@@ -94,8 +94,9 @@ interface Waiting {
 }
 
 interface Letter {
-  readonly request: Request
+  readonly action: Action
   readonly moved: readonly ArrayBuffer[]
+  readonly waiting: Waiting
 }
 
 function crashed(cause: unknown): SluiceError {

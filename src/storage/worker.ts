@@ -127,15 +127,14 @@ class StorageWorker {
 
 /**
  * Gives the memory of bytes back that were written: they are copies of this thread alone, and there is so little else on
- * its heap that they would lie there for long until it is collected. Only at the end of a round, as the requests of one
- * message may share bytes.
+ * its heap that they would lie there for long until it is collected.
  */
 function release({ rows }: Write): void {
   for (const row of rows) {
     for (const value of row) {
       if (!(value instanceof Uint8Array) || value.byteLength < LARGE) continue
       const { buffer } = value
-      if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0)
+      if (buffer instanceof ArrayBuffer) buffer.transfer(0)
     }
   }
 }

@@ -1,8 +1,21 @@
 import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
-import { whenAborted, withEither } from './signals.ts'
+import { collected } from '../../test/support/garbage.ts'
+import { whenAborted, whenStopped, withEither } from './signals.ts'
 
-describe('whenAborted', () => {
+test('nothing stays with a signal of a user whose wish was taken back', async () => {
+  const life = new AbortController()
+  const given = new WeakRef(AbortSignal.any([life.signal, new AbortController().signal]))
+  whenAborted(given.deref()!, () => {})()
+  await withEither(life.signal, given.deref(), async () => {})
+  await collected(given)
+  expect(life.signal.aborted).toBe(false)
+})
+
+describe.each([
+  { name: 'whenAborted', whenAborted },
+  { name: 'whenStopped', whenAborted: whenStopped },
+])('$name', ({ name, whenAborted }) => {
   test('acts once, at once when the signal is aborted already, and not when the wish was taken back', () => {
     const done: string[] = []
     const abort = new AbortController()
@@ -12,7 +25,7 @@ describe('whenAborted', () => {
     forget()
     forget()
     whenAborted(abort.signal, () => done.push('d'))
-    expect(getEventListeners(abort.signal, 'abort')).toHaveLength(1)
+    expect(getEventListeners(abort.signal, 'abort')).toHaveLength(name === 'whenStopped' ? 1 : 2)
     abort.abort()
     expect(done.sort()).toEqual(['a', 'd'])
     whenAborted(abort.signal, () => done.push('e'))()

@@ -1,12 +1,22 @@
 import { Numbered } from './numbered.ts'
 
 /**
- * Acts when the signal is aborted, at once if it is already. However many ask for it, the signal has one listener: adding
- * and removing one for each message is what {@link Numbered} avoids.
- * @param act must not throw
+ * Acts when the signal is aborted, at once if it is already.
  * @returns what takes the wish back
  */
 export function whenAborted(signal: AbortSignal, act: () => void): () => void {
+  if (signal.aborted) act()
+  else signal.addEventListener('abort', act, { once: true })
+  return () => signal.removeEventListener('abort', act)
+}
+
+/**
+ * The same for a signal of ours that lives as long as the server or a delivery, where somebody asks for every message: however
+ * many ask, it has one listener, which stays. Adding and removing one for each is what {@link Numbered} avoids. Not for signals
+ * that a user brings: Node.js keeps one that `AbortSignal.any` has made as long as it has a listener.
+ * @param act must not throw
+ */
+export function whenStopped(signal: AbortSignal, act: () => void): () => void {
   if (signal.aborted) {
     act()
     return () => {}
@@ -22,6 +32,7 @@ export function whenAborted(signal: AbortSignal, act: () => void): () => void {
 /**
  * Does something with a signal that is aborted when one of two is. `AbortSignal.any` is for signals that live equally long:
  * beside one that lives as long as the server, what it makes is there until the next full collection.
+ * @param a ours; see {@link whenStopped}
  * @param run rejects rather than throws
  */
 export function withEither<T>(
@@ -31,9 +42,11 @@ export function withEither<T>(
 ): Promise<T> {
   if (b === undefined || b === a) return run(a)
   const either = new AbortController()
-  const forget = [a, b].map((signal) => whenAborted(signal, () => either.abort(signal.reason)))
+  const forgetA = whenStopped(a, () => either.abort(a.reason))
+  const forgetB = whenAborted(b, () => either.abort(b.reason))
   return run(either.signal).finally(() => {
-    for (const one of forget) one()
+    forgetA()
+    forgetB()
   })
 }
 

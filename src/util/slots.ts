@@ -1,4 +1,5 @@
 import { whenAborted } from './signals.ts'
+
 /** Lets so many have a thing at a time; the others wait for their turn, first come, first served. */
 export class Slots {
   #free: number

@@ -1,5 +1,5 @@
 import type { PayloadKind } from '../contracts/client.ts'
-import { whenAborted } from '../util/signals.ts'
+import { whenAborted, whenStopped } from '../util/signals.ts'
 import { timedOut } from './client-errors.ts'
 import { createClientEvents } from './client-events.ts'
 import type { ClientSettings } from './client-settings.ts'
@@ -52,7 +52,7 @@ export class SingleUse<In, Out> {
   /** @param left milliseconds; 0 is off */
   async #open(left: number, signal: AbortSignal | undefined): Promise<ManagedConnection<In, Out>> {
     const given = new AbortController()
-    const forget = whenAborted(this.#stop.signal, () => given.abort(this.#stop.signal.reason))
+    const forget = whenStopped(this.#stop.signal, () => given.abort(this.#stop.signal.reason))
     const { events } = this
     const opening = ManagedConnection.open(this.#settings, { reconnect: false, signal: given.signal, events })
     opening.then(({ closed }) => closed.then(forget), forget)
