@@ -1,32 +1,22 @@
-import type { Events } from '../contracts/events.ts'
-import type { Dataflow } from '../contracts/message.ts'
-import type { Transport } from '../contracts/transport.ts'
 import { Relay } from '../relay/relay.ts'
 import type { RelaySpec } from '../relay/spec.ts'
 import type { UpstreamTarget } from '../relay/upstream.ts'
 import { Upstreams } from '../relay/upstreams.ts'
-import type { RelayPlan, StepPlan, UpstreamPlan } from './planned.ts'
+import { buildDataflow } from './build-dataflow.ts'
+import type { Scope } from './build-scope.ts'
+import { secured } from './build-tls.ts'
+import type { ListenPlan, RelayPlan } from './planned.ts'
 
-/** What a relay is made with. */
-export interface RelayParts {
-  readonly transport: Transport
-  readonly events: Events
-  /** Binds the steps of a dataflow. */
-  dataflow(steps: readonly StepPlan[] | undefined): Promise<Dataflow | undefined>
-  /** Gives each of what is dialled its TLS. */
-  secured(tls: RelayPlan['tls'], targets: readonly UpstreamPlan[]): Promise<readonly UpstreamTarget[]>
-}
-
-/**
- * Makes what an endpoint with `relay:` has beside every other.
- * @returns also all servers behind it: whoever has them begins and ends looking whether they are well
- */
-export async function createRelay(
-  endpoint: string,
+/** Makes what an endpoint with `relay:` has beside every other, and the servers behind it. */
+export async function buildRelay(
+  endpoint: ListenPlan,
   plan: RelayPlan,
-  { transport, events, dataflow, secured }: RelayParts,
-) {
+  scope: Scope,
+): Promise<Pick<RelaySpec, 'serve' | 'inspect' | 'mirror'>> {
+  const { world, opened, upstreams } = scope.building
   const { balance, health, sendProxy, inspect, mirror } = plan
+  const { tcp: transport, events } = world
+  const { name } = endpoint
   const behind = (targets: readonly UpstreamTarget[]) =>
     new Upstreams({
       targets,
@@ -35,21 +25,27 @@ export async function createRelay(
       sendProxy,
       transport,
       now: () => performance.now(),
-      onFailure: (target, error, retryIn) => events.emit('dial.failed', { endpoint, target, error, retryIn }),
+      onFailure: (target, error, retryIn) => events.emit('dial.failed', { endpoint: name, target, error, retryIn }),
       onChange: (target, error) => {
-        if (error === undefined) events.emit('upstream.recovered', { endpoint, target })
-        else events.emit('upstream.failed', { endpoint, target, error })
+        if (error === undefined) events.emit('upstream.recovered', { endpoint: name, target })
+        else events.emit('upstream.failed', { endpoint: name, target, error })
       },
     })
-  const upstreams = behind(await secured(plan.tls, plan.targets))
-  const dataflows = { toServer: await dataflow(plan.toServer), toClient: await dataflow(plan.toClient) }
-  const mirrored = mirror && behind(await secured(mirror.tls, [mirror.target]))
-  const compared = await dataflow(mirror?.compare)
+  const servers = behind(await secured(endpoint, plan.tls, plan.targets))
+  const toServer = await buildDataflow(plan.toServer, scope)
+  const toClient = await buildDataflow(plan.toClient, scope)
+  const mirrored = mirror && behind(await secured(endpoint, mirror.tls, [mirror.target]))
+  const compared = await buildDataflow(mirror?.compare, scope)
   const compare = compared && { dataflow: compared, key: mirror!.key, timeout: mirror!.timeout }
-  const spec: Pick<RelaySpec, 'serve' | 'inspect' | 'mirror'> = {
-    serve: (socket, client, host) => new Relay(socket, client, host, upstreams),
-    inspect: inspect === 'off' ? undefined : { mode: inspect, dataflows },
+  const all = mirrored === undefined ? [servers] : [servers, mirrored]
+  for (const one of all) opened.add({ activate: () => one.watch(), close: () => one.close() })
+  upstreams.set(
+    name,
+    all.flatMap((one) => one.all),
+  )
+  return {
+    serve: (socket, client, host) => new Relay(socket, client, host, servers),
+    inspect: inspect === 'off' ? undefined : { mode: inspect, dataflows: { toServer, toClient } },
     mirror: mirrored && { upstreams: mirrored, compare },
   }
-  return { spec, upstreams: mirrored === undefined ? [upstreams] : [upstreams, mirrored] }
 }
