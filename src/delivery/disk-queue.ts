@@ -4,11 +4,12 @@ import { toSluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
 import type { Database, SqlRow, Storage } from '../contracts/storage.ts'
 import { COUNT, INSERT, PUT_ASIDE, prepare, SELECT, type StoredEntry, toEntry } from './buffers-file.ts'
-import { cannotBeStored } from './memory-queue.ts'
-import { joinPacked, packBatch, type Unpacked, unpackBatch } from './packed-batch.ts'
+import { Deletions } from './deletions.ts'
+import { type Unpacked, unpackBatch } from './packed-batch.ts'
 import { Progress } from './progress.ts'
 import { type Entry, type FormatOf, MAX_MESSAGES, type Queue } from './queue.ts'
 import { Suspects, type Suspicion } from './suspects.ts'
+import { WriteGroups } from './write-groups.ts'
 
 export interface DiskQueueOptions {
   /** Path of the file; several queues share it, so that one sync serves them all. */
@@ -23,8 +24,7 @@ export interface DiskQueueOptions {
 }
 
 /**
- * Writes that wait on disk. Those of one turn of the event loop, from however many connections, are one row of a table:
- * a row for each would cost more than all else that is done for a short line.
+ * Writes that wait on disk. Those of one turn of the event loop are one row of a table (`write-groups.ts`).
  *
  * ```
  *   add ─▶ group ─▶ INSERT, synced ─┬─▶ tail (in memory, as long as it is small) ─▶ take ─▶ settle ─▶ DELETE
@@ -55,20 +55,14 @@ export class DiskQueue implements Queue {
   #isUncounted = false
   /** When the oldest entry that was not read yet had been stored, as far as is known. */
   #oldestUnread = 0
-  /** Up to this id everything is dealt with; what is left of it on disk is deleted with the next that is. */
-  #settled = 0
-  /** Up to this id nothing is left on disk. */
-  #deleted = 0
   #suspects: Suspects | undefined = undefined
-  /** Messages that are settled and not deleted, for a while: what is added next takes the deletion along into its commit. */
-  #undeleted = 0
-  #timer: NodeJS.Timeout | undefined = undefined
-  /** What was added in this turn of the event loop. */
-  #group: Group | undefined = undefined
+  readonly #deletions: Deletions
+  readonly #groups = new WriteGroups((data, messages) => this.#store(data, messages))
 
   constructor(storage: Storage, options: DiskQueueOptions) {
     this.#storage = storage
     this.#options = options
+    this.#deletions = new Deletions(options.step, () => this.#database!)
   }
 
   get messages(): number {
@@ -92,46 +86,29 @@ export class DiskQueue implements Queue {
     await this.#database
   }
 
-  async add(batch: Batch): Promise<void> {
-    const data = pack(batch)
-    const group = this.#groupFor(batch.length, data.length)
-    group.parts.push(data)
-    group.messages += batch.length
-    group.bytes += data.length
-    await group.stored
+  add(batch: Batch): Promise<void> {
+    return this.#groups.add(batch)
   }
 
-  /** The group of this turn, or another when that has no room. They are stored in the order in which they were begun. */
-  #groupFor(messages: number, bytes: number): Group {
-    const open = this.#group
-    if (open && open.messages + messages <= GROUP_MESSAGES && open.bytes + bytes <= GROUP_BYTES) return open
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const group: Group = { parts: [], messages: 0, bytes: 0, stored: promise.then(() => this.#store(group)) }
-    this.#group = group
-    setImmediate(resolve)
-    return group
-  }
-
-  async #store(group: Group): Promise<void> {
-    if (this.#group === group) this.#group = undefined
+  /** @param data of a group; it is taken over */
+  async #store(data: Buffer<ArrayBuffer>, messages: number): Promise<void> {
     const { step, clock } = this.#options
-    const data = joinPacked(group.parts)
     const since = clock.now()
-    if (this.#undeleted > 0) this.#deleteSoon()
+    this.#deletions.joinNext()
     const database = await this.#database!
-    const row: SqlRow = [step, since, group.messages, data.length, crc32(data), data]
+    const row: SqlRow = [step, since, messages, data.length, crc32(data), data]
     const [id] = await database.insert(INSERT, [row]).catch((thrown: unknown) => {
       this.#isUncounted = true
       throw thrown
     })
     if (typeof id !== 'number') throw id
     if (this.#messages === 0) this.#oldestUnread = since
-    this.#messages += group.messages
+    this.#messages += messages
     this.bytes += data.length
     // What `#load` has read already must not come twice.
     const isRead = this.#spilled || id <= (this.#tail.at(-1)?.id ?? this.#cursor)
     if (!isRead && this.#tailBytes + data.length <= TAIL_BYTES) {
-      this.#tail.push({ id, data, since, messages: group.messages })
+      this.#tail.push({ id, data, since, messages })
       this.#tailBytes += data.length
       return
     }
@@ -141,8 +118,8 @@ export class DiskQueue implements Queue {
   }
 
   async take(maxMessages: number, maxBytes: number, formatOf: FormatOf): Promise<readonly Entry[]> {
-    if (this.#deleted < this.#settled && this.#suspects?.isAfterDeath(this.#cursor))
-      await this.#delete().catch(() => {})
+    if (this.#deletions.areDue && this.#suspects?.isAfterDeath(this.#cursor))
+      await this.#deletions.now().catch(() => {})
     const entries: Entry[] = []
     const stored: StoredEntry[] = []
     while (entries.length === 0 && (this.#tail.length > 0 || this.#spilled)) {
@@ -169,17 +146,16 @@ export class DiskQueue implements Queue {
   }
 
   settle(upTo: number): void {
+    let settled = 0
     for (const { messages, data } of this.#taken.filter(({ id }) => id <= upTo)) {
-      this.#messages -= messages
+      settled += messages
       this.bytes -= data.length
-      this.#undeleted += messages
     }
+    this.#messages -= settled
     this.#taken = this.#taken.filter(({ id }) => id > upTo)
     this.#progress.settle(upTo)
-    this.#settled = upTo
     // Where the next delivery may kill the process, the mark before it takes the deletion along.
-    if (this.#undeleted >= MOST_UNDELETED || this.suspects !== undefined) this.#deleteSoon()
-    else this.#timer ??= setTimeout(() => this.#deleteSoon(), DELETE_WITHIN)
+    this.#deletions.settle(upTo, settled, this.suspects !== undefined)
   }
 
   note(entry: number, places: readonly number[]): number {
@@ -191,14 +167,14 @@ export class DiskQueue implements Queue {
     this.#tail = []
     this.#tailBytes = 0
     this.#taken = []
-    this.#cursor = this.#settled
+    this.#cursor = this.#deletions.settled
     this.#spilled = true
   }
 
   /** Bytes of the file that are free and will be used again: SQLite does not give them back to the disk. */
   async reusable(): Promise<number> {
     const database = await this.#database!
-    await this.#delete().catch(() => {})
+    await this.#deletions.now().catch(() => {})
     const [free] = await database.all(
       'SELECT freelist_count * page_size AS bytes FROM pragma_freelist_count, pragma_page_size',
     )
@@ -208,8 +184,8 @@ export class DiskQueue implements Queue {
   async close(): Promise<void> {
     const database = await this.#database?.catch(() => undefined)
     if (database === undefined) return
-    await this.#group?.stored.catch(() => {})
-    await this.#delete().catch(() => {})
+    await this.#groups.ended()
+    await this.#deletions.now().catch(() => {})
     await this.#progress.store(database).catch(() => {})
     await this.#suspects?.close().catch(() => {})
     await database.close()
@@ -234,26 +210,16 @@ export class DiskQueue implements Queue {
     }
   }
 
-  /** What cannot be deleted now is deleted with the next; till then a crash would deliver it twice. */
-  #deleteSoon(): void {
-    void this.#delete().catch(() => {})
-  }
-
-  async #delete(): Promise<void> {
-    clearTimeout(this.#timer)
-    this.#timer = undefined
-    this.#undeleted = 0
-    const database = await this.#database!
-    const upTo = this.#settled
-    await database.write('DELETE FROM entries WHERE step = ? AND id <= ?', [[this.#options.step, upTo]])
-    this.#deleted = upTo
-  }
-
   /** Reads entries behind the cursor, some `maxBytes` of them, into the tail, which is empty. */
   async #load(maxBytes: number): Promise<void> {
     const database = await this.#database!
     if (this.#isUncounted) await this.#count(database)
-    const rows = await database.all(SELECT, [this.#options.step, this.#cursor, MOST_ROWS, Math.min(maxBytes, READ_BYTES)])
+    const rows = await database.all(SELECT, [
+      this.#options.step,
+      this.#cursor,
+      MOST_ROWS,
+      Math.min(maxBytes, READ_BYTES),
+    ])
     for (const row of rows) {
       const entry = toEntry(row)
       if (crc32(entry.data) === row['crc']) this.#tail.push(entry)
@@ -266,7 +232,7 @@ export class DiskQueue implements Queue {
   /** What is on disk and not settled. The storage thread answers in order, so whatever was added before is among it. */
   async #count(database: Database): Promise<void> {
     this.#isUncounted = false
-    const counting = database.all(`${COUNT} AND id > ?`, [this.#options.step, this.#settled])
+    const counting = database.all(`${COUNT} AND id > ?`, [this.#options.step, this.#deletions.settled])
     const [counted] = await counting.catch((thrown: unknown) => {
       this.#isUncounted = true
       throw thrown
@@ -305,34 +271,9 @@ export class DiskQueue implements Queue {
   }
 }
 
-/** Writes that become one entry. */
-interface Group {
-  readonly parts: Buffer[]
-  messages: number
-  bytes: number
-  readonly stored: Promise<void>
-}
-
-/** An entry has no more messages and bytes, unless a single write has. */
-const GROUP_MESSAGES = 1024
-const GROUP_BYTES = 256 * 1024
-
-/** So many settled messages, for so many milliseconds, wait at most for a commit that deletes them along with its own. */
-const MOST_UNDELETED = 128
-const DELETE_WITHIN = 10
-
 /** So many bytes of entries are kept in memory too, so that they need not be read again: what a destination that keeps up needs. */
 const TAIL_BYTES = 1024 * 1024
 
 /** No more rows, and few bytes beyond these, are read at once: what is in use for a moment only need not be copied on. */
 const MOST_ROWS = 512
 const READ_BYTES = 256 * 1024
-
-/** @throws SluiceError `sink_failed` for a batch with a value that cannot be stored */
-function pack(batch: Batch): Buffer {
-  try {
-    return packBatch(batch)
-  } catch (thrown) {
-    throw cannotBeStored(thrown)
-  }
-}
