@@ -11,6 +11,7 @@ import { afterReload, diffPlans, requireBuffersKept, requireFreeAddresses } from
 import { tellOfOrphans } from './orphans.ts'
 import type { Plan } from './planned.ts'
 import { DEFAULT_DRAIN_MS } from './planned-server.ts'
+import type { CountersByName } from './planner.ts'
 import { type RetryReport, retryDeadLetters } from './retry-dead-letters.ts'
 import type { World } from './world.ts'
 
@@ -62,7 +63,7 @@ export class Running {
   }
 
   /** Of all endpoints that there have been: another plan goes on with them. */
-  get counters(): ReadonlyMap<string, EndpointCounters> {
+  get counters(): CountersByName {
     return this.#counters
   }
 
