@@ -51,6 +51,7 @@ export {
   type Failures,
   Message,
   type MessageEvent,
+  type MessageExtras,
   type Source,
 } from './contracts/message.ts'
 export {

@@ -403,7 +403,7 @@ describe('in memory', () => {
   test('no read is held for a small frame', async () => {
     const queue = new MemoryQueue(clock)
     const read = Buffer.alloc(65_536)
-    await queue.add(Batch.of([new Message('x', testSource(), 'message', 1, 1, read, 0, 100, undefined, undefined)]))
+    await queue.add(Batch.of([new Message('x', testSource(), 'message', 1, 1, read, 0, 100, undefined)]))
     const [entry] = await queue.take(1, 1, formatOf)
     expect(entry!.batch.messages[0]!.raw.buffer.byteLength).toBeLessThan(16_384)
     expect(queue.bytes).toBeLessThan(2000)
