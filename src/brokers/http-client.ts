@@ -26,7 +26,12 @@ export interface HttpRequest {
 }
 
 /** What a server has answered, as far as we look at it. */
-export interface HttpAnswer {
+export interface HttpAnswer extends ReadAnswer {
+  /** The system has taken the whole request, so its body may change. A server may answer before that. */
+  readonly isSent: boolean
+}
+
+interface ReadAnswer {
   readonly status: number
   readonly statusText: string
   readonly location: string | undefined
@@ -100,7 +105,10 @@ export class HttpClient {
       request.on('response', (response) => {
         answered = true
         readAnswer(response, keep, (answer) => {
-          settle(() => (answer === undefined ? reject(requestError(ended, url)) : resolve(answer)))
+          settle(() => {
+            if (answer === undefined) reject(requestError(ended, url))
+            else resolve({ ...answer, isSent: request.writableFinished })
+          })
         })
       })
       request.on('error', (error) => {
@@ -128,7 +136,7 @@ const EXCERPT = 200
  * @param keep most bytes of its body that are wanted
  * @param done called once; with undefined when an answer that says yes broke off, which is no confirmation
  */
-function readAnswer(response: IncomingMessage, keep: number, done: (answer: HttpAnswer | undefined) => void): void {
+function readAnswer(response: IncomingMessage, keep: number, done: (answer: ReadAnswer | undefined) => void): void {
   const { statusCode = 0, statusMessage = '', headers } = response
   const most = Math.max(keep, EXCERPT * 4)
   const head: Buffer[] = []
@@ -138,7 +146,7 @@ function readAnswer(response: IncomingMessage, keep: number, done: (answer: Http
     if (isDone) return
     isDone = true
     const bytes = Buffer.concat(head)
-    const answer: HttpAnswer = {
+    const answer: ReadAnswer = {
       status: statusCode,
       statusText: statusMessage,
       location: headers.location,

@@ -11,12 +11,18 @@ export function hintsFor(plan: Plan, server: Pick<PlannedServer, 'address'>, adm
   const lines: string[] = []
   for (const endpoint of plan.endpoints) {
     if (endpoint.kind !== 'listen') continue
-    const { name, tls } = endpoint
+    const { name, tls, proxyProtocol } = endpoint
     const address = server.address(name)
     if (address === undefined || address.port === 0) continue
     const host = ['::', '0.0.0.0'].includes(address.ip) ? '127.0.0.1' : address.ip
     const { port } = address
-    lines.push('', `"${name}" listens on port ${port}${tls === undefined ? '' : ' (TLS)'}. Try it:`)
+    const where = `"${name}" listens on port ${port}${tls === undefined ? '' : ' (TLS)'}`
+    if (proxyProtocol !== undefined) {
+      lines.push('', `${where} for a load balancer that sends PROXY headers.`)
+      if (tls === undefined) lines.push(`  netcat         (printf 'PROXY UNKNOWN\\r\\n'; cat) | nc ${host} ${port}`)
+      continue
+    }
+    lines.push('', `${where}. Try it:`)
     if (tls !== undefined) {
       lines.push(`  openssl        openssl s_client -quiet -connect ${host}:${port}`)
       continue

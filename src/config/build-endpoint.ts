@@ -1,5 +1,6 @@
 import type { Device } from '../contracts/device.ts'
 import type { ConnectSpec, EndpointSpec, ListenSpec } from '../engine/spec.ts'
+import { createProxyLayer } from '../transports/proxy.ts'
 import { createServerTls } from '../transports/tls.ts'
 import { buildDataflow } from './build-dataflow.ts'
 import { buildRelay } from './build-relay.ts'
@@ -33,7 +34,8 @@ export async function buildEndpoint(plan: SocketPlan, building: Building): Promi
   if (plan.kind === 'listen') {
     const tls = plan.tls && (await placed(plan, 'tls', () => createServerTls(plan.tls!)))
     const relay = plan.relay && (await buildRelay(plan, plan.relay, scope))
-    return { ...spec, ...relay, kind: 'listen', tls, addresses: plan.addresses }
+    const proxy = plan.proxyProtocol && createProxyLayer(plan.proxyProtocol)
+    return { ...spec, ...relay, kind: 'listen', proxy, tls, addresses: plan.addresses }
   }
   const { reconnect, poll } = plan
   const devices: readonly Device[] = await secured(plan, plan.tls, plan.devices)

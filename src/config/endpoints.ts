@@ -13,6 +13,7 @@ import type { Place, Unanswerable } from './place.ts'
 import type { ConnectPlan, DevicePlan, ListenPlan, StepPlan } from './planned.ts'
 import type { Planner } from './planner.ts'
 import type { ConfigPath } from './problems.ts'
+import { planProxyProtocol } from './proxy-protocol.ts'
 import { planRelay } from './relay.ts'
 import type { Report } from './report.ts'
 import type { ConnectOutput, ListenOutput } from './schema-endpoints.ts'
@@ -35,6 +36,7 @@ export function planListen(
     report.add({ code: 'ADDRESS_MISSING', path, at: 'key', message: `listen.${name} has no port`, hint })
   }
   const relay = planRelay(entry, path, planner, environment.baseDir, report)
+  const proxyProtocol = planProxyProtocol(entry, path, report)
   const ends = { ipv6Only, backlog, socket: socketOptions(entry) }
   const addresses = addressesOf(entry, environment.baseDir).map((address) => ({ ...address, ...ends }))
   const secured = tls && readTlsFiles(tls, [...path, 'tls'], environment.baseDir, report)
@@ -54,6 +56,7 @@ export function planListen(
     ],
     limits,
     addresses,
+    proxyProtocol,
     relay,
     tls: secured && { ...secured, cert: secured.cert ?? '', key: secured.key ?? '', ...handshake(tls) },
   }

@@ -6,7 +6,7 @@ export interface OpenPart {
   activate?(): void
   /** Sends on what it holds. */
   flush?(): void | Promise<void>
-  close(): void | Promise<void>
+  close?(): void | Promise<void>
 }
 
 /** All that a build has opened: it begins its work at once, and is closed together. */
@@ -42,7 +42,7 @@ export class Opened {
       }
     }
     for (const part of this.#parts) await attempt(() => part.flush?.())
-    for (const part of this.#parts.toReversed()) await attempt(() => part.close())
+    for (const part of this.#parts.toReversed()) await attempt(() => part.close?.())
     if (errors.length === 0) return
     const texts = errors.map((error) => toSluiceError(error).message)
     throw new AggregateError(errors, `not everything could be closed: ${texts.join('; ')}`)

@@ -7,6 +7,7 @@ import type { Limits } from '../contracts/limits.ts'
 import type { Expression } from '../contracts/schema.ts'
 import type { ClientTlsOptions, ListenOptions } from '../contracts/transport.ts'
 import type { Timing } from '../source/timer.ts'
+import type { ProxyOptions } from '../transports/proxy.ts'
 import type { ServerTlsOptions } from '../transports/tls.ts'
 import type { ConfigPath, Position } from './problems.ts'
 import type { ConfigOutput } from './schema.ts'
@@ -85,6 +86,8 @@ export interface ListenPlan extends SocketBase {
   readonly kind: 'listen'
   /** One for each address to bind. */
   readonly addresses: readonly ListenOptions[]
+  /** Undefined where connections begin with the first byte of the client. */
+  readonly proxyProtocol: ProxyOptions | undefined
   readonly tls: ServerTlsOptions | undefined
   /** Undefined where messages go through a dataflow. */
   readonly relay: RelayPlan | undefined

@@ -43,6 +43,7 @@ export const mistakes = {
   BYTES_IN_LETTERS: 'Bytes are given as the name of a control character, which stands for its letters.',
   EXPRESSION_INVALID: 'An expression, or one inside a text, cannot be compiled.',
   TLS_FILE_INVALID: 'A file of a certificate or key holds none, or the two do not belong together.',
+  TRUST_MISSING: 'proxyProtocol names no address whose headers are believed, or believes everybody.',
   REFERENCE_FAILED: 'An environment variable or file that the configuration refers to is absent or unreadable.',
   TEMPLATE_NOT_ALLOWED: 'A text with an expression in it stands in an option that is fixed when the file is loaded.',
   ADDRESS_MISSING: 'An endpoint says nowhere to listen or to connect to.',

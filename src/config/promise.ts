@@ -3,10 +3,12 @@ import { formatAddress } from '../contracts/client.ts'
 import type { Expression } from '../contracts/schema.ts'
 import { guarantees } from '../contracts/subscription.ts'
 import type { ListenOptions } from '../contracts/transport.ts'
+import { formatIpRange } from '../transports/ip-range.ts'
 import { formatDuration } from '../util/units.ts'
 import type {
   DirectionWords,
   EndpointPlan,
+  ListenPlan,
   MirrorPlan,
   Plan,
   RelayPlan,
@@ -188,7 +190,9 @@ function mirrorLines({ target, tls, compare, key, timeout }: MirrorPlan): string
 
 function whereTo(endpoint: SocketPlan): string {
   const tls = endpoint.tls === undefined ? '' : ', with TLS'
-  if (endpoint.kind === 'listen') return `listens on ${endpoint.addresses.map(showAddress).join(' and ')}${tls}`
+  if (endpoint.kind === 'listen') {
+    return `listens on ${endpoint.addresses.map(showAddress).join(' and ')}${headers(endpoint)}${tls}`
+  }
   const { devices, hostsFile, poll } = endpoint
   const asks = poll === undefined ? '' : `, asks every ${formatDuration(poll.every)}`
   const where =
@@ -196,6 +200,14 @@ function whereTo(endpoint: SocketPlan): string {
       ? showAddress(devices[0].dial)
       : `${devices.length} ${devices.length === 1 ? 'device' : 'devices'}${hostsFile === undefined ? '' : ` of ${hostsFile}`}`
   return `connects to ${where}${tls}, again when the connection is lost${asks}`
+}
+
+/** Whose PROXY headers are believed. */
+function headers({ proxyProtocol }: ListenPlan): string {
+  if (proxyProtocol === undefined) return ''
+  const { trust } = proxyProtocol
+  if (trust === undefined) return ', with PROXY headers'
+  return `, with PROXY headers from ${trust.length === 0 ? 'nobody' : trust.map(formatIpRange).join(' and ')}`
 }
 
 function showAddress({ host, port = 0, path }: Pick<ListenOptions, 'host' | 'port' | 'path'>): string {

@@ -10,6 +10,7 @@ import {
   z,
 } from '../contracts/schema.ts'
 import { directions, messageDataflow, messageOnError, port, RELATIVE } from './schema-options.ts'
+import { proxyProtocolSchema } from './schema-proxy.ts'
 import { relaySchema } from './schema-relay.ts'
 import { connectTlsSchema, listenTlsSchema } from './schema-tls.ts'
 
@@ -77,6 +78,13 @@ export const listenSchema = z.strictObject({
     })
     .prefault({})
     .describe('Bounds of the endpoint.'),
+  proxyProtocol: proxyProtocolSchema
+    .optional()
+    .describe(
+      'Connections come from a load balancer that begins each with a header of the PROXY protocol, version 1 or 2, before ' +
+        'TLS. client.ip and client.port are then those of the client that it names. Without such a header a connection is ' +
+        'refused (proxy_failed). Default: no header.',
+    ),
   tls: listenTlsSchema.optional().describe('Encrypt connections.'),
   relay: relaySchema
     .optional()

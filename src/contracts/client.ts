@@ -25,10 +25,10 @@ export interface Client {
   readonly id: string
   /** The name of the entry under `listen:` or `connect:`. */
   readonly endpoint: string
-  /** Address of the other side. */
+  /** Address of the other side; that of the client itself where a load balancer has said it. */
   readonly ip: string
   readonly port: number
-  /** Our side's address. */
+  /** Our side's address; that to which the client has connected where a load balancer has said it. */
   readonly localIp: string
   readonly localPort: number
   /** True when the connection is encrypted. */
@@ -60,9 +60,9 @@ export function newClient(place: ClientPlace, now: number): Client {
 export const clientFields = {
   id: 'unique as long as the server runs, such as "scales-17"; with several workers "scales-2.17"; of a device of hosts what it is called there',
   endpoint: 'name of the endpoint',
-  ip: 'address of the other side',
+  ip: 'address of the other side; with proxyProtocol that of the client behind the load balancer',
   port: 'port of the other side',
-  localIp: 'our address',
+  localIp: 'our address; with proxyProtocol the one to which the client has connected',
   localPort: 'our port',
   tls: 'true when encrypted',
   since: 'time at which the connection was opened',

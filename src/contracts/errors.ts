@@ -47,6 +47,7 @@ export const failures = {
   too_many_pending: 'More than maxPending requests and sends of a connection are under way.',
   host_unknown: 'The host name cannot be resolved.',
   tls_failed: 'The TLS handshake failed.',
+  proxy_failed: 'A connection did not begin with a PROXY header that can be believed.',
   storage_failed: 'The embedded database could not be read or written.',
   kept_by_step: 'A deadLetter step kept the message on purpose.',
   package_missing: 'A part needs a package that is not installed.',
@@ -125,6 +126,8 @@ export const closeReasons = {
   too_many_connections: 'limits.maxConnections was reached.',
   connect_failed: 'A step of onConnect failed.',
   tls_failed: 'The TLS handshake failed.',
+  proxy_failed:
+    'It came from an address that proxyProtocol.trust does not name, or it did not begin with a valid PROXY header in time.',
   upstream_closed: 'The server behind a relay closed the connection.',
   upstream_failed: 'No server behind a relay could be reached, or the connection to it broke.',
   keepalive_failed: 'The other side vanished: TCP keepalive got no answer.',

@@ -17,6 +17,7 @@ export interface Database {
    * Runs one statement for each row. Everything that is pending on this database, from whatever connection, is committed
    * in one transaction (WAL, `synchronous=FULL`); the promise resolves after that commit. A row that fails, a broken
    * constraint say, fails alone.
+   * @param rows bytes in them are copied at once, so they may change as soon as this was called
    * @param over aborted when nobody waits for the outcome any more: rows whose turn has not come by then are left out
    * @returns for each row its error, or undefined when it is committed
    * @throws SluiceError `storage_failed` when the commit itself failed: then no row is stored

@@ -101,6 +101,17 @@ export interface Transport {
   dial(options: DialOptions): Promise<Socket>
 }
 
+/** Who is behind a connection that a proxy has opened: a layer below TLS. */
+export interface ProxyLayer {
+  /**
+   * Reads the header of the PROXY protocol with which the connection begins.
+   * @returns the connection behind the header, with the addresses of the client in the place of the proxy's; undefined when the
+   *   other side was gone before anything could be read, as with health checks
+   * @throws SluiceError `proxy_failed`, naming the cause; the socket is then to be destroyed
+   */
+  unwrap(socket: Socket): Promise<Socket | undefined>
+}
+
 /** TLS as a layer of a connection that exists already. */
 export interface TlsLayer {
   /**

@@ -6,7 +6,7 @@ export const BUFFERS_FILE = 'buffers.db'
 
 /**
  * Version of the file's layout, kept in `PRAGMA user_version`. Layout 2 has other bytes in `data`
- * (`packed-frames.ts`, `joinPacked`) in the same table; those of layout 1 are read as they are.
+ * (`packed-frames.ts`, `packBehind`) in the same table; those of layout 1 are read as they are.
  */
 export const BUFFERS_VERSION = 2
 
@@ -41,6 +41,8 @@ export async function prepare(database: Database, file: string): Promise<void> {
     throw new SluiceError('storage_failed', text, { hint: 'Use that version, or let it deliver what is in them.' })
   }
   if (version < BUFFERS_VERSION) await database.exec(CREATE_BUFFERS)
+  // Entries are written once and read once, one behind the other: pages that are kept are of little use.
+  await database.exec('PRAGMA cache_size = -512')
 }
 
 /** Takes the step, the time, how many messages and bytes, the checksum, and the bytes of an entry. */

@@ -1,15 +1,17 @@
 import { crc32 } from 'node:zlib'
 import type { Clock } from '../contracts/clock.ts'
-import { toSluiceError } from '../contracts/errors.ts'
+import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
 import type { Database, SqlRow, Storage } from '../contracts/storage.ts'
 import { COUNT, INSERT, PUT_ASIDE, prepare, SELECT, type StoredEntry, toEntry } from './buffers-file.ts'
 import { Deletions } from './deletions.ts'
+import { Groups } from './groups.ts'
+import { cannotBeStored } from './memory-queue.ts'
 import { type Unpacked, unpackBatch } from './packed-batch.ts'
+import { copyOf } from './packing-space.ts'
 import { Progress } from './progress.ts'
 import { type Entry, type FormatOf, MAX_MESSAGES, type Queue } from './queue.ts'
 import { Suspects, type Suspicion } from './suspects.ts'
-import { WriteGroups } from './write-groups.ts'
 
 export interface DiskQueueOptions {
   /** Path of the file; several queues share it, so that one sync serves them all. */
@@ -24,7 +26,8 @@ export interface DiskQueueOptions {
 }
 
 /**
- * Writes that wait on disk. Those of one turn of the event loop are one row of a table (`write-groups.ts`).
+ * Writes that wait on disk. Those of one turn of the event loop, from however many connections, are one row of a table:
+ * a row for each would cost more than all else that is done for a short line.
  *
  * ```
  *   add ─▶ group ─▶ INSERT, synced ─┬─▶ tail (in memory, as long as it is small) ─▶ take ─▶ settle ─▶ DELETE
@@ -45,6 +48,8 @@ export class DiskQueue implements Queue {
   /** Entries behind the cursor that are in memory too, oldest first. */
   #tail: StoredEntry[] = []
   #tailBytes = 0
+  /** What is being read into the tail. */
+  #loading: Promise<void> | undefined = undefined
   /** There may be entries behind the cursor that are on disk alone. */
   #spilled = true
   /** Id of the last entry that was taken, or put aside. */
@@ -57,7 +62,7 @@ export class DiskQueue implements Queue {
   #oldestUnread = 0
   #suspects: Suspects | undefined = undefined
   readonly #deletions: Deletions
-  readonly #groups = new WriteGroups((data, messages) => this.#store(data, messages))
+  readonly #groups = new Groups((packed, messages) => this.#store(packed, messages))
 
   constructor(storage: Storage, options: DiskQueueOptions) {
     this.#storage = storage
@@ -86,17 +91,21 @@ export class DiskQueue implements Queue {
     await this.#database
   }
 
-  add(batch: Batch): Promise<void> {
-    return this.#groups.add(batch)
+  async add(batch: Batch): Promise<void> {
+    try {
+      await this.#groups.add(batch)
+    } catch (thrown) {
+      throw thrown instanceof SluiceError ? thrown : cannotBeStored(thrown)
+    }
   }
 
-  /** @param data of a group; it is taken over */
-  async #store(data: Buffer<ArrayBuffer>, messages: number): Promise<void> {
+  async #store(packed: Buffer, messages: number): Promise<void> {
     const { step, clock } = this.#options
+    const bytes = packed.length
     const since = clock.now()
     this.#deletions.joinNext()
     const database = await this.#database!
-    const row: SqlRow = [step, since, messages, data.length, crc32(data), data]
+    const row: SqlRow = [step, since, messages, bytes, crc32(packed), packed]
     const [id] = await database.insert(INSERT, [row]).catch((thrown: unknown) => {
       this.#isUncounted = true
       throw thrown
@@ -104,17 +113,15 @@ export class DiskQueue implements Queue {
     if (typeof id !== 'number') throw id
     if (this.#messages === 0) this.#oldestUnread = since
     this.#messages += messages
-    this.bytes += data.length
+    this.bytes += bytes
     // What `#load` has read already must not come twice.
-    const isRead = this.#spilled || id <= (this.#tail.at(-1)?.id ?? this.#cursor)
-    if (!isRead && this.#tailBytes + data.length <= TAIL_BYTES) {
-      this.#tail.push({ id, data, since, messages })
-      this.#tailBytes += data.length
+    if (this.#spilled || id <= (this.#tail.at(-1)?.id ?? this.#cursor)) return
+    if (this.#tailBytes + bytes > TAIL_BYTES) {
+      this.#spilled = true
       return
     }
-    if (!isRead) this.#spilled = true
-    // Nobody else has these bytes. A collector would let much of them lie, as they are not on its heap.
-    data.buffer.transfer(0)
+    this.#tail.push({ id, data: copyOf(packed), since, messages })
+    this.#tailBytes += bytes
   }
 
   async take(maxMessages: number, maxBytes: number, formatOf: FormatOf): Promise<readonly Entry[]> {
@@ -123,7 +130,7 @@ export class DiskQueue implements Queue {
     const entries: Entry[] = []
     const stored: StoredEntry[] = []
     while (entries.length === 0 && (this.#tail.length > 0 || this.#spilled)) {
-      if (this.#tail.length === 0) await this.#load(maxBytes)
+      if (this.#tail.length === 0) await this.#load()
       let messages = 0
       let bytes = 0
       for (const next of this.#tail) {
@@ -142,6 +149,8 @@ export class DiskQueue implements Queue {
     this.#tailBytes = this.#tail.reduce((sum, { data }) => sum + data.length, 0)
     this.#cursor = Math.max(this.#cursor, last)
     this.#taken.push(...stored)
+    // The next are read while these are delivered. Whoever takes them learns what goes wrong.
+    if (this.#tail.length === 0 && this.#spilled) this.#load().catch(() => {})
     return entries
   }
 
@@ -184,7 +193,7 @@ export class DiskQueue implements Queue {
   async close(): Promise<void> {
     const database = await this.#database?.catch(() => undefined)
     if (database === undefined) return
-    await this.#groups.ended()
+    await this.#groups.settled()
     await this.#deletions.now().catch(() => {})
     await this.#progress.store(database).catch(() => {})
     await this.#suspects?.close().catch(() => {})
@@ -210,16 +219,20 @@ export class DiskQueue implements Queue {
     }
   }
 
-  /** Reads entries behind the cursor, some `maxBytes` of them, into the tail, which is empty. */
-  async #load(maxBytes: number): Promise<void> {
+  /** Reads entries behind the cursor into the tail, which is empty. One call at a time: another one waits for the same. */
+  #load(): Promise<void> {
+    this.#loading ??= this.#read(this.#cursor).finally(() => {
+      this.#loading = undefined
+    })
+    return this.#loading
+  }
+
+  async #read(cursor: number): Promise<void> {
     const database = await this.#database!
     if (this.#isUncounted) await this.#count(database)
-    const rows = await database.all(SELECT, [
-      this.#options.step,
-      this.#cursor,
-      MOST_ROWS,
-      Math.min(maxBytes, READ_BYTES),
-    ])
+    const rows = await database.all(SELECT, [this.#options.step, cursor, MOST_ROWS, READ_BYTES])
+    // What was taken has been given back meanwhile: that comes first.
+    if (this.#cursor !== cursor) return
     for (const row of rows) {
       const entry = toEntry(row)
       if (crc32(entry.data) === row['crc']) this.#tail.push(entry)
@@ -274,6 +287,6 @@ export class DiskQueue implements Queue {
 /** So many bytes of entries are kept in memory too, so that they need not be read again: what a destination that keeps up needs. */
 const TAIL_BYTES = 1024 * 1024
 
-/** No more rows, and few bytes beyond these, are read at once: what is in use for a moment only need not be copied on. */
+/** No more rows, and not many more bytes, are read at once. */
 const MOST_ROWS = 512
 const READ_BYTES = 256 * 1024

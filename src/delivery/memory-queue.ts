@@ -1,7 +1,8 @@
 import type { Clock } from '../contracts/clock.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
-import { joinPacked, packBatch, unpackBatch } from './packed-batch.ts'
+import { packBehind, unpackBatch } from './packed-batch.ts'
+import { copyOf, PackingSpace } from './packing-space.ts'
 import { Progress } from './progress.ts'
 import type { Entry, FormatOf, Queue } from './queue.ts'
 
@@ -15,6 +16,8 @@ export class MemoryQueue implements Queue {
   bytes = 0
   #messages = 0
   readonly #progress = new Progress()
+  /** Each batch is written into it before it is copied. */
+  readonly #space = new PackingSpace()
   readonly #clock: Clock
   #entries: PackedEntry[] = []
   /** How many of `#entries` have been taken. */
@@ -35,7 +38,9 @@ export class MemoryQueue implements Queue {
 
   add(batch: Batch): Promise<void> {
     try {
-      const data = joinPacked([packBatch(batch)])
+      this.#space.clear()
+      packBehind(batch, this.#space)
+      const data = copyOf(this.#space.written)
       this.#entries.push({ id: ++this.#last, data, messages: batch.length, since: this.#clock.now() })
       this.#messages += batch.length
       this.bytes += data.length

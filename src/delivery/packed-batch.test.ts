@@ -7,7 +7,8 @@ import { bytes } from '../formats/bytes.ts'
 import { json } from '../formats/json.ts'
 import { text } from '../formats/text.ts'
 import { createBatch, createFramesBatch, createMessages, createTestClock, testSource } from '../testing/part-context.ts'
-import { joinPacked, packBatch, unpackBatch } from './packed-batch.ts'
+import { packBatch, packBehind, unpackBatch } from './packed-batch.ts'
+import { copyOf, PackingSpace } from './packing-space.ts'
 
 const utf8 = text.create({ encoding: 'utf-8' })
 const asJson = json.create(json.options.parse({}))
@@ -169,6 +170,12 @@ describe('frames that nobody has looked at', () => {
 })
 
 describe('several packed batches as one', () => {
+  function packAll(batches: readonly Batch[]): Buffer {
+    const space = new PackingSpace()
+    for (const batch of batches) packBehind(batch, space)
+    return copyOf(space.written)
+  }
+
   test('come back behind each other, untouched frames and other values', () => {
     const other = testSource({ id: 'other-1' })
     const batches = [
@@ -176,14 +183,44 @@ describe('several packed batches as one', () => {
       createBatch([{ c: 1 }]),
       createFramesBatch(['"d"'], asJson, other),
     ]
-    const { batch, failed } = unpackBatch(joinPacked(batches.map(packBatch)), () => asJson, clock)
+    const { batch, failed } = unpackBatch(packAll(batches), () => asJson, clock)
     expect(failed).toEqual([])
     expect(batch.messages.map(facts)).toEqual(batches.flatMap(({ messages }) => messages.map(facts)))
   })
 
   test('are refused when some of their bytes are missing', () => {
-    const packed = joinPacked(['a', 'b'].map((text) => packBatch(createFramesBatch([text], utf8))))
+    const packed = packAll(['a', 'b'].map((text) => createFramesBatch([text], utf8)))
     expect(() => unpackBatch(packed.subarray(0, -1), () => utf8, clock)).toThrow('the bytes end too early')
+  })
+
+  test('one that cannot be packed leaves the others as they are', () => {
+    const space = new PackingSpace()
+    const cannot = createBatch([() => 1])
+    expect(() => packBehind(cannot, space)).toThrow('could not be cloned')
+    expect(space.length).toBe(0)
+    packBehind(createFramesBatch(['"a"'], asJson), space)
+    expect(() => packBehind(cannot, space)).toThrow('could not be cloned')
+    packBehind(createBatch(['b']), space)
+    expect(unpackBatch(copyOf(space.written), () => asJson, clock).batch.messages.map(({ msg }) => msg)).toEqual([
+      'a',
+      'b',
+    ])
+  })
+
+  test('the space is used again, with nothing of what was in it, and gives up what one long message needed', () => {
+    const space = new PackingSpace()
+    fc.assert(
+      fc.property(fc.array(fc.string({ maxLength: 5000 }), { minLength: 1, maxLength: 5 }), (texts) => {
+        space.clear()
+        for (const text of texts) packBehind(createFramesBatch([text], utf8), space)
+        const { batch } = unpackBatch(copyOf(space.written), () => utf8, clock)
+        expect(batch.messages.map(({ msg }) => msg)).toEqual(texts)
+      }),
+    )
+    packBehind(createFramesBatch(['x'.repeat(2 ** 20)], utf8), space)
+    expect(space.written.buffer.byteLength).toBeGreaterThan(2 ** 20)
+    space.clear()
+    expect(space.written.buffer.byteLength).toBe(0)
   })
 })
 

@@ -6,6 +6,7 @@ import type { Format } from '../contracts/format.ts'
 import { Frames } from '../contracts/framing.ts'
 import { Batch, type ErrorInfo, Message, type MessageEvent, type Source } from '../contracts/message.ts'
 import { FRAMES, type PackedSource, packFrames, plain, unpackFrames } from './packed-frames.ts'
+import { PackingSpace } from './packing-space.ts'
 import type { FormatOf } from './queue.ts'
 
 /**
@@ -51,28 +52,47 @@ interface PackedMessage {
 
 /** @throws DataCloneError when a value holds what cannot be stored, a function say */
 export function packBatch(batch: Batch): Buffer {
+  const space = new PackingSpace()
+  pack(batch, space)
+  return space.written
+}
+
+/**
+ * Packs a batch behind others, so that they become one: u8 2, then of each u32 length, little-endian, and its bytes.
+ * @param space nothing is written when it throws
+ * @throws DataCloneError as {@link packBatch}
+ */
+export function packBehind(batch: Batch, space: PackingSpace): void {
+  const start = space.length
+  if (start === 0) {
+    const { bytes, at } = space.reserve(1)
+    bytes.writeUInt8(JOINED, at)
+  }
+  const { at } = space.reserve(4)
+  try {
+    pack(batch, space)
+  } catch (thrown) {
+    space.length = start
+    throw thrown
+  }
+  space.written.writeUInt32LE(space.length - at - 4, at)
+}
+
+function pack(batch: Batch, space: PackingSpace): void {
   const { frames, source } = batch
-  if (frames !== undefined && source !== undefined) return packFrames(source, frames)
+  if (frames !== undefined && source !== undefined) packFrames(source, frames, space)
+  else packMessages(batch, space)
+}
+
+function packMessages(batch: Batch, space: PackingSpace): void {
   const runs: { source: Source; messages: PackedMessage[] }[] = []
   for (const message of batch.messages) {
     if (runs.at(-1)?.source !== message.source) runs.push({ source: message.source, messages: [] })
     runs.at(-1)!.messages.push(packMessage(message))
   }
-  return serialize(runs.map((run) => packRun(run.source, run.messages)))
-}
-
-/**
- * Packed batches as one: u8 2, then of each u32 length, little-endian, and its bytes. The result has memory of its
- * own, so that it may be kept: a small buffer shares its memory with others, and would keep all of that.
- */
-export function joinPacked(packed: readonly Buffer[]): Buffer<ArrayBuffer> {
-  const joined = Buffer.allocUnsafeSlow(packed.reduce((sum, { length }) => sum + 4 + length, 1))
-  let at = joined.writeUInt8(JOINED, 0)
-  for (const bytes of packed) {
-    at = joined.writeUInt32LE(bytes.length, at)
-    at += bytes.copy(joined, at)
-  }
-  return joined
+  const packed = serialize(runs.map((run) => packRun(run.source, run.messages)))
+  const { bytes, at } = space.reserve(packed.length)
+  packed.copy(bytes, at)
 }
 
 /** What became of packed bytes. */

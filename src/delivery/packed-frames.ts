@@ -2,6 +2,7 @@ import { deserialize, serialize } from 'node:v8'
 import type { Client } from '../contracts/client.ts'
 import { Frames } from '../contracts/framing.ts'
 import type { Source } from '../contracts/message.ts'
+import type { PackingSpace } from './packing-space.ts'
 
 /** Of whom packed messages are: what is kept of their source. */
 export type PackedSource = Pick<Source, 'client' | 'boot' | 'endpoint' | 'state'>
@@ -22,24 +23,24 @@ export const FRAMES = 1
  *             │           u32 start and u32 end of each frame │ n bytes
  * ```
  * All numbers are little-endian.
+ * @param space written to behind what is there; nothing is, when it throws
  * @throws DataCloneError when the state holds what cannot be stored
  */
-export function packFrames(source: PackedSource, reads: readonly Frames[]): Buffer {
+export function packFrames(source: PackedSource, reads: readonly Frames[], space: PackingSpace): void {
   const { client, boot, endpoint, state } = source
   const header = JSON.stringify([plain(client), boot, endpoint])
   const headerLength = Buffer.byteLength(header)
   const packedState = Object.keys(state).length === 0 ? NOTHING : serialize(state)
   let size = 1 + 4 + headerLength + 4 + packedState.length + 4
   for (const read of reads) size += READ_HEAD + 8 * read.count + endOf(read) - startOf(read)
-  const out = Buffer.allocUnsafe(size)
-  let at = out.writeUInt8(FRAMES, 0)
+  const { bytes: out, at: start } = space.reserve(size)
+  let at = out.writeUInt8(FRAMES, start)
   at = out.writeUInt32LE(headerLength, at)
   at += out.write(header, at)
   at = out.writeUInt32LE(packedState.length, at)
   at += packedState.copy(out, at)
   at = out.writeUInt32LE(reads.length, at)
   for (const read of reads) at = writeRead(read, out, at)
-  return out
 }
 
 /**

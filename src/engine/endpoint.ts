@@ -31,7 +31,7 @@ export class Endpoint {
   /** Every connection with work left, also after its socket has closed. */
   readonly #connections = new Set<Conversation>()
   #open = 0
-  /** Sockets whose TLS handshake is under way: they count for the limit and are no clients yet. */
+  /** Sockets whose PROXY header or TLS handshake is under way: they count for the limit and are no clients yet. */
   readonly #handshakes = new Set<Socket>()
   /** Settles when a drain has ended; undefined before there is one. */
   #drained: PromiseWithResolvers<void> | undefined = undefined
@@ -68,32 +68,38 @@ export class Endpoint {
   }
 
   /**
-   * Makes a client of a raw socket: the limit on connections, then TLS, then the lane.
+   * Makes a client of a raw socket: the limit on connections, then the PROXY header, then TLS, then the lane.
    * @param device that was dialled; undefined when the other side came to us
    * @returns undefined when the socket was refused
    */
   async accept(raw: Socket, device?: Device): Promise<Conversation | undefined> {
     const { spec } = this
     // Asked for now: a socket that has closed no longer knows who was at the other end.
-    const { remote } = raw
+    let { remote } = raw
     if (this.#drained) return this.#refuse(raw, remote, 'drained', STOPPING)
     if (this.#open + this.#handshakes.size >= spec.limits.maxConnections) {
       return this.#refuse(raw, remote, 'too_many_connections', `limits.maxConnections is ${spec.limits.maxConnections}`)
     }
+    const { proxy } = spec
     const { tls } = device ?? spec
-    if (tls === undefined) return this.#admit(raw, device)
+    if (proxy === undefined && tls === undefined) return this.#admit(raw, device)
     this.#handshakes.add(raw)
-    let socket: Socket
+    let socket: Socket | undefined = raw
     try {
-      socket = await tls.secure(raw)
+      if (proxy !== undefined) {
+        socket = await proxy.unwrap(raw)
+        remote = socket?.remote ?? remote
+      }
+      if (socket !== undefined && tls !== undefined) socket = await tls.secure(socket)
     } catch (thrown) {
       if (this.#drained) return this.#refuse(raw, remote, 'drained', STOPPING)
-      const { message, hint } = toSluiceError(thrown, 'tls_failed')
-      return this.#refuse(raw, remote, 'tls_failed', message, hint)
+      const { code, message, hint } = toSluiceError(thrown, 'tls_failed')
+      return this.#refuse(raw, remote, code === 'proxy_failed' ? code : 'tls_failed', message, hint)
     } finally {
       this.#handshakes.delete(raw)
     }
-    return this.#drained ? this.#refuse(socket, remote, 'drained', STOPPING) : this.#admit(socket, device)
+    if (this.#drained) return this.#refuse(socket ?? raw, remote, 'drained', STOPPING)
+    return socket === undefined ? this.#refuse(raw, remote, 'client_closed', GONE) : this.#admit(socket, device)
   }
 
   /**
@@ -218,3 +224,4 @@ export class Entrance {
 }
 
 const STOPPING = 'the server is stopping'
+const GONE = 'it was gone before anything could be read, as with health checks'

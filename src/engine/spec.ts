@@ -13,7 +13,7 @@ import type { Format } from '../contracts/format.ts'
 import type { Framing } from '../contracts/framing.ts'
 import type { Limits } from '../contracts/limits.ts'
 import type { Dataflow, MessageEvent } from '../contracts/message.ts'
-import type { ListenOptions, Socket, TlsLayer, Transport } from '../contracts/transport.ts'
+import type { ListenOptions, ProxyLayer, Socket, TlsLayer, Transport } from '../contracts/transport.ts'
 import type { Deadlines } from '../util/deadlines.ts'
 import type { Turns } from '../util/turns.ts'
 
@@ -32,6 +32,8 @@ export interface EndpointSpec {
   /** Run the dataflow once when a connection opens, with `event == "connect"`. */
   readonly runOnConnect: boolean
   readonly limits: Limits
+  /** Where connections come from a proxy, which says whose they are. */
+  readonly proxy?: ProxyLayer | undefined
   readonly tls: TlsLayer | undefined
   readonly transport: Transport
   /** Takes each client instead of a lane with messages. */

@@ -126,13 +126,14 @@ export const logRecords: {
   }),
   'connection.refused': ({ endpoint, remote, reason, detail, hint }, { dialled }) => {
     const peer = formatAddress(remote)
-    return warn(
-      dialled(endpoint)
+    return {
+      level: EXPECTED.has(reason) ? 'info' : 'warn',
+      text: dialled(endpoint)
         ? `${endpoint} could not use its connection to ${peer}: ${closeReasons[reason]}`
         : `${endpoint} refused ${peer}: ${closeReasons[reason]}`,
-      { endpoint, peer, reason, detail: detail || undefined, hint },
-      `connection.refused ${endpoint} ${reason}`,
-    )
+      fields: { endpoint, peer, reason, detail: detail || undefined, hint },
+      kind: `connection.refused ${endpoint} ${reason}`,
+    }
   },
 
   'frame.rejected': ({ message, error }, context) =>

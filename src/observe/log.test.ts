@@ -135,6 +135,20 @@ describe('json', () => {
     for (const { text } of lines()) expect(text).not.toContain('client')
   })
 
+  it('a connection that goes before it is a client is a warning only where something is wrong', () => {
+    const { events, lines } = attach()
+    const remote = { ip: '10.0.0.2', port: 4001 }
+    for (const reason of ['client_closed', 'drained', 'proxy_failed', 'too_many_connections'] as const) {
+      events.emit('connection.refused', { endpoint: 'scales', remote, reason, detail: '' })
+    }
+    expect(lines()).toMatchObject([
+      { level: 'info', text: 'scales refused 10.0.0.2:4001: The other side closed the connection.' },
+      { level: 'info', reason: 'drained' },
+      { level: 'warn', reason: 'proxy_failed' },
+      { level: 'warn', reason: 'too_many_connections' },
+    ])
+  })
+
   it('the program around the server writes lines of its own', () => {
     const { log, lines } = attach()
     log.tell('admin.opened', 'admin: http://127.0.0.1:8081', { address: '127.0.0.1:8081' })

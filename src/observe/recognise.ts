@@ -1,3 +1,5 @@
+import { SIGNATURE } from '../wire/proxy-header.ts'
+
 /**
  * Tells from the first bytes of a connection that something else was expected on this port.
  *
@@ -49,12 +51,10 @@ const PROTOCOLS: readonly Protocol[] = [
     // HAProxy's PROXY protocol, section 2.1 (text) and 2.2 (binary signature).
     matches: (bytes) =>
       /^PROXY (?:TCP[46] \S+ \S+ \d+ \d+|UNKNOWN.*)\r/.test(start(bytes)) ||
-      bytes.subarray(0, PROXY_V2.length).equals(PROXY_V2),
-    hint: 'A load balancer sends a PROXY header: turn it off there for this port.',
+      bytes.subarray(0, SIGNATURE.length).equals(SIGNATURE),
+    hint: 'A load balancer sends a PROXY header: add proxyProtocol: to the endpoint, or turn it off there for this port.',
   },
 ]
-
-const PROXY_V2 = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1')
 
 /** Enough for every pattern above; a request line may be long, so longer ones are not recognised. */
 function start(bytes: Buffer): string {

@@ -89,6 +89,11 @@ export class Comparison {
     return this.#work === undefined
   }
 
+  /** Nothing more will be compared, and nothing waits for its counterpart. */
+  get isOver(): boolean {
+    return this.#over || this.#ended.size === 2
+  }
+
   /** Settles when the run in hand has ended: the next one takes the dataflow of the configuration that is then in force. */
   get pending(): Promise<void> | undefined {
     return this.#running

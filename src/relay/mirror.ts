@@ -88,18 +88,19 @@ export class Mirror implements SocketHandler, Timed {
 
   /** Ends at once. What it has not answered is not its fault. */
   destroy(): void {
+    this.#comparison?.abandon()
     if (this.#state === 'closed') return
     this.#state = 'finishing'
-    this.#comparison?.abandon()
     if (this.#reached === undefined) this.#giveUp()
     else this.#reached.socket.destroy()
   }
 
   checkDeadlines(tick: number): boolean {
-    if (this.#reached === undefined) return true
     this.#comparison?.expire(tick)
+    // What it had answered before it closed waits for the server, which may never answer.
+    if (this.#state === 'closed') return this.#comparison?.isOver === false
     const linger = toTicks(this.#spec.compare?.timeout ?? LINGER_MS)
-    if (this.#left > 0 && tick - this.#left >= linger) this.#reached.socket.destroy()
+    if (this.#left > 0 && tick - this.#left >= linger) this.#reached?.socket.destroy()
     return true
   }
 
@@ -209,7 +210,6 @@ export class Mirror implements SocketHandler, Timed {
   #close(): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
-    this.#around.host.deadlines.forget(this)
     this.#tellIfOver()
   }
 

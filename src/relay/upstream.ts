@@ -2,7 +2,7 @@ import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { DialOptions, Socket, TlsLayer, Transport } from '../contracts/transport.ts'
 import { type Backoff, createBackoff } from '../util/backoff.ts'
 import { whenAborted } from '../util/signals.ts'
-import { type ProxiedClient, type ProxyVersion, proxyHeader } from './proxy-header.ts'
+import { type ProxiedClient, type ProxyVersion, proxyHeader } from '../wire/proxy-header.ts'
 
 export interface UpstreamTarget {
   readonly dial: DialOptions
@@ -26,7 +26,10 @@ export interface UpstreamOptions {
   readonly onChange: (target: string, error: SluiceError | undefined) => void
 }
 
-/** One server behind a relay: the way to it, and whether it is well. */
+/**
+ * One server behind a relay: the way to it, and whether it is well. It is shared by the relays before and after a reload, so
+ * that nobody meets a server again that is known to be down.
+ */
 export class Upstream {
   /** Its address. */
   readonly name: string
@@ -40,6 +43,7 @@ export class Upstream {
   readonly #options: UpstreamOptions
   readonly #backoff: Backoff
   readonly #closed = new AbortController()
+  #isWatched = false
   #timer: NodeJS.Timeout | undefined = undefined
 
   constructor(target: UpstreamTarget, options: UpstreamOptions) {
@@ -88,12 +92,17 @@ export class Upstream {
     return wait
   }
 
-  /** Begins to look whether it is well, at once and then again and again; nothing where that is not asked for. */
+  /**
+   * Begins to look whether it is well, at once and then again and again; nothing where that is not asked for, or has begun
+   * before.
+   */
   watch(): void {
-    if (this.#options.health.every > 0) void this.#check()
+    if (this.#options.health.every === 0 || this.#isWatched) return
+    this.#isWatched = true
+    void this.#check()
   }
 
-  /** Looks no more. */
+  /** Looks no more. Connections are left alone. */
   close(): void {
     this.#closed.abort()
     clearTimeout(this.#timer)

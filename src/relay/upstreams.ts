@@ -1,11 +1,12 @@
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Socket } from '../contracts/transport.ts'
-import type { ProxiedClient } from './proxy-header.ts'
-import { Upstream, type UpstreamOptions, type UpstreamTarget } from './upstream.ts'
+import type { ProxiedClient } from '../wire/proxy-header.ts'
+import type { Upstream } from './upstream.ts'
 
-export interface UpstreamsOptions extends UpstreamOptions {
-  readonly targets: readonly UpstreamTarget[]
+export interface UpstreamsOptions {
   readonly balance: 'roundRobin' | 'leastConnections'
+  /** Milliseconds, from a clock that never goes back; the one that the servers have. */
+  readonly now: () => number
   /** @param retryIn milliseconds for which the server is left out where another can be reached */
   readonly onFailure: (target: string, error: SluiceError, retryIn: number) => void
 }
@@ -29,9 +30,10 @@ export class Upstreams {
   readonly #options: UpstreamsOptions
   #next = 0
 
-  constructor(options: UpstreamsOptions) {
+  /** @param all what is known of them may be older than this relay: a reload leaves it as it is */
+  constructor(all: readonly Upstream[], options: UpstreamsOptions) {
+    this.all = all
     this.#options = options
-    this.all = options.targets.map((target) => new Upstream(target, options))
   }
 
   /** Whether there is one that is not left out. */
@@ -71,11 +73,6 @@ export class Upstreams {
   /** Begins to look whether the servers are well, where that is asked for. */
   watch(): void {
     for (const upstream of this.all) upstream.watch()
-  }
-
-  /** Looks no more. Connections are left alone. */
-  close(): void {
-    for (const upstream of this.all) upstream.close()
   }
 
   #inTurn(): readonly Upstream[] {

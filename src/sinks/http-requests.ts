@@ -8,6 +8,7 @@ import type { Framing } from '../contracts/framing.ts'
 import { Batch, type Message, type Source } from '../contracts/message.ts'
 import type { Outcomes } from '../contracts/sink.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
+import { BodyMemory } from './http-bodies.ts'
 import type { HttpOptions } from './http-options.ts'
 
 /** Messages that go into one request. */
@@ -17,6 +18,8 @@ export interface Envelope {
   /** Where they stand in the batch. */
   readonly positions: readonly number[]
   readonly body: Buffer
+  /** What the body lies in, where it is to be used again; see {@link RequestMaker.sent}. */
+  readonly memory: Buffer | undefined
 }
 
 /** How messages are written. */
@@ -34,6 +37,7 @@ export class RequestMaker {
   readonly #encoding: Encoding
   readonly #isConstant: boolean
   readonly #addresses: Addresses
+  readonly #bodies = new BodyMemory()
 
   constructor(options: HttpOptions, { format, lineFraming }: Writing) {
     this.#batch = options.batch
@@ -73,27 +77,37 @@ export class RequestMaker {
     return halves.flatMap((half) => this.#finish({ address, positions: half }, messages, []))
   }
 
+  /** The system has taken the whole body of a request, which is used no more. */
+  sent({ memory }: Envelope): void {
+    if (memory !== undefined) this.#bodies.give(memory)
+  }
+
   /** None when no message of it can be written. */
   #finish(draft: Draft, messages: readonly Message[], outcomes: (SluiceError | undefined)[]): Envelope[] {
     const { address } = draft
-    const { body, refused } = this.#print(draft.positions.map((position) => messages[position]!))
+    const { body, memory, refused } = this.#print(draft.positions.map((position) => messages[position]!))
     if (refused !== undefined) for (const [i, position] of draft.positions.entries()) outcomes[position] = refused[i]
     const positions = refused === undefined ? draft.positions : draft.positions.filter((_, i) => !refused[i])
     if (positions.length === 0) return []
     const type = contentType(this.#batch, messages[positions[0]!]!.msg)
-    return [{ address, headers: { 'Content-Type': type, ...address.headers }, positions, body }]
+    return [{ address, headers: { 'Content-Type': type, ...address.headers }, positions, body, memory }]
   }
 
   /** What can be written of them, and why the others cannot, if there are such. */
-  #print(messages: readonly Message[]): { body: Buffer; refused?: Outcomes | undefined } {
+  #print(messages: readonly Message[]): Printed {
     if (this.#batch === 'array') return printArray(messages)
     const out = new ByteWriter()
     const refused = encodeEach(Batch.of(messages), this.#encoding, out)
-    return { body: out.take(), refused }
+    let memory: Buffer | undefined
+    const body = out.takeInto((length) => {
+      memory = this.#bodies.take(length)
+      return memory
+    })
+    return { body, memory, refused }
   }
 }
 
-function printArray(messages: readonly Message[]): { body: Buffer; refused?: Outcomes | undefined } {
+function printArray(messages: readonly Message[]): Printed {
   const texts: string[] = []
   const outcomes = messages.map(({ msg }) => {
     try {
@@ -103,18 +117,31 @@ function printArray(messages: readonly Message[]): { body: Buffer; refused?: Out
       return toSluiceError(thrown, 'sink_failed')
     }
   })
-  return { body: Buffer.from(`[${texts.join(',')}]`), refused: texts.length < messages.length ? outcomes : undefined }
+  return {
+    body: Buffer.from(`[${texts.join(',')}]`),
+    memory: undefined,
+    refused: texts.length < messages.length ? outcomes : undefined,
+  }
 }
 
 /**
  * The same for the same messages, whenever they are sent again: the key of the message, or a hash where it has
- * characters that a header cannot have. Several messages have the hash of all their keys, in order.
+ * characters that a header cannot have. Several messages have the hash of all that makes their keys, in order.
  */
-export function idempotencyKey(keys: readonly string[]): string {
-  const [first = ''] = keys
-  if (keys.length === 1 && /^[\x21-\x7e]{1,255}$/.test(first)) return first
-  return createHash('sha256').update(JSON.stringify(keys)).digest('hex')
+export function idempotencyKey(messages: readonly Message[]): string {
+  const [{ key } = { key: '' }] = messages
+  if (messages.length === 1 && /^[\x21-\x7e]{1,255}$/.test(key)) return key
+  return createHash('sha256')
+    .update(JSON.stringify(messages.map(keyParts)))
+    .digest('hex')
 }
+
+/** A key for each message would be as good, but V8 keeps the text of each new number for a while, until it has become old. */
+function keyParts({ givenKey, part, source, sequence }: Message): readonly (string | number)[] {
+  return givenKey === '' ? [source.boot, source.client.id, sequence, part] : [givenKey, part]
+}
+
+type Printed = Pick<Envelope, 'body' | 'memory'> & { readonly refused: Outcomes | undefined }
 
 interface Draft {
   readonly address: Address

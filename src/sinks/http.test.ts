@@ -174,6 +174,15 @@ describe('requests', () => {
     ])
   })
 
+  test('one body after the other lies in the same memory, and each is what it should be', async () => {
+    const sink = await open({ batch: 'lines' })
+    for (let i = 0; i < 20; i++) {
+      const values = Array.from({ length: 1 + ((i * 7) % 50) }, (_, n) => `${i}-${n}`.repeat(100))
+      await write(sink, values)
+      expect(server.bodies.at(-1)).toBe(values.map((line) => `${line}\n`).join(''))
+    }
+  })
+
   test('many messages share one, apart for each url and set of headers', async () => {
     const url = value(`${server.url}/\${msg.to}`, (message) => `${server.url}/${msg(message)['to']}`)
     const headers = { 'X-Kind': value('${msg.kind}', (message) => msg(message)['kind']) }
@@ -207,10 +216,23 @@ describe('requests', () => {
   })
 
   test('the key is the same for the same messages', () => {
-    expect(idempotencyKey(['boot-1-2'])).toBe('boot-1-2')
-    expect(idempotencyKey(['with blank'])).toMatch(/^[0-9a-f]{64}$/)
-    expect(idempotencyKey(['a', 'b'])).toBe(idempotencyKey(['a', 'b']))
-    expect(new Set([['a', 'b'], ['b', 'a'], ['a,b'], ['ab']].map(idempotencyKey)).size).toBe(4)
+    const keyOf = (...keys: string[]) => {
+      const messages = createMessages(keys)
+      return idempotencyKey(messages.map((message, i) => message.withKey(keys[i]!)))
+    }
+    expect(keyOf('boot-1-2')).toBe('boot-1-2')
+    expect(keyOf('with blank')).toMatch(/^[0-9a-f]{64}$/)
+    expect(keyOf('a', 'b')).toBe(keyOf('a', 'b'))
+    expect(new Set([keyOf('a', 'b'), keyOf('b', 'a'), keyOf('a,b'), keyOf('ab')]).size).toBe(4)
+    const [first, second] = createMessages(['a', 'a'])
+    expect(idempotencyKey([first!])).toBe('boot-test-1-1')
+    const keys = [
+      [first!, second!],
+      [second!, first!],
+      [first!.asPart(1), first!.asPart(2)],
+      [first!, first!],
+    ]
+    expect(new Set(keys.map(idempotencyKey)).size).toBe(4)
   })
 
   test('connections are kept; those of one client keep their order, others go side by side', async () => {

@@ -113,8 +113,8 @@ class HttpSink implements Sink {
   ): Promise<void> {
     const left = [...list]
     for (let envelope = left.shift(); envelope !== undefined; envelope = left.shift()) {
-      const keys = envelope.positions.map((position) => messages[position]!.key)
-      const { error, mayBeOne } = await this.#send(envelope, idempotencyKey(keys), over)
+      const key = idempotencyKey(envelope.positions.map((position) => messages[position]!))
+      const { error, mayBeOne } = await this.#send(envelope, key, over)
       if (error === undefined) continue
       if (mayBeOne && envelope.positions.length > 1) {
         left.unshift(...this.#requests.halvesOf(envelope, messages))
@@ -126,7 +126,8 @@ class HttpSink implements Sink {
     }
   }
 
-  async #send({ address, headers, body }: Envelope, key: string, over: AbortSignal | undefined): Promise<Verdict> {
+  async #send(envelope: Envelope, key: string, over: AbortSignal | undefined): Promise<Verdict> {
+    const { address, headers, body } = envelope
     const { method, timeout } = this.#options
     const { url } = address
     const isMine = await this.#slots.take(over).then(
@@ -137,6 +138,7 @@ class HttpSink implements Sink {
     try {
       const all = { 'Idempotency-Key': key, ...headers, 'Content-Length': String(body.length) }
       const answer = await this.#shared.value.send({ url, method, timeout, body, headers: all })
+      if (answer.isSent) this.#requests.sent(envelope)
       const safe = { ...answer, excerpt: maskSecrets(answer.excerpt, this.#options) }
       return judge(safe, this.#success, showUrl(url, this.#options), this.#context.clock.now())
     } catch (thrown) {

@@ -22,6 +22,9 @@ export interface Target {
   readonly readOnly: boolean
 }
 
+/** Bytes of a value from which on its memory is given from one thread to the other, and given back when it is of no use. */
+export const LARGE = 4096
+
 /** Tells what is opened from everything else that is. */
 export function targetKey({ file, readOnly }: Target): string {
   return `${readOnly ? 'read' : 'write'} ${file}`

@@ -236,6 +236,15 @@ describe('write', () => {
     expect(await database.all('SELECT a FROM t')).toEqual([{ a: new Uint8Array(Buffer.from('xxx')) }])
   })
 
+  test('bytes may change as soon as they were given', async () => {
+    const { database, values } = await openTable()
+    const given = [10, 10_000].map((size) => new Uint8Array(size).fill(7))
+    const written = given.map((bytes) => database.write(INSERT, [[bytes]]))
+    for (const bytes of given) bytes.fill(8)
+    await Promise.all(written)
+    expect(await values()).toEqual([new Uint8Array(10).fill(7), new Uint8Array(10_000).fill(7)])
+  })
+
   test('rows may share bytes', async () => {
     const { database, values } = await openTable()
     const shared = new Uint8Array(10_000).fill(7)

@@ -4,7 +4,7 @@ import { SluiceError } from '../contracts/errors.ts'
 import type { Database, SqlRow, SqlValue, Storage } from '../contracts/storage.ts'
 import { whenAborted } from '../util/signals.ts'
 import { toStorageError } from './failure.ts'
-import { type Action, type Results, type Target, targetKey, type Written } from './protocol.ts'
+import { type Action, LARGE, type Results, type Target, targetKey, type Written } from './protocol.ts'
 import { StorageThread } from './thread.ts'
 
 export interface StorageOptions {
@@ -29,7 +29,7 @@ export function startStorageWorker(): Worker {
   const file = new URL(`./worker.${extension}`, import.meta.url)
   // The flags of the process, such as --input-type, are meant for its own entry file. What a thread has on its heap goes
   // with each round, so there is no use in letting much of it collect.
-  return new Worker(file, { name: 'sluice-storage', execArgv: [], resourceLimits: { maxYoungGenerationSizeMb: 3 } })
+  return new Worker(file, { name: 'sluice-storage', execArgv: [], resourceLimits: { maxYoungGenerationSizeMb: 1 } })
 }
 
 class WorkerStorage implements Storage {
@@ -61,8 +61,8 @@ class WorkerStorage implements Storage {
     const key = targetKey(target)
     let database = this.#databases.get(key)
     if (database === undefined) {
-      const opened = new SharedDatabase(target, this.#request({ kind: 'open', ...target }), {
-        request: (action) => this.#request(action),
+      const opened = new SharedDatabase(target, this.#request({ kind: 'open', ...target }, []), {
+        request: (action, moved) => this.#request(action, moved),
         forget: () => this.#forget(key, opened),
         release: () => this.#release(target, opened),
       })
@@ -93,8 +93,8 @@ class WorkerStorage implements Storage {
     await this.#threadOf(target).ask({ kind: 'close', ...target })
   }
 
-  #request<A extends Action & Target>(action: A): Promise<Results[A['kind']]> {
-    return this.#closing === undefined ? this.#threadOf(action).ask(action) : Promise.reject(closed())
+  #request<A extends Action & Target>(action: A, moved: ArrayBuffer[]): Promise<Results[A['kind']]> {
+    return this.#closing === undefined ? this.#threadOf(action).ask(action, moved) : Promise.reject(closed())
   }
 
   #threadOf({ readOnly, file }: Target): StorageThread {
@@ -104,7 +104,7 @@ class WorkerStorage implements Storage {
 }
 
 interface Owner {
-  request<A extends Action & Target>(action: A): Promise<Results[A['kind']]>
+  request<A extends Action & Target>(action: A, moved: ArrayBuffer[]): Promise<Results[A['kind']]>
   /** Lets the next `open` of the file begin anew. */
   forget(): void
   /** Nobody uses the database any more. */
@@ -156,7 +156,7 @@ class SharedDatabase implements Database {
   }
 
   async all(sql: string, parameters: SqlRow = []): Promise<readonly Readonly<Record<string, SqlValue>>[]> {
-    return this.#request({ kind: 'all', ...this.#target, sql, parameters: detach(parameters) })
+    return this.#request({ kind: 'all', ...this.#target, sql, parameters: detach(parameters, []) })
   }
 
   async close(): Promise<void> {
@@ -165,31 +165,44 @@ class SharedDatabase implements Database {
   }
 
   async #write(sql: string, rows: readonly SqlRow[], wantsIds: boolean, over?: AbortSignal): Promise<Written> {
-    const action = { kind: 'write', ...this.#target, sql, rows: rows.map(detach), wantsIds } as const
-    if (over === undefined) return this.#request(action)
+    const moved: ArrayBuffer[] = []
+    const action = {
+      kind: 'write',
+      ...this.#target,
+      sql,
+      rows: rows.map((row) => detach(row, moved)),
+      wantsIds,
+    } as const
+    if (over === undefined) return this.#request(action, moved)
     const givenUp = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
     // A message to the thread would be read after the write: it waits for a lock in one call of SQLite.
     const giveUp = () => Atomics.store(givenUp, 0, 1)
     const forget = whenAborted(over, giveUp)
     try {
-      return await this.#request({ ...action, givenUp })
+      return await this.#request({ ...action, givenUp }, moved)
     } finally {
       forget()
     }
   }
 
-  #request<A extends Action & Target>(action: A): Promise<Results[A['kind']]> {
-    return this.#users === 0 ? Promise.reject(closed()) : this.#owner.request(action)
+  #request<A extends Action & Target>(action: A, moved: ArrayBuffer[] = []): Promise<Results[A['kind']]> {
+    return this.#users === 0 ? Promise.reject(closed()) : this.#owner.request(action, moved)
   }
 }
 
-/** A view would take the whole buffer under it, a read of 64 KiB perhaps, along to the thread; a copy takes its own bytes. */
-function detach(row: SqlRow): SqlRow {
-  return row.some(isView) ? row.map((value) => (isView(value) ? new Uint8Array(value) : value)) : row
-}
-
-function isView(value: SqlValue): value is Uint8Array {
-  return value instanceof Uint8Array && value.byteLength < value.buffer.byteLength
+/**
+ * The row with copies of its bytes: theirs may change behind the call, and the memory under a view, a read of 64 KiB
+ * perhaps, would travel along.
+ * @param moved gets the memory of copies that is given to the thread as it is; small ones are quicker copied once more
+ */
+function detach(row: SqlRow, moved: ArrayBuffer[]): SqlRow {
+  if (!row.some((value) => value instanceof Uint8Array)) return row
+  return row.map((value) => {
+    if (!(value instanceof Uint8Array)) return value
+    const copy = new Uint8Array(value)
+    if (copy.length >= LARGE) moved.push(copy.buffer)
+    return copy
+  })
 }
 
 function closed(): SluiceError {

@@ -12,7 +12,7 @@ import type { Action, Answer, Request, Results } from './protocol.ts'
 export class StorageThread {
   readonly #startWorker: () => Worker
   /** What was asked for in this turn and has not been sent. */
-  readonly #outbox: Request[] = []
+  readonly #outbox: Letter[] = []
   /** What has not been answered, by the id of the request. */
   readonly #waiting = new Numbered<Waiting>()
   #worker: Worker | undefined = undefined
@@ -21,11 +21,14 @@ export class StorageThread {
     this.#startWorker = startWorker
   }
 
-  /** @throws SluiceError `storage_failed` */
-  ask<A extends Action>(action: A): Promise<Results[A['kind']]> {
+  /**
+   * @param moved memory in it that the thread gets as it is
+   * @throws SluiceError `storage_failed`
+   */
+  ask<A extends Action>(action: A, moved: readonly ArrayBuffer[] = []): Promise<Results[A['kind']]> {
     return new Promise((resolve, reject) => {
       const id = this.#waiting.add({ resolve: resolve as Waiting['resolve'], reject })
-      this.#outbox.push({ id, ...action })
+      this.#outbox.push({ request: { id, ...action }, moved })
       // What is asked for in one go travels together: a message between threads costs more than a row.
       if (this.#outbox.length === 1) process.nextTick(() => this.#send(this.#outbox.splice(0)))
     })
@@ -39,20 +42,24 @@ export class StorageThread {
     await this.#worker?.terminate()
   }
 
-  #send(requests: readonly Request[]): void {
+  #send(letters: readonly Letter[]): void {
     try {
       this.#worker ??= this.#start()
-      this.#worker.postMessage(requests)
+      const requests = letters.map(({ request }) => request)
+      this.#worker.postMessage(
+        requests,
+        letters.flatMap(({ moved }) => moved),
+      )
       this.#worker.ref()
     } catch (thrown) {
       // One that cannot travel, for a value that threads cannot pass to each other, must not hold up the others.
-      if (requests.length > 1) {
-        for (const request of requests) this.#send([request])
+      if (letters.length > 1) {
+        for (const letter of letters) this.#send([letter])
         return
       }
       const { message } = toSluiceError(thrown)
       const text = `the storage thread cannot be asked: ${message}`
-      this.#waiting.take(requests[0]!.id)?.reject(new SluiceError('storage_failed', text, { cause: thrown }))
+      this.#waiting.take(letters[0]!.request.id)?.reject(new SluiceError('storage_failed', text, { cause: thrown }))
     }
   }
 
@@ -84,6 +91,11 @@ export class StorageThread {
 interface Waiting {
   resolve(result: Results[keyof Results]): void
   reject(error: SluiceError): void
+}
+
+interface Letter {
+  readonly request: Request
+  readonly moved: readonly ArrayBuffer[]
 }
 
 function crashed(cause: unknown): SluiceError {

@@ -12,7 +12,16 @@
 import { type MessagePort, parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import { DatabaseFile } from './database-file.ts'
 import { toFailure } from './failure.ts'
-import { type Action, type Answer, type Request, type Results, type Target, targetKey, type Write } from './protocol.ts'
+import {
+  type Action,
+  type Answer,
+  LARGE,
+  type Request,
+  type Results,
+  type Target,
+  targetKey,
+  type Write,
+} from './protocol.ts'
 
 /** No round takes more rows than this once it has them, so that the rows in memory and the wait for answers are bounded. */
 const MAX_ROWS_PER_ROUND = 10_000
@@ -130,9 +139,6 @@ function release({ rows }: Write): void {
     }
   }
 }
-
-/** Bytes of a value that are worth it. */
-const LARGE = 4096
 
 /** The memory of all bytes that were read: SQLite's binding gives each value its own. */
 function bytesOf(rows: Results['all']): ArrayBuffer[] {

@@ -18,7 +18,7 @@ beforeAll(async () => {
     file,
     `listen:
   stored: { port: 0, format: json, dataflow: [ stdout: {}, reply: "\${msg.a}" ] }
-  plain: { port: 0, dataflow: [ reply: "\${msg}" ] }
+  plain: { port: 0, proxyProtocol: { trust: 10.0.0.5 }, dataflow: [ reply: "\${msg}" ] }
   front:
     port: 7000
     relay:

@@ -71,9 +71,9 @@ function requireRelay(endpoint: EndpointPlan, { serverSends, serverGets, mirrorS
   }
 }
 
-/** Without TLS, and of many devices the first, at once. */
+/** Without TLS and PROXY headers, and of many devices the first, at once. */
 function onePeer(endpoint: SocketPlan): SocketPlan {
-  if (endpoint.kind === 'listen') return withOneServer({ ...endpoint, tls: undefined })
+  if (endpoint.kind === 'listen') return withOneServer({ ...endpoint, proxyProtocol: undefined, tls: undefined })
   return { ...endpoint, tls: undefined, devices: endpoint.devices.slice(0, 1) }
 }
 

@@ -1,16 +1,23 @@
 import { Duplex } from 'node:stream'
 import type { Socket } from '../contracts/transport.ts'
+import { SocketAdapter } from './net-socket.ts'
+
+/** A socket as a stream of Node: its own where it has one. The socket must not have been started. */
+export function streamOf(socket: Socket): Duplex {
+  return socket instanceof SocketAdapter ? socket.stream : new SocketStream(socket)
+}
 
 /**
  * Any {@link Socket} as a stream of Node, for what takes only streams. It starts the socket, passes backpressure and
  * half-close both ways, and ends with it.
  */
-export class SocketStream extends Duplex {
+class SocketStream extends Duplex {
   readonly #socket: Socket
   #waiting: (() => void) | undefined = undefined
 
   constructor(socket: Socket) {
-    super({ allowHalfOpen: true })
+    // It closes when the socket does: what has been written may not have left when both sides have ended.
+    super({ allowHalfOpen: true, autoDestroy: false })
     this.#socket = socket
     // An error is told by `close`; a stream without this listener would end the process.
     this.on('error', () => {})

@@ -6,7 +6,7 @@ import { connect, createSecureContext, createServer, type Server, type TLSSocket
 import type { Address } from '../contracts/client.ts'
 import type { ClientTlsOptions, Socket, TlsLayer, TlsOptions } from '../contracts/transport.ts'
 import { SocketAdapter } from './net-socket.ts'
-import { SocketStream } from './socket-stream.ts'
+import { streamOf } from './socket-stream.ts'
 import { handshakeTimedOut, tlsError } from './tls-errors.ts'
 
 export interface ServerTlsOptions extends TlsOptions {
@@ -108,7 +108,7 @@ function handshake(
   timeout: number,
   begin: (raw: Duplex, result: Handshake) => () => unknown,
 ): Promise<Socket> {
-  const raw = socket instanceof SocketAdapter ? socket.stream : new SocketStream(socket)
+  const raw = streamOf(socket)
   if (raw.destroyed) return Promise.reject(tlsError(undefined))
   const { promise, resolve, reject } = Promise.withResolvers<Socket>()
   let over = false

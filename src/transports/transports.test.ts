@@ -5,7 +5,9 @@ import { generate } from 'selfsigned'
 import { afterAll, describe, it } from 'vitest'
 import type { TlsLayer, Transport } from '../contracts/transport.ts'
 import { transportSuite } from '../testing/transport-suite.ts'
+import { proxyHeader } from '../wire/proxy-header.ts'
 import { createMemoryTransport } from './memory.ts'
+import { createProxyLayer } from './proxy.ts'
 import { createTcp } from './tcp.ts'
 import { createClientTls, createServerTls } from './tls.ts'
 
@@ -29,6 +31,10 @@ const subjects = {
   'memory with a path': { transport: memory, where: newPath },
   'TLS over TCP': { transport: encrypted(tcp, server, client), where: loopback },
   'TLS over a Unix socket': { transport: encrypted(tcp, server, client), where: newPath },
+  'TCP behind a PROXY header': { transport: proxied(tcp), where: loopback },
+  'a Unix socket behind a PROXY header': { transport: proxied(tcp), where: newPath },
+  'memory behind a PROXY header': { transport: proxied(memory), where: () => ({ port: 0 }) },
+  'TLS behind a PROXY header': { transport: encrypted(proxied(tcp), server, client), where: loopback },
   'TLS over memory': { transport: encrypted(memory, server, client), where: () => ({ port: 0 }) },
 }
 
@@ -44,5 +50,20 @@ function encrypted(transport: Transport, ours: TlsLayer, theirs: TlsLayer): Tran
     listen: (options, onSocket) =>
       transport.listen(options, (socket) => void ours.secure(socket).then(onSocket, () => {})),
     dial: async (options) => theirs.secure(await transport.dial(options)),
+  }
+}
+
+/** A transport whose connections begin with a header that says who has dialled. */
+function proxied(transport: Transport): Transport {
+  const layer = createProxyLayer({ trust: undefined, timeout: 5000 })
+  return {
+    listen: (options, onSocket) =>
+      transport.listen(options, (socket) => void layer.unwrap(socket).then((client) => client && onSocket(client))),
+    dial: async (options) => {
+      const socket = await transport.dial(options)
+      const { local, remote } = socket
+      socket.write(proxyHeader('v2', { ...local, localIp: remote.ip, localPort: remote.port }))
+      return socket
+    },
   }
 }

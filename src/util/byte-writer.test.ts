@@ -23,6 +23,25 @@ test('a buffer that is alone is given out as it is', () => {
   expect(writer.take()).toBe(buffer)
 })
 
+test('what must be joined is joined where the caller says', () => {
+  const writer = new ByteWriter()
+  const memory = Buffer.alloc(100, '.')
+  const given: number[] = []
+  const room = (length: number) => {
+    given.push(length)
+    return memory
+  }
+  for (const part of ['ab', Buffer.from('cd'), 'ef']) writer.write(part)
+  const joined = writer.takeInto(room)
+  expect(joined.toString()).toBe('abcdef')
+  expect(joined.buffer).toBe(memory.buffer)
+  const alone = Buffer.from('alone')
+  writer.write(alone)
+  expect(writer.takeInto(room)).toBe(alone)
+  expect(writer.takeInto(room)).toHaveLength(0)
+  expect(given).toEqual([6])
+})
+
 test('large parts need not be joined', () => {
   const writer = new ByteWriter()
   const [head, body] = [Buffer.from('a\n'), Buffer.alloc(30_000)]

@@ -34,6 +34,21 @@ export class ByteWriter {
     return parts.length === 1 ? parts[0]! : Buffer.concat(parts, length)
   }
 
+  /**
+   * Like `take`, but what must be joined is joined where the caller says.
+   * @param room gives memory of at least so many bytes
+   */
+  takeInto(room: (length: number) => Buffer): Buffer {
+    if (this.#text !== '') this.#flushText()
+    const length = this.#length
+    const parts = this.#takeAll()
+    if (parts.length < 2) return parts[0] ?? Buffer.alloc(0)
+    const memory = room(length)
+    let at = 0
+    for (const part of parts) at += part.copy(memory, at)
+    return memory.subarray(0, length)
+  }
+
   /** Like `take`, but in several buffers where they are so large that joining them would cost more than it saves. */
   takeParts(): readonly Buffer[] {
     if (this.#text !== '') this.#flushText()

@@ -200,6 +200,20 @@ describe('several workers', { timeout: TIMEOUT }, () => {
     expect(existsSync(path)).toBe(false)
   })
 
+  it('read a PROXY header that came before the connection was handed over', async () => {
+    const proxied = `workers: 2
+listen:
+  shell: { host: 127.0.0.1, port: 0, proxyProtocol: { trust: 127.0.0.1 }, dataflow: [ reply: "\${client.ip} \${msg}" ] }
+`
+    await using running = await RunningSluice.start(proxied)
+    for (let i = 0; i < 4; i++) {
+      await using peer = await Peer.connect(running.port('shell'))
+      const sent = peer.send('PROXY TCP4 203.0.113.7 198.51.100.1 4711 443\r\nhello\n').finish()
+      expect(await sent.end()).toBe('203.0.113.7 hello\n')
+    }
+    expect((await running.logged('connection.closed'))['peer']).toBe('203.0.113.7:4711')
+  })
+
   it('bind the port themselves with balance: reusePort', async () => {
     const port = await freePort()
     const config = answering('ok').replace('port: 0', `port: ${port}`)

@@ -166,6 +166,39 @@ describe('a relay with a mirror', () => {
     await running.server.stop({ deadline: 60_000 })
   })
 
+  it.each([{}, { key: 'msg' }])('gives alone what a mirror had answered before it closed, with %j too', async (by) => {
+    await using old = await Upstream.start()
+    await using next = await Upstream.start()
+    await using running = await start(comparing(old, next, { timeout: '100ms', ...by }))
+    const { client, server, mirror } = await connected(running, old, next)
+    client.send('?\n')
+    await server.hear('?\n')
+    await mirror.hear('?\n')
+    mirror.send('early\n').finish()
+    await mirror.end()
+    // The server says nothing, and nobody goes.
+    expect(await pairsOf(running, 1)).toEqual([{ server: null, mirror: 'early', equal: false, request: '?' }])
+    expect(running.server.endpoints[0]!.counters.compared).toEqual(new Map([['unmatched', 1]]))
+    client.socket.resetAndDestroy()
+  })
+
+  it('drops what a mirror had answered before it closed when the client goes, and does not wait for it', async () => {
+    await using old = await Upstream.start()
+    await using next = await Upstream.start()
+    await using running = await start(comparing(old, next, { timeout: '1h' }))
+    const { client, mirror } = await connected(running, old, next)
+    client.send('?\n')
+    await mirror.hear('?\n')
+    mirror.send('early\n').finish()
+    await mirror.end()
+    await running.event('part.logged', ({ text }) => text.includes('no longer mirrored'))
+    client.socket.resetAndDestroy()
+    await running.event('connection.closed')
+    const { compared } = running.server.endpoints[0]!.counters
+    await running.server.stop({ deadline: 60_000 })
+    expect(compared).toEqual(new Map([['dropped', 1]]))
+  })
+
   it('holds nobody up while the mirror does not end its handshake', async () => {
     await using old = await Upstream.start()
     await using next = await Upstream.start()

@@ -81,6 +81,95 @@ describe('a relay that looks whether its servers are well', () => {
   })
 })
 
+describe('a relay that is reloaded', () => {
+  const health = { check: 'connect', every: '1h' }
+
+  it('knows as before which of its servers are down, so that no client meets them', async () => {
+    const dead = `${host}:${await freePort()}`
+    await using well = await Upstream.start()
+    const to = [dead, well.address]
+    await using running = await start(relaying(to, { health, mirror: { to: dead } }))
+    await eventually(() => running.all('upstream.failed').length === 2)
+    // The balance, the other servers and the rest of the endpoint may change.
+    const others = { health, mirror: { to: dead }, balance: 'leastConnections' }
+    await running.server.reload(relaying([...to, `${host}:1`], others, { limits: { idleTimeout: '1h' } }))
+    expect(running.server.endpoints[0]!.upstreams).toMatchObject([
+      { name: dead, up: false },
+      { name: well.address, up: true },
+      { name: `${host}:1` },
+      { name: dead, up: false },
+    ])
+    await running.event('upstream.failed', ({ target }) => target === `${host}:1`)
+    await using client = await Peer.connect(running.port())
+    client.send('hello')
+    await eventually(() => well.peers.some(({ text }) => text === 'hello'))
+    expect(running.all('dial.failed')).toEqual([])
+    expect(running.all('upstream.failed')).toHaveLength(3)
+    client.socket.resetAndDestroy()
+  })
+
+  it('leaves a server out for as long as before where only clients find out', async () => {
+    const dead = `${host}:${await freePort()}`
+    await using well = await Upstream.start()
+    // The time is drawn at random below it.
+    const config = relaying([dead, well.address], { health: { first: '24d', max: '24d' } })
+    await using running = await start(config)
+    for (let i = 0; i < 3; i++) {
+      await using client = await Peer.connect(running.port())
+      await well.peer(i)
+      client.socket.resetAndDestroy()
+      await running.server.reload(config)
+    }
+    expect(running.all('dial.failed')).toHaveLength(1)
+    expect(running.all('upstream.failed')).toHaveLength(1)
+  })
+
+  it('counts the clients that were there before for leastConnections', async () => {
+    await using one = await Upstream.start()
+    await using other = await Upstream.start()
+    const config = relaying([one.address, other.address], { balance: 'leastConnections' })
+    await using running = await start(config)
+    await using first = await Peer.connect(running.port())
+    await one.peer()
+    await running.server.reload(config)
+    await using second = await Peer.connect(running.port())
+    await other.peer()
+    expect(one.peers).toHaveLength(1)
+    for (const { socket } of [first, second]) socket.resetAndDestroy()
+  })
+
+  it.each<[string, object]>([
+    ['the health check', { health: { check: 'connect', every: '2h' } }],
+    ['TLS', { health, tls: { insecure: true } }],
+    ['the time that it has', { health, connectTimeout: '1s' }],
+    ['the header that it is sent', { health, sendProxy: 'v1' }],
+  ])('begins anew with a server when %s has changed', async (_, changed) => {
+    const dead = `${host}:${await freePort()}`
+    await using running = await start(relaying(dead, { health }))
+    await running.event('upstream.failed')
+    await running.server.reload(relaying(dead, changed))
+    await eventually(() => running.all('upstream.failed').length === 2)
+    await running.server.reload(relaying(dead, changed))
+    expect(running.server.endpoints[0]!.upstreams).toMatchObject([{ up: false }])
+  })
+
+  it('looks after a server that stays once and not twice, and no more after one that is gone', async () => {
+    await using gone = await Upstream.start()
+    await using stays = await Upstream.start()
+    await using clock = await Upstream.start()
+    const often = { health: { check: 'connect', every: '10ms' } }
+    await using running = await start(relaying([gone.address, stays.address, clock.address], often))
+    await clock.peer(2)
+    await running.server.reload(relaying([stays.address, clock.address], often))
+    // Looks that were under way have ended by then.
+    await clock.peer(clock.peers.length + 3)
+    const before = [gone, stays, clock].map(({ peers }) => peers.length)
+    await clock.peer(before[2]! + 10)
+    expect(gone.peers).toHaveLength(before[0]!)
+    expect(stays.peers.length - before[1]!).toBeLessThan(16)
+  })
+})
+
 describe('a relay that sends a PROXY header', () => {
   it.each(['v1', 'v2'] as const)('%s tells the server who the client is', async (sendProxy) => {
     await using upstream = await Upstream.start()

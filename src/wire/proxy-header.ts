@@ -39,12 +39,13 @@ function binaryHeader(client: ProxiedClient | undefined): Buffer {
   return Buffer.from([...SIGNATURE, PROXY, STREAM[family], 0, rest.length, ...rest])
 }
 
-const SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1')
+/** With these bytes version 2 begins (section 2.2). */
+export const SIGNATURE: Buffer = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1')
 /** Version 2 in the high half, in the low half: the connection is the proxy's own, or that of a client. */
-const LOCAL = 0x20
-const PROXY = 0x21
+export const LOCAL = 0x20
+export const PROXY = 0x21
 /** The family in the high half, in the low half that it is a stream. */
-const STREAM = { TCP4: 0x11, TCP6: 0x21 }
+export const STREAM = { TCP4: 0x11, TCP6: 0x21 } as const
 const UNSPECIFIED = 0x00
 
 /** The header has room for two addresses of one family. */

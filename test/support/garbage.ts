@@ -1,0 +1,14 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
+
+/** Resolves when nothing holds an object any more: waits for ever for one that is held. */
+export async function collected(object: WeakRef<object>): Promise<void> {
+  do {
+    // What a WeakRef was asked for is held until the turn of the event loop ends.
+    await new Promise(setImmediate)
+    collect()
+  } while (object.deref() !== undefined)
+}
