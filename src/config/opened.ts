@@ -9,7 +9,7 @@ export interface OpenPart {
   close?(): void | Promise<void>
 }
 
-/** All that a build has opened: it begins its work at once, and is closed together. */
+/** All that a build has opened: it begins its work together, and is closed together. */
 export class Opened {
   readonly #parts: OpenPart[] = []
   #closing: Promise<void> | undefined = undefined
