@@ -3,8 +3,8 @@
  */
 
 export { ConfigError } from './config/config-error.ts'
+export { DEFAULT_DRAIN_MS } from './config/planned-server.ts'
 export { formatProblems, type Problem } from './config/problems.ts'
-export { DEFAULT_DRAIN_MS } from './config/server.ts'
 export { type Address, type Client, formatAddress, type PayloadKind } from './contracts/client.ts'
 export type { Clients, SendResult, SendTarget } from './contracts/clients.ts'
 export type { Clock } from './contracts/clock.ts'
@@ -51,6 +51,7 @@ export {
   type Failures,
   Message,
   type MessageEvent,
+  type MessageExtras,
   type Source,
 } from './contracts/message.ts'
 export {

@@ -3,12 +3,11 @@ import { randomBytes } from 'node:crypto'
 import { ConfigError } from '../config/config-error.ts'
 import { afterReload, diffPlans, requireBuffersKept, requireFreeAddresses } from '../config/diff.ts'
 import type { Plan } from '../config/plan.ts'
-import type { RunnableServer } from '../config/planned-server.ts'
+import { DEFAULT_DRAIN_MS, type RunnableServer } from '../config/planned-server.ts'
 import { formatProblems } from '../config/problems.ts'
 import { readPlan } from '../config/read-plan.ts'
 import { failureOf } from '../config/reload-failure.ts'
 import type { KeptLetter, RetryReport } from '../config/retry-dead-letters.ts'
-import { DEFAULT_DRAIN_MS } from '../config/server.ts'
 import type { Address } from '../contracts/client.ts'
 import type { EndpointCounters, ObservedEndpoint } from '../contracts/counters.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
@@ -18,6 +17,7 @@ import type { LogOptions } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { InheritedSockets } from '../transports/inherited.ts'
 import { createTcp } from '../transports/tcp.ts'
+import { warn } from '../util/warn.ts'
 import { adoptLeftovers } from './adopt.ts'
 import { routesToClients } from './client-routes.ts'
 import { assignConnects, type Connects } from './connects.ts'
@@ -55,7 +55,7 @@ interface Source {
  * no dataflow and opens no file of the data, so that there is little in it that could fail.
  */
 export class Supervisor implements RunnableServer<(warnings: string) => void> {
-  readonly events = createEvents((error) => process.emitWarning(error instanceof Error ? error : String(error)))
+  readonly events = createEvents(warn)
   readonly buffers = []
   readonly deadLetters = undefined
   readonly #options: SupervisorOptions

@@ -3,7 +3,7 @@ import type { ListenOptions } from '../contracts/transport.ts'
 import type { Plan } from './planned.ts'
 import { type ConfigPath, formatPath } from './problems.ts'
 import type { Report } from './report.ts'
-import type { ListenOutput } from './schema.ts'
+import type { ListenOutput } from './schema-endpoints.ts'
 
 /** The addresses that an entry of `listen:` binds; none when it says neither port nor socket. */
 export function addressesOf({ port, socket, host }: ListenOutput, baseDir: string): ListenOptions[] {

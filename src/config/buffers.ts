@@ -1,24 +1,17 @@
-import { existsSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../contracts/clock.ts'
-import type { DeadLetters, PartContext } from '../contracts/context.ts'
-import type { BufferCounters, EndpointCounters } from '../contracts/counters.ts'
-import { mutedSource } from '../contracts/detached-source.ts'
+import type { PartContext } from '../contracts/context.ts'
+import type { BufferCounters } from '../contracts/counters.ts'
 import type { Events } from '../contracts/events.ts'
-import type { Failure } from '../contracts/failure.ts'
-import type { Dataflow, Source } from '../contracts/message.ts'
 import type { Sink } from '../contracts/sink.ts'
 import type { Storage } from '../contracts/storage.ts'
 import { BUFFERS_FILE } from '../delivery/buffers-file.ts'
-import { countDeadLetters, createDeathNotice, createHooks } from '../delivery/burial.ts'
-import type { Delivery, Undelivered } from '../delivery/deliverer.ts'
+import type { Delivery } from '../delivery/deliverer.ts'
 import { DiskQueue } from '../delivery/disk-queue.ts'
-import { keepDeadLetter } from '../delivery/keep-dead-letter.ts'
 import { MemoryQueue } from '../delivery/memory-queue.ts'
 import { SinkBuffer } from '../delivery/sink-buffer.ts'
 import type { Suspicion } from '../delivery/suspects.ts'
-import { settleFailures } from '../engine/stages.ts'
 import type { DataFolder } from './data-folder.ts'
 
 /** What a buffer needs besides its sink and its options. */
@@ -123,106 +116,6 @@ class StepBuffer {
 
   close(): Promise<void> {
     return this.#queue.close()
-  }
-}
-
-/** Where what could not be delivered from a buffer goes, and where it is counted. */
-export interface Aftermath {
-  readonly onError: Dataflow | undefined
-  readonly counters: EndpointCounters
-}
-
-/**
- * Takes care of what could not be delivered: the `onError` of its endpoint, else a dead letter. Answers are skipped and
- * counted, for they have been sent. What is on disk stays there until its dead letter is stored. A message that was refused
- * is not given to another destination that a reload brings: an `onError` may have had it by then.
- * @param aftermath of an endpoint: those of a shared dataflow have one buffer
- */
-export function createSettle(
-  { step, events }: Pick<BufferSurroundings, 'step' | 'events'>,
-  kind: BufferCounters['kind'],
-  deadLetters: DeadLetters,
-  aftermath: (endpoint: string) => Aftermath,
-): Delivery['settle'] {
-  return async (failed, until) => {
-    let unkept: number | undefined
-    const entries = new Map<Source, number>()
-    const keep = async ({ message, error, step: at }: Failure, letters: DeadLetters): Promise<void> => {
-      const cause = await keepDeadLetter(letters, message, error, at, until)
-      if (cause === undefined) return
-      const entry = entries.get(message.source.origin ?? message.source) ?? failed[0]!.entry
-      unkept = Math.min(entry, unkept ?? entry)
-      if (kind === 'memory') events.emit('deadLetter.lost', { message, error, cause })
-    }
-    const byEndpoint = Map.groupBy(failed, ({ message }) => message.endpoint)
-    await Promise.all(
-      Array.from(byEndpoint, ([endpoint, its]) => {
-        const { onError, counters } = aftermath(endpoint)
-        const tell = createDeathNotice(counters, events)
-        const letters = countDeadLetters(deadLetters, counters, events)
-        const settle = (some: typeof its, handler: Dataflow | undefined) =>
-          settleFailures(
-            behindBuffer(some, step, counters, entries),
-            handler,
-            createHooks(counters, events),
-            (failure) => {
-              tell(failure)
-              return keep(failure, letters)
-            },
-          )
-        // What has killed the process might do so in an onError too.
-        const { deadly = [], others = [] } = Object.groupBy(its, ({ error }) =>
-          error.code === 'process_died' ? 'deadly' : 'others',
-        )
-        return Promise.all([settle(deadly, undefined), settle(others, onError)])
-      }),
-    )
-    return unkept
-  }
-}
-
-/**
- * As failures of the step, from sources that know that the steps behind it have had the messages.
- * @param entries is told which entry of the buffer a source belongs to
- */
-function behindBuffer(
-  failed: readonly Undelivered[],
-  step: string,
-  counters: EndpointCounters,
-  entries: Map<Source, number>,
-): Failure[] {
-  const skipped = () => {
-    counters.repliesLost++
-  }
-  const sources = new Map<Source, Source>()
-  return failed.map(({ message, error, entry }) => {
-    const source = sources.get(message.source) ?? { ...mutedSource(message.source, skipped), buffer: step }
-    sources.set(message.source, source)
-    entries.set(source, entry)
-    return { message: message.from(source), error, step }
-  })
-}
-
-/**
- * What waits on disk for steps that the configuration does not have (any more).
- * @param steps ids of those that have a disk buffer
- */
-export async function findOrphans(
-  storage: Storage,
-  data: DataFolder,
-  steps: ReadonlySet<string>,
-): Promise<readonly { readonly step: string; readonly messages: number }[]> {
-  const file = join(data.path, BUFFERS_FILE)
-  if (!existsSync(file)) return []
-  const database = await storage.open(file)
-  try {
-    const [table] = await database.all("SELECT name FROM sqlite_master WHERE name = 'entries'")
-    if (table === undefined) return []
-    const rows = await database.all('SELECT step, sum(messages) AS messages FROM entries GROUP BY step')
-    const waiting = rows.map((row) => ({ step: String(row['step']), messages: Number(row['messages']) }))
-    return waiting.filter(({ step }) => !steps.has(step))
-  } finally {
-    await database.close()
   }
 }
 

@@ -9,14 +9,14 @@ import { ByteWriter } from '../util/byte-writer.ts'
 import { addressesOf } from './addresses.ts'
 import type { Environment } from './environment.ts'
 import { type DeviceIds, readHosts } from './hosts.ts'
+import type { Place, Unanswerable } from './place.ts'
 import type { ConnectPlan, DevicePlan, ListenPlan, StepPlan } from './planned.ts'
-import type { Made, Place, Planner, Unanswerable } from './planner.ts'
+import type { Planner } from './planner.ts'
 import type { ConfigPath } from './problems.ts'
 import { planProxyProtocol } from './proxy-protocol.ts'
 import { planRelay } from './relay.ts'
 import type { Report } from './report.ts'
-import type { ConnectOutput, ListenOutput } from './schema.ts'
-import { isMapping } from './shape.ts'
+import type { ConnectOutput, ListenOutput } from './schema-endpoints.ts'
 import { handshake, readTlsFiles } from './tls-files.ts'
 
 /** Plans an entry of `listen:`. @returns undefined when there is a mistake that leaves nothing to plan */
@@ -52,7 +52,7 @@ export function planListen(
       relay?.mirror?.target,
       relay?.mirror?.tls,
       ...common.written,
-      ...planner.takeWritten(),
+      ...planner.parts.takeWritten(),
     ],
     limits,
     addresses,
@@ -115,8 +115,8 @@ function planCommon(name: string, entry: Entry, path: ConfigPath, planner: Plann
       ...(name === 'onDisconnect' && { unanswerable: afterDisconnect }),
       ...(name === 'dataflow' && { whole: { hasKey: entry.key !== undefined } }),
     }
-    const planned = planner.resolve(entry[name], [...path, name], here) as { steps: readonly StepPlan[] } | undefined
-    if (planned !== undefined) steps[name] = planned.steps
+    const planned = planner.steps(entry[name], [...path, name], here)
+    if (planned !== undefined) steps[name] = planned
   }
   const isRelay = 'relay' in entry && entry.relay !== undefined
   if (steps.dataflow === undefined && !isRelay && !isWrong(path, ['dataflow'], report)) {
@@ -124,8 +124,8 @@ function planCommon(name: string, entry: Entry, path: ConfigPath, planner: Plann
     const hint = 'add dataflow: with at least one step'
     report.add({ code: 'DATAFLOW_MISSING', severity: 'warning', path, at: 'key', message, hint })
   }
-  const framing = bothWays(entry.framing, [...path, 'framing'], (value, at) => planner.framing(value, at))
-  const format = bothWays(entry.format, [...path, 'format'], (value, at) => planner.format(value, at))
+  const framing = planner.parts.framings(entry.framing, [...path, 'framing'])
+  const format = planner.parts.formats(entry.format, [...path, 'format'])
   if (framing === undefined || format === undefined) return undefined
   return {
     name,
@@ -143,7 +143,7 @@ function planCommon(name: string, entry: Entry, path: ConfigPath, planner: Plann
     onConnect: steps.onConnect,
     onDisconnect: steps.onDisconnect,
     onError: steps.onError,
-    written: planner.takeWritten(),
+    written: planner.parts.takeWritten(),
     counters: place.counters,
   }
 }
@@ -151,22 +151,6 @@ function planCommon(name: string, entry: Entry, path: ConfigPath, planner: Plann
 function afterDisconnect({ name }: StepDefinition): Unanswerable {
   const message = `${name} needs a connection, and after a disconnect there is none`
   return { message, hint: 'take it away, or use send, which writes to other clients' }
-}
-
-/** A framing or format for both directions, or one for each. */
-export function bothWays<Part>(
-  value: unknown,
-  path: ConfigPath,
-  make: (value: unknown, path: ConfigPath) => Made<Part> | undefined,
-): { in: Made<Part>; out: Made<Part> } | undefined {
-  const written = (one: unknown) => (one as { value: unknown }).value
-  if (!isMapping(value)) {
-    const both = make(written(value), path)
-    return both && { in: both, out: both }
-  }
-  const incoming = make(written(value['in']), [...path, 'in'])
-  const outgoing = make(written(value['out']), [...path, 'out'])
-  return incoming && outgoing && { in: incoming, out: outgoing }
 }
 
 function socketOptions({ keepAlive, noDelay }: Entry): SocketOptions {

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import type { Environment } from './environment.ts'
 import { type ConfigPath, maskSecrets, type Position } from './problems.ts'
 import type { Report } from './report.ts'
-import type { ConnectOutput } from './schema.ts'
+import type { ConnectOutput } from './schema-endpoints.ts'
 import { decodeUtf8 } from './source.ts'
 import { type Cell, splitTable } from './table-text.ts'
 

@@ -102,7 +102,7 @@ function planValue(
   ]
   planner.finish()
   const planned = endpoints.filter((endpoint): endpoint is EndpointPlan => endpoint !== undefined)
-  const lineFraming = planner.framing('line', [])?.part
+  const lineFraming = planner.parts.framing('line', [])?.part
   const admin = adminOf(config)
   checkAddresses(listen, admin, loaded.baseDir, report)
   checkScopes(config.workers, planned, report)
@@ -119,7 +119,7 @@ function planValue(
     baseDir: loaded.baseDir,
     secrets: report.secrets,
     async ready() {
-      await planner.ready()
+      await planner.parts.ready()
       if (report.failed) throw new ConfigError(report.finish())
     },
   }

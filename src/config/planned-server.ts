@@ -13,6 +13,9 @@ import type { Plan, StepPlan } from './plan.ts'
 import type { CountersByName } from './planner.ts'
 import type { RetryReport } from './retry-dead-letters.ts'
 
+/** Milliseconds that a stop may take unless told otherwise. */
+export const DEFAULT_DRAIN_MS = 15_000
+
 /**
  * A server made from a plan: what `createServer` gives, and what `sluice run` runs.
  * @typeParam Source what a reload is given

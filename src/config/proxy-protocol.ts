@@ -2,7 +2,7 @@ import { parseIpRange } from '../transports/ip-range.ts'
 import type { ProxyOptions } from '../transports/proxy.ts'
 import type { ConfigPath } from './problems.ts'
 import type { Report } from './report.ts'
-import type { ListenOutput } from './schema.ts'
+import type { ListenOutput } from './schema-endpoints.ts'
 
 /**
  * Plans the `proxyProtocol:` of an entry of `listen:`, and warns where it would believe nobody or everybody.

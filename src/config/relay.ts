@@ -3,11 +3,12 @@ import { resolve } from 'node:path'
 import type { StepDefinition } from '../contracts/define.ts'
 import type { Expression } from '../contracts/schema.ts'
 import type { DialOptions } from '../contracts/transport.ts'
+import type { Place, Unanswerable } from './place.ts'
 import type { MirrorPlan, RelayPlan, StepPlan, UpstreamPlan } from './planned.ts'
-import type { Place, Planner, Unanswerable } from './planner.ts'
+import type { Planner } from './planner.ts'
 import type { ConfigPath } from './problems.ts'
 import type { Report } from './report.ts'
-import type { ListenOutput } from './schema.ts'
+import type { ListenOutput } from './schema-endpoints.ts'
 import { handshake, readTlsFiles } from './tls-files.ts'
 
 /**
@@ -121,7 +122,7 @@ class RelayPlanner {
         const message = `${direction} does nothing, because relay.inspect is off`
         this.#reject([...this.#path, direction], message, 'add inspect: copy, or inspect: inline')
       }
-      const steps = this.#steps(this.#relay[direction], [...this.#path, direction])
+      const steps = this.#planner.steps(this.#relay[direction], [...this.#path, direction], this.#place)
       if (inspect === 'inline') requireNothingHeld(steps ?? [], this.#report)
       return steps
     })
@@ -150,14 +151,10 @@ class RelayPlanner {
     return {
       target: this.#target(to, tls, [...path, 'to']),
       tls: this.#tls(tls, [...path, 'tls']),
-      compare: this.#steps(mirror.compare, [...path, 'compare']),
+      compare: this.#planner.steps(mirror.compare, [...path, 'compare'], this.#place),
       key: this.#planner.resolve(mirror.key, [...path, 'key'], this.#place) as Expression | undefined,
       timeout,
     }
-  }
-
-  #steps(value: unknown, path: ConfigPath): readonly StepPlan[] | undefined {
-    return (this.#planner.resolve(value, path, this.#place) as { steps: readonly StepPlan[] } | undefined)?.steps
   }
 
   /** Bytes that are passed on are no messages, so what would be done with messages is a mistake. */

@@ -1,10 +1,10 @@
 import type { StepDefinition } from '../contracts/define.ts'
-import { bothWays } from './endpoints.ts'
-import type { PlannedDataflow, SchedulePlan } from './planned.ts'
-import type { Place, Planner, Unanswerable } from './planner.ts'
+import type { Place, Unanswerable } from './place.ts'
+import type { SchedulePlan } from './planned.ts'
+import type { Planner } from './planner.ts'
 import type { ConfigPath } from './problems.ts'
 import type { Report } from './report.ts'
-import type { ScheduleOutput } from './schema.ts'
+import type { ScheduleOutput } from './schema-sources.ts'
 
 /** Plans an entry of `schedule:`. @returns undefined when there is a mistake that leaves nothing to plan */
 export function planSchedule(
@@ -16,17 +16,15 @@ export function planSchedule(
   const path = ['schedule', name]
   const counters = planner.countersOf(name)
   const place: Place = { within: [], counters, unanswerable: nobodyThere }
-  const steps = (key: 'dataflow' | 'onError', where: Place) =>
-    (planner.resolve(entry[key], [...path, key], where) as PlannedDataflow | undefined)?.steps
-  const dataflow = steps('dataflow', { ...place, whole: { hasKey: false } })
-  const onError = steps('onError', place)
+  const dataflow = planner.steps(entry.dataflow, [...path, 'dataflow'], { ...place, whole: { hasKey: false } })
+  const onError = planner.steps(entry.onError, [...path, 'onError'], place)
   if (dataflow === undefined && !report.isWrong([...path, 'dataflow'])) {
     const hint = 'add dataflow: with at least one step'
     const message = `${name} does nothing when it is time`
     report.add({ code: 'DATAFLOW_MISSING', severity: 'warning', path, at: 'key', message, hint })
   }
-  const format = bothWays(entry.format, [...path, 'format'], (value, at) => planner.format(value, at))
-  const framing = planner.framing('raw', [])
+  const format = planner.parts.formats(entry.format, [...path, 'format'])
+  const framing = planner.parts.framing('raw', [])
   const when = whenOf(entry, path, report)
   if (format === undefined || framing === undefined || when === undefined) return undefined
   const timing = { when, runAtStart: entry.runAtStart }
@@ -43,7 +41,7 @@ export function planSchedule(
     key: undefined,
     dataflow,
     onError,
-    written: [timing, ...planner.takeWritten()],
+    written: [timing, ...planner.parts.takeWritten()],
     counters,
   }
 }

@@ -28,12 +28,16 @@ export function isTrueFor(said: boolean | ((options: never) => boolean) | undefi
 
 /** All steps of an endpoint, also those that stand inside others. */
 export function stepsOf(endpoint: EndpointPlan): StepPlan[] {
-  const within = (step: StepPlan): StepPlan[] => [
+  return allSteps(dataflowsOf(endpoint))
+}
+
+/** The steps of a dataflow, and after each those that stand inside it. */
+export function allSteps(dataflow: readonly StepPlan[]): StepPlan[] {
+  return dataflow.flatMap((step) => [
     step,
-    ...[...(step.otherwise ?? []), ...(step.onError ?? [])].flatMap(within),
-    ...nestedIn(step.options).flatMap(({ steps }) => steps.flatMap(within)),
-  ]
-  return dataflowsOf(endpoint).flatMap(within)
+    ...allSteps([...(step.otherwise ?? []), ...(step.onError ?? [])]),
+    ...nestedIn(step.options).flatMap(({ steps }) => allSteps(steps)),
+  ])
 }
 
 /** The steps of all dataflows of an endpoint, one after the other. */

@@ -2,12 +2,12 @@ import type { StepDefinition, SubscriptionDefinition } from '../contracts/define
 import type { Expression } from '../contracts/schema.ts'
 import { type Registry, subscribeKeys } from '../registry/registry.ts'
 import { nearest } from './cures.ts'
-import { bothWays } from './endpoints.ts'
-import type { PlannedDataflow, SubscribePlan } from './planned.ts'
-import type { Place, Planner, Unanswerable } from './planner.ts'
+import type { Place, Unanswerable } from './place.ts'
+import type { SubscribePlan } from './planned.ts'
+import type { Planner } from './planner.ts'
 import type { ConfigPath } from './problems.ts'
 import type { Report } from './report.ts'
-import { subscribeSchema } from './schema.ts'
+import { subscribeSchema } from './schema-sources.ts'
 
 /** Plans an entry of `subscribe:`. @returns undefined when there is a mistake that leaves nothing to plan */
 export function planSubscribe(
@@ -27,7 +27,7 @@ export function planSubscribe(
     registry,
     report,
   )
-  const given = planner.validated(subscribeSchema, beside, path)?.output
+  const given = planner.parts.validated(subscribeSchema, beside, path)?.output
   const counters = planner.countersOf(name)
   const place: Place = { within: [], counters }
   const written = definition && { name: definition.name, options: entry[definition.name] }
@@ -39,19 +39,17 @@ export function planSubscribe(
     unanswerable: (step) => (read === undefined ? undefined : notHere(step, name, unanswerable?.(read.options))),
   }
   const hasKey = given.key !== undefined || (read !== undefined && identifies?.(read.options) === true)
-  const steps = (value: unknown, key: string, where: Place) =>
-    (planner.resolve(value, [...path, key], where) as PlannedDataflow | undefined)?.steps
   const key = planner.resolve(given.key, [...path, 'key'], place) as Expression | undefined
-  const dataflow = steps(given.dataflow, 'dataflow', { ...inside, whole: { hasKey } })
-  const onError = steps(given.onError, 'onError', inside)
+  const dataflow = planner.steps(given.dataflow, [...path, 'dataflow'], { ...inside, whole: { hasKey } })
+  const onError = planner.steps(given.onError, [...path, 'onError'], inside)
   if (dataflow === undefined && !report.isWrong([...path, 'dataflow'])) {
     const message = `${name} does nothing with its messages`
     const hint = 'add dataflow: with at least one step'
     report.add({ code: 'DATAFLOW_MISSING', severity: 'warning', path, at: 'key', message, hint })
   }
-  const format = bothWays(given.format, [...path, 'format'], (value, at) => planner.format(value, at))
+  const format = planner.parts.formats(given.format, [...path, 'format'])
   // A message of a broker is whole already.
-  const framing = planner.framing('raw', [])
+  const framing = planner.parts.framing('raw', [])
   if (definition === undefined || read === undefined || format === undefined || framing === undefined) return undefined
   return {
     kind: 'subscribe',
@@ -69,7 +67,7 @@ export function planSubscribe(
     dataflow,
     onError,
     maxQueued: given.limits.maxQueued,
-    written: planner.takeWritten(),
+    written: planner.parts.takeWritten(),
     counters,
   }
 }

@@ -63,6 +63,15 @@ export interface Source {
   close(): void
 }
 
+/** What few messages have, as {@link Message} gives it; what is read from a connection has none of it as a rule. */
+export interface MessageExtras {
+  readonly error?: ErrorInfo | undefined
+  readonly givenKey?: string | undefined
+  readonly part?: string | undefined
+  readonly more?: boolean | undefined
+  readonly topic?: string | undefined
+}
+
 /**
  * One decoded value with its context. Immutable: a step that changes something returns a new message, made by
  * {@link Message.with}.
@@ -76,21 +85,14 @@ export class Message<T = unknown> {
   readonly time: number
   /** Position among the frames of its connection, from 1; 0 for an event. Messages that a step made of one share it. */
   readonly sequence: number
-  readonly error: ErrorInfo | undefined
   /** The format that gives back `raw` for `msg`; undefined once the value has been changed. */
   readonly verbatim: Format | undefined
-  /** The key that the endpoint's `key:` gave, else the name that a broker knows it by; '' when it has none. */
-  readonly givenKey: string
-  /** Which one it is of several messages that a step made of one: `.0`, `.1`; '' when it is the only one. */
-  readonly part: string
-  /** It is a piece of a frame too long to be kept in memory, and more of the same frame follows in the next message. */
-  readonly more: boolean
-  /** What a broker has filed it under: a subject, a topic, a channel; '' when it came from no broker. */
-  readonly topic: string
+  readonly #extras: MessageExtras
   readonly #bytes: Buffer
   readonly #start: number
   readonly #end: number
 
+  /** @param bytes with its frame from `start` to `end`: kept, and never changed */
   constructor(
     msg: T,
     source: Source,
@@ -101,11 +103,7 @@ export class Message<T = unknown> {
     start: number,
     end: number,
     verbatim: Format | undefined,
-    error: ErrorInfo | undefined,
-    givenKey = '',
-    part = '',
-    more = false,
-    topic = '',
+    extras: MessageExtras = NO_EXTRAS,
   ) {
     this.msg = msg
     this.source = source
@@ -116,11 +114,7 @@ export class Message<T = unknown> {
     this.#start = start
     this.#end = end
     this.verbatim = verbatim
-    this.error = error
-    this.givenKey = givenKey
-    this.part = part
-    this.more = more
-    this.topic = topic
+    this.#extras = extras
   }
 
   /**
@@ -135,17 +129,43 @@ export class Message<T = unknown> {
     verbatim: Format | undefined,
   ): Message<T> {
     const [start, end] = [starts[i]!, ends[i]!]
-    return new Message(msg, source, 'message', time, sequence + i, bytes, start, end, verbatim, undefined, '', '', more)
+    const extras = more ? MORE : NO_EXTRAS
+    return new Message(msg, source, 'message', time, sequence + i, bytes, start, end, verbatim, extras)
   }
 
   /** A message that stands for an event of the connection and has no bytes. */
   static ofEvent(source: Source, event: MessageEvent, time: number): Message<null> {
-    return new Message(null, source, event, time, 0, NO_BYTES, 0, 0, undefined, undefined)
+    return new Message(null, source, event, time, 0, NO_BYTES, 0, 0, undefined)
   }
 
   /** The frame as it was read: a view, never a copy. Empty for an event. */
   get raw(): Buffer {
     return this.#bytes.subarray(this.#start, this.#end)
+  }
+
+  /** What an `onError` sees. */
+  get error(): ErrorInfo | undefined {
+    return this.#extras.error
+  }
+
+  /** The key that the endpoint's `key:` gave, else the name that a broker knows it by; '' when it has none. */
+  get givenKey(): string {
+    return this.#extras.givenKey ?? ''
+  }
+
+  /** Which one it is of several messages that a step made of one: `.0`, `.1`; '' when it is the only one. */
+  get part(): string {
+    return this.#extras.part ?? ''
+  }
+
+  /** It is a piece of a frame too long to be kept in memory, and more of the same frame follows in the next message. */
+  get more(): boolean {
+    return this.#extras.more ?? false
+  }
+
+  /** What a broker has filed it under: a subject, a topic, a channel; '' when it came from no broker. */
+  get topic(): string {
+    return this.#extras.topic ?? ''
   }
 
   /**
@@ -180,12 +200,12 @@ export class Message<T = unknown> {
 
   /** The same message with another value. */
   with<U>(msg: U): Message<U> {
-    return this.#copy(msg, this.source, Object.is(msg, this.msg) ? this.verbatim : undefined, this.error)
+    return this.#copy(msg, this.source, Object.is(msg, this.msg) ? this.verbatim : undefined, this.#extras)
   }
 
   /** The same message as if it came from another source. */
   from(source: Source): Message<T> {
-    return this.#copy(this.msg, source, this.verbatim, this.error)
+    return this.#copy(this.msg, source, this.verbatim, this.#extras)
   }
 
   /** The same message with `answer` in scope, as `match` sees it. */
@@ -195,31 +215,26 @@ export class Message<T = unknown> {
 
   /** The same message with `error` in scope, as `onError` sees it. */
   withError(error: ErrorInfo): Message<T> {
-    return this.#copy(this.msg, this.source, this.verbatim, error)
+    return this.#withExtras({ error })
   }
 
   /** The same message as one of several that a step made of one, so that each has a key of its own. */
   asPart(index: number): Message<T> {
-    return this.#copy(this.msg, this.source, this.verbatim, this.error, this.givenKey, `${this.part}.${index}`)
+    return this.#withExtras({ part: `${this.part}.${index}` })
   }
 
   /** The same message with what the endpoint's `key:` gave. */
   withKey(key: string): Message<T> {
-    return this.#copy(this.msg, this.source, this.verbatim, this.error, key)
+    return this.#withExtras({ givenKey: key })
   }
 
-  #copy<U>(
-    msg: U,
-    source: Source,
-    verbatim: Format | undefined,
-    error: ErrorInfo | undefined,
-    key = this.givenKey,
-    part = this.part,
-  ): Message<U> {
-    const { event, time, sequence, more, topic } = this
-    const bytes = this.#bytes
-    const [start, end] = [this.#start, this.#end]
-    return new Message(msg, source, event, time, sequence, bytes, start, end, verbatim, error, key, part, more, topic)
+  #withExtras(extras: MessageExtras): Message<T> {
+    return this.#copy(this.msg, this.source, this.verbatim, { ...this.#extras, ...extras })
+  }
+
+  #copy<U>(msg: U, source: Source, verbatim: Format | undefined, extras: MessageExtras): Message<U> {
+    const { event, time, sequence } = this
+    return new Message(msg, source, event, time, sequence, this.#bytes, this.#start, this.#end, verbatim, extras)
   }
 }
 
@@ -229,7 +244,8 @@ class Answered<T> extends Message<T> {
 
   constructor(message: Message<T>, answer: unknown) {
     const { msg, source, event, time, sequence, raw, verbatim, error, givenKey, part, more, topic } = message
-    super(msg, source, event, time, sequence, raw, 0, raw.length, verbatim, error, givenKey, part, more, topic)
+    const extras = { error, givenKey, part, more, topic }
+    super(msg, source, event, time, sequence, raw, 0, raw.length, verbatim, extras)
     this.#answer = answer
   }
 
@@ -239,6 +255,10 @@ class Answered<T> extends Message<T> {
 }
 
 const NO_BYTES = Buffer.alloc(0)
+
+/** Those of all messages that are as they were read: one object, so that a message takes no room for what it has not. */
+const NO_EXTRAS: MessageExtras = Object.freeze({})
+const MORE: MessageExtras = Object.freeze({ more: true })
 
 /**
  * The unit between stages: the messages of one run, in order, all of one source.

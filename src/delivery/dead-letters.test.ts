@@ -51,7 +51,7 @@ describe('add', () => {
     const clock = createTestClock()
     const source = { ...testSource({ id: 'scales-3', endpoint: 'scales', ip: '::1', port: 4001 }), clock }
     const raw = Buffer.from('..{"temp":31}\r\n..\xff', 'latin1')
-    const failed = new Message({ temp: 31 }, source, 'message', clock.now(), 1, raw, 2, 13, undefined, undefined)
+    const failed = new Message({ temp: 31 }, source, 'message', clock.now(), 1, raw, 2, 13, undefined)
     clock.advance(10_250)
     const id = await open().add(failed, error, 'store')
     expect(id).toBe(1)

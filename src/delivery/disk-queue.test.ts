@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { serialize } from 'node:v8'
 import { crc32 } from 'node:zlib'
-import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { SluiceError } from '../contracts/errors.ts'
 import { Batch, Message } from '../contracts/message.ts'
@@ -104,85 +103,6 @@ describe.each([
     expect(await take(queue)).toEqual(['b', 'c'])
     await queue.close()
   })
-})
-
-/** What is done to a queue, one after the other, without waiting for what it does behind that. */
-const deed = fc.oneof(
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('take'), messages: fc.integer({ min: 1, max: 4 }) }) },
-  {
-    weight: 3,
-    arbitrary: fc.record({ kind: fc.constant('settle'), share: fc.double({ min: 0, max: 1, noNaN: true }) }),
-  },
-  fc.constant({ kind: 'giveBack' as const }),
-  { weight: 2, arbitrary: fc.constant({ kind: 'add' as const }) },
-  fc.constant({ kind: 'addUntold' as const }),
-  fc.constant({ kind: 'pause' as const }),
-)
-
-test('whatever is done to it: nothing that is whole is lost, and the order stays', async () => {
-  const large = 'x'.repeat(100_000)
-  let fails = false
-  // As if the storage thread had ended behind a commit, before it could say so.
-  const failing = inserting(createStorage(), async (insert) => {
-    const ids = await insert()
-    if (fails) throw new SluiceError('storage_failed', 'not told', { retryable: true })
-    return ids
-  })
-  let round = 0
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(fc.boolean(), { minLength: 3, maxLength: 12 }),
-      fc.array(deed, { maxLength: 25 }),
-      async (isWhole, deeds) => {
-        const step = `step-${round++}`
-        const before = await openDisk(step, failing)
-        for (const i of isWhole.keys()) await before.add(createBatch([`${i} ${large}`]))
-        await before.close()
-        breakEntries(step, isWhole)
-        const queue = await openDisk(step, failing)
-        const expected = isWhole.flatMap((whole, i) => (whole ? [`${i}`] : []))
-        const settled: string[] = []
-        let taken: Entry[] = []
-        let next = isWhole.length
-        const add = async () => {
-          expected.push(`${next}`)
-          await queue.add(createBatch([`${next++} ${large}`])).catch(() => {})
-        }
-        const settle = (count: number) => {
-          const over = taken.splice(0, count)
-          if (over.length === 0) return
-          settled.push(...textsOf(over).map((one) => String(one).split(' ')[0]!))
-          queue.settle(over.at(-1)!.id)
-        }
-        for (const one of deeds) {
-          if (one.kind === 'take') taken.push(...(await queue.take(one.messages, 1 << 20, formatOf)))
-          else if (one.kind === 'settle') settle(Math.ceil(one.share * taken.length))
-          else if (one.kind === 'add') await add()
-          else if (one.kind === 'pause') await new Promise(setImmediate)
-          else if (one.kind === 'giveBack') {
-            queue.giveBack()
-            taken = []
-          } else {
-            fails = true
-            await add()
-            fails = false
-          }
-        }
-        queue.giveBack()
-        taken = []
-        for (let more = await queue.take(3, 1 << 20, formatOf); more.length > 0; ) {
-          taken.push(...more)
-          settle(taken.length)
-          more = await queue.take(3, 1 << 20, formatOf)
-        }
-        expect(settled).toEqual(expected)
-        expect([queue.messages, queue.bytes]).toEqual([0, 0])
-        await queue.close()
-      },
-    ),
-    { numRuns: 40 },
-  )
-  await failing.close()
 })
 
 describe('on disk', () => {
@@ -486,7 +406,7 @@ describe('in memory', () => {
   test('no read is held for a small frame', async () => {
     const queue = new MemoryQueue(clock)
     const read = Buffer.alloc(65_536)
-    await queue.add(Batch.of([new Message('x', testSource(), 'message', 1, 1, read, 0, 100, undefined, undefined)]))
+    await queue.add(Batch.of([new Message('x', testSource(), 'message', 1, 1, read, 0, 100, undefined)]))
     const [entry] = await queue.take(1, 1, formatOf)
     expect(entry!.batch.messages[0]!.raw.buffer.byteLength).toBeLessThan(16_384)
     expect(queue.bytes).toBeLessThan(2000)
@@ -511,38 +431,6 @@ describe('in memory', () => {
 })
 
 /** A real storage whose statements and rows a test may look at, or refuse. */
-/** A storage of which an insert is done around. */
-function inserting(
-  storage: Storage,
-  around: (insert: () => ReturnType<Database['insert']>) => ReturnType<Database['insert']>,
-): Storage {
-  return {
-    ...storage,
-    openReadOnly: (file) => storage.openReadOnly(file),
-    async open(file) {
-      const database = await storage.open(file)
-      return {
-        exec: (sql) => database.exec(sql),
-        write: (sql, rows) => database.write(sql, rows),
-        insert: (sql, rows) => around(() => database.insert(sql, rows)),
-        all: (sql, parameters) => database.all(sql, parameters),
-        close: () => database.close(),
-      }
-    },
-    close: () => storage.close(),
-  }
-}
-
-/** Changes a byte of each entry that is not to be whole. */
-function breakEntries(step: string, isWhole: readonly boolean[]): void {
-  const database = new DatabaseSync(file)
-  const ids = database.prepare('SELECT id FROM entries WHERE step = ? ORDER BY id').all(step)
-  for (const [i, { id }] of ids.entries()) {
-    if (!isWhole[i]) database.prepare('UPDATE entries SET crc = crc + 1 WHERE id = ?').run(id!)
-  }
-  database.close()
-}
-
 function watched(
   storage: Storage,
   look: (sql: string) => void,

@@ -4,6 +4,7 @@ import { toSluiceError } from '../contracts/errors.ts'
 import type { Batch } from '../contracts/message.ts'
 import type { Database, SqlRow, Storage } from '../contracts/storage.ts'
 import { COUNT, INSERT, PUT_ASIDE, prepare, SELECT, type StoredEntry, toEntry } from './buffers-file.ts'
+import { Deletions } from './deletions.ts'
 import { Groups } from './groups.ts'
 import { type Unpacked, unpackBatch } from './packed-batch.ts'
 import { copyOf } from './packing-space.ts'
@@ -58,19 +59,14 @@ export class DiskQueue implements Queue {
   #isUncounted = false
   /** When the oldest entry that was not read yet had been stored, as far as is known. */
   #oldestUnread = 0
-  /** Up to this id everything is dealt with; what is left of it on disk is deleted with the next that is. */
-  #settled = 0
-  /** Up to this id nothing is left on disk. */
-  #deleted = 0
   #suspects: Suspects | undefined = undefined
-  /** Messages that are settled and not deleted, for a while: what is added next takes the deletion along into its commit. */
-  #undeleted = 0
-  #timer: NodeJS.Timeout | undefined = undefined
+  readonly #deletions: Deletions
   readonly #groups = new Groups((packed, messages) => this.#store(packed, messages))
 
   constructor(storage: Storage, options: DiskQueueOptions) {
     this.#storage = storage
     this.#options = options
+    this.#deletions = new Deletions(options.step, () => this.#database!)
   }
 
   get messages(): number {
@@ -102,7 +98,7 @@ export class DiskQueue implements Queue {
     const { step, clock } = this.#options
     const bytes = packed.length
     const since = clock.now()
-    if (this.#undeleted > 0) this.#deleteSoon()
+    this.#deletions.joinNext()
     const database = await this.#database!
     const row: SqlRow = [step, since, messages, bytes, crc32(packed), packed]
     const [id] = await database.insert(INSERT, [row]).catch((thrown: unknown) => {
@@ -124,8 +120,8 @@ export class DiskQueue implements Queue {
   }
 
   async take(maxMessages: number, maxBytes: number, formatOf: FormatOf): Promise<readonly Entry[]> {
-    if (this.#deleted < this.#settled && this.#suspects?.isAfterDeath(this.#cursor))
-      await this.#delete().catch(() => {})
+    if (this.#deletions.areDue && this.#suspects?.isAfterDeath(this.#cursor))
+      await this.#deletions.now().catch(() => {})
     if (this.#isUncounted) await this.#count()
     const entries: Entry[] = []
     const stored: StoredEntry[] = []
@@ -155,17 +151,16 @@ export class DiskQueue implements Queue {
   }
 
   settle(upTo: number): void {
+    let settled = 0
     for (const { messages, data } of this.#taken.filter(({ id }) => id <= upTo)) {
-      this.#messages -= messages
+      settled += messages
       this.bytes -= data.length
-      this.#undeleted += messages
     }
+    this.#messages -= settled
     this.#taken = this.#taken.filter(({ id }) => id > upTo)
     this.#progress.settle(upTo)
-    this.#settled = upTo
     // Where the next delivery may kill the process, the mark before it takes the deletion along.
-    if (this.#undeleted >= MOST_UNDELETED || this.suspects !== undefined) this.#deleteSoon()
-    else this.#timer ??= setTimeout(() => this.#deleteSoon(), DELETE_WITHIN)
+    this.#deletions.settle(upTo, settled, this.suspects !== undefined)
   }
 
   note(entry: number, places: readonly number[]): number {
@@ -177,14 +172,14 @@ export class DiskQueue implements Queue {
     this.#tail = []
     this.#tailBytes = 0
     this.#taken = []
-    this.#cursor = this.#settled
+    this.#cursor = this.#deletions.settled
     this.#spilled = true
   }
 
   /** Bytes of the file that are free and will be used again: SQLite does not give them back to the disk. */
   async reusable(): Promise<number> {
     const database = await this.#database!
-    await this.#delete().catch(() => {})
+    await this.#deletions.now().catch(() => {})
     const [free] = await database.all(
       'SELECT freelist_count * page_size AS bytes FROM pragma_freelist_count, pragma_page_size',
     )
@@ -195,7 +190,7 @@ export class DiskQueue implements Queue {
     const database = await this.#database?.catch(() => undefined)
     if (database === undefined) return
     await this.#groups.settled()
-    await this.#delete().catch(() => {})
+    await this.#deletions.now().catch(() => {})
     await this.#progress.store(database).catch(() => {})
     await this.#suspects?.close().catch(() => {})
     await database.close()
@@ -220,21 +215,6 @@ export class DiskQueue implements Queue {
     }
   }
 
-  /** What cannot be deleted now is deleted with the next; till then a crash would deliver it twice. */
-  #deleteSoon(): void {
-    void this.#delete().catch(() => {})
-  }
-
-  async #delete(): Promise<void> {
-    clearTimeout(this.#timer)
-    this.#timer = undefined
-    this.#undeleted = 0
-    const database = await this.#database!
-    const upTo = this.#settled
-    await database.write('DELETE FROM entries WHERE step = ? AND id <= ?', [[this.#options.step, upTo]])
-    this.#deleted = upTo
-  }
-
   /** Reads entries behind the cursor into the tail, which is empty. One call at a time: another one waits for the same. */
   #load(): Promise<void> {
     this.#loading ??= this.#read(this.#cursor).finally(() => {
@@ -257,7 +237,7 @@ export class DiskQueue implements Queue {
   async #count(): Promise<void> {
     const database = await this.#database!
     this.#isUncounted = false
-    const counting = database.all(`${COUNT} AND id > ?`, [this.#options.step, this.#settled])
+    const counting = database.all(`${COUNT} AND id > ?`, [this.#options.step, this.#deletions.settled])
     const [counted] = await counting.catch((thrown: unknown) => {
       this.#isUncounted = true
       throw thrown
@@ -296,10 +276,6 @@ export class DiskQueue implements Queue {
     onDamaged(detail)
   }
 }
-
-/** So many settled messages, for so many milliseconds, wait at most for a commit that deletes them along with its own. */
-const MOST_UNDELETED = 128
-const DELETE_WITHIN = 10
 
 /** So many bytes of entries are kept in memory too, so that they need not be read again: what a destination that keeps up needs. */
 const TAIL_BYTES = 1024 * 1024

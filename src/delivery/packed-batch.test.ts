@@ -54,7 +54,7 @@ describe('a batch comes back as it was', () => {
   test('with what a broker has filed it under', () => {
     const source = testSource()
     const raw = Buffer.from('a')
-    const given = new Message('a', source, 'message', 5, 1, raw, 0, 1, utf8, undefined, 'S:1', '', false, 'topic/a')
+    const given = new Message('a', source, 'message', 5, 1, raw, 0, 1, utf8, { givenKey: 'S:1', topic: 'topic/a' })
     const [message] = unpack(Batch.of([given, ...createMessages(['b'])]), utf8).batch.messages
     expect(message).toMatchObject({ topic: 'topic/a', key: 'S:1', msg: 'a' })
   })

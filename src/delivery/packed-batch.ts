@@ -230,8 +230,9 @@ function ofReads(reads: readonly Frames[], source: Source, format: Format, unpac
 
 function ofMessage(packed: PackedMessage, source: Source, format: Format, unpacking: Unpacking): Batch {
   const { raw, event, time, sequence, error, givenKey, part, more, topic } = packed
+  const extras = { error, givenKey, part, more, topic }
   const make = (value: unknown, verbatim: Format | undefined) =>
-    new Message(value, source, event, time, sequence, raw, 0, raw.length, verbatim, error, givenKey, part, more, topic)
+    new Message(value, source, event, time, sequence, raw, 0, raw.length, verbatim, extras)
   const place = unpacking.count++
   if ('value' in packed) return Batch.of([make(packed.value, undefined)])
   try {

@@ -43,7 +43,7 @@ const source = {
   clock: createTestClock(NOW),
   state: { count: 3 },
 }
-const given = new Message(reading, source, 'message', NOW, 1, RAW, 0, RAW.length, undefined, undefined)
+const given = new Message(reading, source, 'message', NOW, 1, RAW, 0, RAW.length, undefined)
 const options = { env: { SITE: 'north', TOKEN: 'geheim' } }
 
 /** Topic, then rows: expression and what it gives for the reading above. */

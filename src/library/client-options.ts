@@ -1,7 +1,7 @@
 import { ConfigError } from '../config/config-error.ts'
 import { configOfValue } from '../config/loaded.ts'
 import { Report } from '../config/report.ts'
-import { connectSchema } from '../config/schema.ts'
+import { connectSchema } from '../config/schema-endpoints.ts'
 import { validate } from '../config/validate.ts'
 import { duration, z } from '../contracts/schema.ts'
 import { Registry } from '../registry/registry.ts'

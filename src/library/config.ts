@@ -1,11 +1,7 @@
-import type {
-  configSchema,
-  connectSchema,
-  listenSchema,
-  scheduleSchema,
-  siblingsSchema,
-  subscribeSchema,
-} from '../config/schema.ts'
+import type { configSchema } from '../config/schema.ts'
+import type { connectSchema, listenSchema } from '../config/schema-endpoints.ts'
+import type { scheduleSchema, subscribeSchema } from '../config/schema-sources.ts'
+import type { siblingsSchema } from '../config/schema-step.ts'
 import type { Message } from '../contracts/message.ts'
 import type { z } from '../contracts/schema.ts'
 import type { sinks, steps, subscriptions } from '../registry/builtins.ts'

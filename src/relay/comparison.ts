@@ -204,7 +204,7 @@ export class Comparison {
   }
 
   #messageOf(msg: unknown, raw: Buffer, time: number, sequence: number): Message {
-    return new Message(msg, this.#source, 'message', time, sequence, raw, 0, raw.length, undefined, undefined)
+    return new Message(msg, this.#source, 'message', time, sequence, raw, 0, raw.length, undefined)
   }
 
   async #runAll(): Promise<void> {

@@ -168,22 +168,8 @@ export class Lane {
     const { payload, topic, id, event = 'message' } = delivery
     const { length } = payload
     const source = this.#source
-    return new Message(
-      msg,
-      source,
-      event,
-      time,
-      sequence,
-      payload,
-      0,
-      length,
-      verbatim,
-      undefined,
-      id,
-      '',
-      false,
-      topic,
-    )
+    const extras = { givenKey: id, topic }
+    return new Message(msg, source, event, time, sequence, payload, 0, length, verbatim, extras)
   }
 
   #reject(message: Message, error: SluiceError): void {

@@ -17,7 +17,7 @@ interface Failed {
 async function answerTo(frame: string, options: Parameters<typeof ack.options.parse>[0], failed?: Failed) {
   const source = testSource()
   const raw = Buffer.from(frame, 'latin1')
-  const read = new Message('changed', source, 'message', 0, 3, raw, 0, raw.length, undefined, undefined)
+  const read = new Message('changed', source, 'message', 0, 3, raw, 0, raw.length, undefined)
   const error = failed && { message: 'disk full', code: 'sink_failed', retryable: false, ...failed }
   const message = error === undefined ? read : read.withError(error)
   const run = runStepNow(await ack.create(ack.options.parse(options), createTestContext()), [message])
@@ -66,12 +66,8 @@ test('hl7: a code and a text of the user win', async () => {
   const context = createTestContext()
   const source = testSource()
   const raw = Buffer.from(ADT)
-  const message = new Message(null, source, 'message', 0, 1, raw, 0, raw.length, undefined, {
-    message: 'secret things',
-    code: 'sink_failed',
-    step: 'db',
-    retryable: false,
-  })
+  const error = { message: 'secret things', code: 'sink_failed', step: 'db', retryable: false }
+  const message = new Message(null, source, 'message', 0, 1, raw, 0, raw.length, undefined, { error })
   const text = Object.assign(() => null, { source: '', isMessage: false })
   runStepNow(await ack.create({ protocol: 'hl7', text }, context), [message])
   expect(String(source.replies[0]!.content)).toMatch(/\rMSA\|AE\|4711\r$/)

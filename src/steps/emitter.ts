@@ -40,8 +40,8 @@ export class Emitter {
   /** Takes a message through the steps behind, after those that wait. */
   emit(value: unknown): void {
     const { clock } = this.#context
-    const key = `${this.#context.id}-${clock.uuid()}`
-    const args = [NO_BYTES, 0, 0, undefined, undefined, key] as const
+    const extras = { givenKey: `${this.#context.id}-${clock.uuid()}` }
+    const args = [NO_BYTES, 0, 0, undefined, extras] as const
     this.#waiting.push(new Message(value, this.#source, 'timer', clock.now(), ++this.#sequence, ...args))
     this.#work ??= this.#runAll()
   }

@@ -145,7 +145,7 @@ export function createMessages<T>(values: readonly T[], options: MessageOptions 
   const time = source.clock.now()
   return values.map((value, i) => {
     const raw = format === undefined ? rawOf(value) : toBuffer(format.print(value))
-    return new Message(value, source, event, time, i + 1, raw, 0, raw.length, format, undefined)
+    return new Message(value, source, event, time, i + 1, raw, 0, raw.length, format)
   })
 }
 

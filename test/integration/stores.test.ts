@@ -84,22 +84,7 @@ describe('the files of a data folder', () => {
     })
     await queue.open()
     const raw = Buffer.from('on')
-    const message = new Message(
-      'on',
-      testSource(),
-      'message',
-      5,
-      1,
-      raw,
-      0,
-      2,
-      undefined,
-      undefined,
-      '',
-      '',
-      false,
-      'lamp/1',
-    )
+    const message = new Message('on', testSource(), 'message', 5, 1, raw, 0, 2, undefined, { topic: 'lamp/1' })
     await queue.add(Batch.of([message, ...createMessages(['off'])]))
     await queue.close()
     await storage.close()
