@@ -44,7 +44,8 @@ export async function prepare(database: Database, file: string): Promise<void> {
     throw new SluiceError('storage_failed', text, { hint: 'Use that version, or let it deliver what is in them.' })
   }
   if (version < BUFFERS_VERSION) await database.exec(CREATE_BUFFERS)
-  // Entries are written once and read once, one behind the other: pages that are kept are of little use.
+  // Entries are written once and read once, one behind the other: pages that are kept are of little use. It holds for this
+  // connection: a storage thread that had to be started anew keeps what SQLite does by itself.
   await database.exec('PRAGMA cache_size = -512')
 }
 

@@ -117,7 +117,6 @@ function inserting(
   around: (insert: () => ReturnType<Database['insert']>) => ReturnType<Database['insert']>,
 ): Storage {
   return {
-    ...storage,
     openReadOnly: (file) => storage.openReadOnly(file),
     async open(file) {
       const database = await storage.open(file)
