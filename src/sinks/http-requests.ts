@@ -15,6 +15,7 @@ import type { HttpOptions } from './http-options.ts'
 export interface Envelope {
   readonly address: Address
   readonly headers: Readonly<Record<string, string>>
+  readonly messages: readonly Message[]
   /** Where they stand in the batch. */
   readonly positions: readonly number[]
   readonly body: Buffer
@@ -59,28 +60,32 @@ export class RequestMaker {
         const name = isSingle ? message.source : address.name
         const list = lists.get(name)
         const draft = isSingle ? undefined : list?.[0]
-        if (draft !== undefined) draft.positions.push(i)
-        else if (list !== undefined) list.push({ address, positions: [i] })
-        else lists.set(name, [{ address, positions: [i] }])
+        if (draft === undefined) {
+          const added = { address, messages: [message], positions: [i] }
+          if (list === undefined) lists.set(name, [added])
+          else list.push(added)
+        } else {
+          draft.messages.push(message)
+          draft.positions.push(i)
+        }
       } catch (thrown) {
         outcomes[i] = toSluiceError(thrown, 'sink_failed')
       }
     }
-    return [...lists.values()].map((drafts) => drafts.flatMap((draft) => this.#finish(draft, messages, outcomes)))
+    return [...lists.values()].map((drafts) => drafts.flatMap((draft) => this.#finish(draft, outcomes)))
   }
 
   /**
    * Two requests, with the first half of its messages and the others.
-   * @param messages of the whole batch, as its outcomes
+   * @param outcomes of the whole batch
    */
-  halvesOf(
-    { address, positions }: Envelope,
-    messages: readonly Message[],
-    outcomes: (SluiceError | undefined)[],
-  ): Envelope[] {
+  halvesOf({ address, messages, positions }: Envelope, outcomes: (SluiceError | undefined)[]): Envelope[] {
     const middle = positions.length >> 1
-    const halves = [positions.slice(0, middle), positions.slice(middle)]
-    return halves.flatMap((half) => this.#finish({ address, positions: half }, messages, outcomes))
+    const part = (from: number, to: number) => {
+      const draft = { address, messages: messages.slice(from, to), positions: positions.slice(from, to) }
+      return this.#finish(draft, outcomes)
+    }
+    return [...part(0, middle), ...part(middle, positions.length)]
   }
 
   /** The system has taken the whole body of a request, which is used no more. */
@@ -89,14 +94,17 @@ export class RequestMaker {
   }
 
   /** None when no message of it can be written. */
-  #finish(draft: Draft, messages: readonly Message[], outcomes: (SluiceError | undefined)[]): Envelope[] {
+  #finish(draft: Draft, outcomes: (SluiceError | undefined)[]): Envelope[] {
     const { address } = draft
-    const { body, memory, refused } = this.#print(draft.positions.map((position) => messages[position]!))
+    const { body, memory, refused } = this.#print(draft.messages)
     if (refused !== undefined) for (const [i, position] of draft.positions.entries()) outcomes[position] = refused[i]
-    const positions = refused === undefined ? draft.positions : draft.positions.filter((_, i) => !refused[i])
-    if (positions.length === 0) return []
-    const type = contentType(this.#batch, messages[positions[0]!]!.msg)
-    return [{ address, headers: { 'Content-Type': type, ...address.headers }, positions, body, memory }]
+    const isWritten = (_: unknown, i: number) => refused?.[i] === undefined
+    const messages = refused === undefined ? draft.messages : draft.messages.filter(isWritten)
+    const positions = refused === undefined ? draft.positions : draft.positions.filter(isWritten)
+    const [first] = messages
+    if (first === undefined) return []
+    const type = contentType(this.#batch, first.msg)
+    return [{ address, headers: { 'Content-Type': type, ...address.headers }, messages, positions, body, memory }]
   }
 
   /** What can be written of them, and why the others cannot, if there are such. */
@@ -151,6 +159,7 @@ type Printed = Pick<Envelope, 'body' | 'memory'> & { readonly refused: Outcomes 
 
 interface Draft {
   readonly address: Address
+  readonly messages: Message[]
   readonly positions: number[]
 }
 

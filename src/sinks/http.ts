@@ -5,7 +5,7 @@ import { HttpClient } from '../brokers/http-client.ts'
 import type { PartContext, Shared } from '../contracts/context.ts'
 import { defineSink } from '../contracts/define.ts'
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
-import type { Batch, Message } from '../contracts/message.ts'
+import type { Batch } from '../contracts/message.ts'
 import { type Batching, givenUp, type Outcomes, type Sink } from '../contracts/sink.ts'
 import { Slots } from '../util/slots.ts'
 import { type HttpOptions, httpOptions } from './http-options.ts'
@@ -98,7 +98,7 @@ class HttpSink implements Sink {
   async #write({ messages }: Batch, over: AbortSignal | undefined): Promise<void | Outcomes> {
     const outcomes = new Array<SluiceError | undefined>(messages.length).fill(undefined)
     const lists = this.#requests.listsOf(messages, outcomes)
-    await Promise.all(lists.map((list) => this.#sendList(list, messages, outcomes, over)))
+    await Promise.all(lists.map((list) => this.#sendList(list, outcomes, over)))
     const [first] = outcomes
     if (first?.retryable && outcomes.every((error) => error?.retryable)) throw first
     return outcomes.some((error) => error !== undefined) ? outcomes : undefined
@@ -107,17 +107,15 @@ class HttpSink implements Sink {
   /** One after the other. What follows a message that has to wait, waits too. */
   async #sendList(
     list: readonly Envelope[],
-    messages: readonly Message[],
     outcomes: (SluiceError | undefined)[],
     over: AbortSignal | undefined,
   ): Promise<void> {
     const left = [...list]
     for (let envelope = left.shift(); envelope !== undefined; envelope = left.shift()) {
-      const key = idempotencyKey(envelope.positions.map((position) => messages[position]!))
-      const { error, mayBeOne } = await this.#send(envelope, key, over)
+      const { error, mayBeOne } = await this.#send(envelope, over)
       if (error === undefined) continue
       if (mayBeOne && envelope.positions.length > 1) {
-        left.unshift(...this.#requests.halvesOf(envelope, messages, outcomes))
+        left.unshift(...this.#requests.halvesOf(envelope, outcomes))
         continue
       }
       for (const { positions } of error.retryable ? [envelope, ...left.splice(0)] : [envelope]) {
@@ -126,8 +124,8 @@ class HttpSink implements Sink {
     }
   }
 
-  async #send(envelope: Envelope, key: string, over: AbortSignal | undefined): Promise<Verdict> {
-    const { address, headers, body } = envelope
+  async #send(envelope: Envelope, over: AbortSignal | undefined): Promise<Verdict> {
+    const { address, headers, messages, body } = envelope
     const { method, timeout } = this.#options
     const { url } = address
     const isMine = await this.#slots.take(over).then(
@@ -136,7 +134,7 @@ class HttpSink implements Sink {
     )
     if (!isMine) return { error: givenUp() }
     try {
-      const all = { 'Idempotency-Key': key, ...headers, 'Content-Length': String(body.length) }
+      const all = { 'Idempotency-Key': idempotencyKey(messages), ...headers, 'Content-Length': String(body.length) }
       const answer = await this.#shared.value.send({ url, method, timeout, body, headers: all })
       if (answer.isSent) this.#requests.sent(envelope)
       const safe = { ...answer, excerpt: maskSecrets(answer.excerpt, this.#options) }
