@@ -61,7 +61,8 @@ export const SELECT = `
   ) AS chosen JOIN entries ON entries.id = chosen.id WHERE chosen.before < ? ORDER BY entries.id`
 /** Takes a step. Answered by the index alone: the entries themselves need not be read. */
 export const COUNT = `
-  SELECT coalesce(sum(messages), 0) AS messages, coalesce(sum(bytes), 0) AS bytes, coalesce(min(time), 0) AS oldest
+  SELECT coalesce(sum(messages), 0) AS messages, coalesce(sum(bytes), 0) AS bytes, coalesce(min(time), 0) AS oldest,
+    coalesce(max(id), 0) AS last
   FROM entries WHERE step = ?`
 /** Takes what is wrong with an entry, and its id. */
 export const PUT_ASIDE = `

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { changed } from '../../test/support/storage.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { createEvents, type Events } from '../contracts/events.ts'
 import type { Message } from '../contracts/message.ts'
@@ -128,20 +129,10 @@ describe('the bound', () => {
       await held[gate]?.promise
       return result
     }
-    const slow: Storage = {
-      openReadOnly: (file) => storage.openReadOnly(file),
-      async open(path) {
-        const database = await storage.open(path)
-        const { write, exec, close } = database
-        const bound = { write: write.bind(database), exec: exec.bind(database), close: close.bind(database) }
-        return {
-          ...bound,
-          insert: (sql, rows) => later('insert', database.insert(sql, rows)),
-          all: (sql, parameters) => later('all', database.all(sql, parameters)),
-        }
-      },
-      close: () => storage.close(),
-    }
+    const slow = changed(storage, (database) => ({
+      insert: (sql, rows) => later('insert', database.insert(sql, rows)),
+      all: (sql, parameters) => later('all', database.all(sql, parameters)),
+    }))
     const store = new DeadLetterStore(slow, folder, { maxSize: 1024 ** 3, maxAge: 0, events })
     await store.open()
     const letter = (await store.get(1))!

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { changed } from '../../test/support/storage.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { createEvents } from '../contracts/events.ts'
 import { Message } from '../contracts/message.ts'
@@ -138,20 +139,9 @@ describe('add', () => {
       let now = 0
       let writes = 0
       const waits: number[] = []
-      const flaky: Storage = {
-        openReadOnly: (file) => storage.openReadOnly(file),
-        close: () => storage.close(),
-        async open(path) {
-          const database = await storage.open(path)
-          return {
-            exec: (sql) => database.exec(sql),
-            write: (sql, rows) => database.write(sql, rows),
-            all: (sql, parameters) => database.all(sql, parameters),
-            close: () => database.close(),
-            insert: async (sql, rows) => (writes++ < times ? Promise.reject(failure) : database.insert(sql, rows)),
-          }
-        },
-      }
+      const flaky = changed(storage, (database) => ({
+        insert: async (sql, rows) => (writes++ < times ? Promise.reject(failure) : database.insert(sql, rows)),
+      }))
       const timing = {
         now: () => now,
         random: () => 0.999,

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { changed } from '../../test/support/storage.ts'
 import { SluiceError } from '../contracts/errors.ts'
-import type { Database, Storage } from '../contracts/storage.ts'
+import type { Storage } from '../contracts/storage.ts'
 import { text } from '../formats/text.ts'
 import { createStorage } from '../storage/storage.ts'
 import { createBatch, createTestClock } from '../testing/part-context.ts'
@@ -34,14 +35,15 @@ const textsOf = (entries: readonly Entry[]) => entries.flatMap(({ batch }) => ba
 
 /** What is done to a queue, one after the other, without waiting for what it does behind that. */
 const deed = fc.oneof(
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('take'), messages: fc.integer({ min: 1, max: 4 }) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('take'), messages: fc.integer({ min: 1, max: 4 }) }) },
+  { weight: 3, arbitrary: fc.constant({ kind: 'takeAll' as const }) },
   {
     weight: 3,
     arbitrary: fc.record({ kind: fc.constant('settle'), share: fc.double({ min: 0, max: 1, noNaN: true }) }),
   },
   fc.constant({ kind: 'giveBack' as const }),
   { weight: 2, arbitrary: fc.constant({ kind: 'add' as const }) },
-  fc.constant({ kind: 'addUntold' as const }),
+  { weight: 2, arbitrary: fc.constant({ kind: 'addUntold' as const }) },
   fc.constant({ kind: 'pause' as const }),
 )
 
@@ -49,16 +51,18 @@ test('whatever is done to it: nothing that is whole is lost, and the order stays
   const large = 'x'.repeat(100_000)
   let fails = false
   // As if the storage thread had ended behind a commit, before it could say so.
-  const failing = inserting(createStorage(), async (insert) => {
-    const ids = await insert()
-    if (fails) throw new SluiceError('storage_failed', 'not told', { retryable: true })
-    return ids
-  })
+  const failing = changed(createStorage(), (database) => ({
+    async insert(sql, rows) {
+      const ids = await database.insert(sql, rows)
+      if (fails) throw new SluiceError('storage_failed', 'not told', { retryable: true })
+      return ids
+    },
+  }))
   let round = 0
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.boolean(), { minLength: 3, maxLength: 12 }),
-      fc.array(deed, { maxLength: 25 }),
+      fc.array(deed, { maxLength: 25, size: 'max' }),
       async (isWhole, deeds) => {
         const step = `step-${round++}`
         const before = await openDisk(step, failing)
@@ -74,6 +78,12 @@ test('whatever is done to it: nothing that is whole is lost, and the order stays
           expected.push(`${next}`)
           await queue.add(createBatch([`${next++} ${large}`])).catch(() => {})
         }
+        /** @returns whether there was something */
+        const take = async (messages: number) => {
+          const entries = await queue.take(messages, 1 << 20, formatOf)
+          taken.push(...entries)
+          return entries.length > 0
+        }
         const settle = (count: number) => {
           const over = taken.splice(0, count)
           if (over.length === 0) return
@@ -81,7 +91,8 @@ test('whatever is done to it: nothing that is whole is lost, and the order stays
           queue.settle(over.at(-1)!.id)
         }
         for (const one of deeds) {
-          if (one.kind === 'take') taken.push(...(await queue.take(one.messages, 1 << 20, formatOf)))
+          if (one.kind === 'take') await take(one.messages)
+          else if (one.kind === 'takeAll') while (await take(4));
           else if (one.kind === 'settle') settle(Math.ceil(one.share * taken.length))
           else if (one.kind === 'add') await add()
           else if (one.kind === 'pause') await new Promise(setImmediate)
@@ -96,41 +107,16 @@ test('whatever is done to it: nothing that is whole is lost, and the order stays
         }
         queue.giveBack()
         taken = []
-        for (let more = await queue.take(3, 1 << 20, formatOf); more.length > 0; ) {
-          taken.push(...more)
-          settle(taken.length)
-          more = await queue.take(3, 1 << 20, formatOf)
-        }
+        while (await take(3)) settle(taken.length)
         expect(settled).toEqual(expected)
         expect([queue.messages, queue.bytes]).toEqual([0, 0])
         await queue.close()
       },
     ),
-    { numRuns: 40 },
+    { numRuns: 80 },
   )
   await failing.close()
 })
-
-/** A storage of which an insert is done around. */
-function inserting(
-  storage: Storage,
-  around: (insert: () => ReturnType<Database['insert']>) => ReturnType<Database['insert']>,
-): Storage {
-  return {
-    openReadOnly: (file) => storage.openReadOnly(file),
-    async open(file) {
-      const database = await storage.open(file)
-      return {
-        exec: (sql) => database.exec(sql),
-        write: (sql, rows) => database.write(sql, rows),
-        insert: (sql, rows) => around(() => database.insert(sql, rows)),
-        all: (sql, parameters) => database.all(sql, parameters),
-        close: () => database.close(),
-      }
-    },
-    close: () => storage.close(),
-  }
-}
 
 /** Changes a byte of each entry that is not to be whole. */
 function breakEntries(step: string, isWhole: readonly boolean[]): void {

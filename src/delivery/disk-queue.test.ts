@@ -5,9 +5,10 @@ import { DatabaseSync } from 'node:sqlite'
 import { serialize } from 'node:v8'
 import { crc32 } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { changed } from '../../test/support/storage.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { Batch, Message } from '../contracts/message.ts'
-import type { Database, Storage } from '../contracts/storage.ts'
+import type { Storage } from '../contracts/storage.ts'
 import { text } from '../formats/text.ts'
 import { createStorage } from '../storage/storage.ts'
 import { createBatch, createTestClock, testSource } from '../testing/part-context.ts'
@@ -169,7 +170,12 @@ describe('on disk', () => {
     const deletions: string[] = []
     const queue = await openDisk(
       'store',
-      watched(storage, (sql) => sql.startsWith('DELETE') && deletions.push(sql)),
+      changed(storage, (database) => ({
+        write(sql, rows) {
+          if (sql.startsWith('DELETE')) deletions.push(sql)
+          return database.write(sql, rows)
+        },
+      })),
     )
     const settleAll = async () => queue.settle((await queue.take(1000, 1 << 20, formatOf)).at(-1)!.id)
     await queue.add(createBatch(['a']))
@@ -293,9 +299,12 @@ describe('on disk', () => {
     let full = 1
     const queue = await openDisk(
       'store',
-      watched(storage, (sql) => {
-        if (sql.includes('INTO damaged') && full-- > 0) throw new SluiceError('storage_failed', 'the disk is full')
-      }),
+      changed(storage, (database) => ({
+        async write(sql, rows) {
+          if (sql.includes('INTO damaged') && full-- > 0) throw new SluiceError('storage_failed', 'the disk is full')
+          return database.write(sql, rows)
+        },
+      })),
     )
     const given: unknown[] = []
     for (let tries = 0; tries < 3; tries++) {
@@ -342,52 +351,93 @@ describe('on disk', () => {
     let most = 0
     const queue = await openDisk(
       'store',
-      watched(
-        storage,
-        () => {},
-        (rows) => {
+      changed(storage, (database) => ({
+        async all(sql, parameters) {
+          const rows = await database.all(sql, parameters)
+          const bytes = rows.map((row) => (row['data'] as Uint8Array | undefined)?.length ?? 0)
           most = Math.max(
             most,
-            rows.reduce((sum, row) => sum + ((row['data'] as Uint8Array | undefined)?.length ?? 0), 0),
+            bytes.reduce((sum, length) => sum + length, 0),
           )
+          return rows
         },
-      ),
+      })),
     )
     await queue.take(1024, 1 << 20, formatOf)
     expect(most).toBeLessThan(8 << 20)
     await queue.close()
   })
 
-  test('counts what was stored although the storage thread ended before it could say so', async () => {
-    let dies = false
-    const dying: Storage = {
-      openReadOnly: (file) => storage.openReadOnly(file),
-      async open(path) {
-        const database = await storage.open(path)
-        const insert: Database['insert'] = async (sql, rows) => {
+  describe('what was stored although the storage thread ended before it could say so', () => {
+    let dies: boolean
+    const dying = () =>
+      changed(storage, (database) => ({
+        async insert(sql, rows) {
           const ids = await database.insert(sql, rows)
           if (dies) throw new SluiceError('storage_failed', 'the storage thread ended', { retryable: true })
           return ids
-        }
-        const exec: Database['exec'] = (sql) => database.exec(sql)
-        const write: Database['write'] = (sql, rows) => database.write(sql, rows)
-        const all: Database['all'] = (sql, parameters) => database.all(sql, parameters)
-        return { insert, exec, write, all, close: () => database.close() }
-      },
-      close: () => storage.close(),
+        },
+      }))
+    const addUntold = async (queue: Queue, value: string) => {
+      dies = true
+      await expect(queue.add(createBatch([value]))).rejects.toMatchObject({ retryable: true })
+      dies = false
     }
-    const queue = await openDisk('store', dying)
-    await queue.add(createBatch(['a']))
-    dies = true
-    await expect(queue.add(createBatch(['b']))).rejects.toMatchObject({ retryable: true })
-    dies = false
-    await queue.add(createBatch(['b']))
+    beforeEach(() => {
+      dies = false
+    })
+
+    test('counts', async () => {
+      const queue = await openDisk('store', dying())
+      await queue.add(createBatch(['a']))
+      await addUntold(queue, 'b')
+      await queue.add(createBatch(['b']))
+      const entries = await queue.take(1000, 1 << 20, formatOf)
+      expect([textsOf(entries), queue.messages]).toEqual([['a', 'b', 'b'], 3])
+      queue.settle(entries[0]!.id)
+      expect(queue.messages).toBe(2)
+      queue.settle(entries.at(-1)!.id)
+      expect([queue.messages, queue.bytes]).toEqual([0, 0])
+      await queue.close()
+    })
+
+    test('comes out, where all that was known of had been read before', async () => {
+      const queue = await openDisk('store', dying())
+      expect(await take(queue)).toEqual([])
+      await addUntold(queue, 'a')
+      await queue.add(createBatch(['a']))
+      const entries = await queue.take(1000, 1 << 20, formatOf)
+      expect(textsOf(entries)).toEqual(['a', 'a'])
+      queue.settle(entries.at(-1)!.id)
+      expect([queue.messages, queue.bytes]).toEqual([0, 0])
+      await queue.close()
+    })
+  })
+
+  test('counts an entry once, whichever is answered first: its insertion, or a look into the file that saw it', async () => {
+    const thread = { ends: false, told: Promise.resolve() }
+    const slow = changed(storage, (database) => ({
+      async insert(sql, rows) {
+        const ids = await database.insert(sql, rows)
+        if (thread.ends) throw new SluiceError('storage_failed', 'the storage thread ended', { retryable: true })
+        await thread.told
+        return ids
+      },
+    }))
+    const queue = await openDisk('store', slow)
+    thread.ends = true
+    await expect(queue.add(createBatch(['a']))).rejects.toMatchObject({ retryable: true })
+    thread.ends = false
+    const told = Promise.withResolvers<void>()
+    thread.told = told.promise
+    const added = queue.add(createBatch(['b']))
+    await vi.waitFor(() => expect(rows('SELECT id FROM entries')).toHaveLength(2))
     const entries = await queue.take(1000, 1 << 20, formatOf)
-    expect([textsOf(entries), queue.messages]).toEqual([['a', 'b', 'b'], 3])
-    queue.settle(entries[0]!.id)
-    expect(queue.messages).toBe(2)
+    told.resolve()
+    await added
+    expect([textsOf(entries), queue.messages]).toEqual([['a', 'b'], 2])
     queue.settle(entries.at(-1)!.id)
-    expect([queue.messages, queue.bytes]).toEqual([0, 0])
+    expect([await take(queue), queue.messages, queue.bytes]).toEqual([[], 0, 0])
     await queue.close()
   })
 
@@ -429,32 +479,3 @@ describe('in memory', () => {
     expect(entry!.batch.messages[0]!.state).toEqual({ n: 1 })
   })
 })
-
-/** A real storage whose statements and rows a test may look at, or refuse. */
-function watched(
-  storage: Storage,
-  look: (sql: string) => void,
-  read: (rows: Awaited<ReturnType<Database['all']>>) => void = () => {},
-): Storage {
-  return {
-    openReadOnly: (file) => storage.openReadOnly(file),
-    async open(file) {
-      const database = await storage.open(file)
-      return {
-        exec: (sql) => database.exec(sql),
-        async write(sql, rows) {
-          look(sql)
-          return database.write(sql, rows)
-        },
-        insert: (sql, rows) => database.insert(sql, rows),
-        async all(sql, parameters) {
-          const rows = await database.all(sql, parameters)
-          read(rows)
-          return rows
-        },
-        close: () => database.close(),
-      }
-    },
-    close: () => storage.close(),
-  }
-}

@@ -57,6 +57,8 @@ export class DiskQueue implements Queue {
   #taken: StoredEntry[] = []
   /** An entry may have been stored that was not counted: the storage thread ended before it could say so. */
   #isUncounted = false
+  /** Entries up to this id are counted, also those whose insertion has not been answered yet. */
+  #counted = 0
   /** When the oldest entry that was not read yet had been stored, as far as is known. */
   #oldestUnread = 0
   #suspects: Suspects | undefined = undefined
@@ -103,12 +105,15 @@ export class DiskQueue implements Queue {
     const row: SqlRow = [step, since, messages, bytes, crc32(packed), packed]
     const [id] = await database.insert(INSERT, [row]).catch((thrown: unknown) => {
       this.#isUncounted = true
+      this.#spilled = true
       throw thrown
     })
     if (typeof id !== 'number') throw id
-    if (this.#messages === 0) this.#oldestUnread = since
-    this.#messages += messages
-    this.bytes += bytes
+    if (id > this.#counted) {
+      if (this.#messages === 0) this.#oldestUnread = since
+      this.#messages += messages
+      this.bytes += bytes
+    }
     // What `#load` has read already must not come twice.
     if (this.#spilled || id <= (this.#tail.at(-1)?.id ?? this.#cursor)) return
     if (this.#tailBytes + bytes > TAIL_BYTES) {
@@ -244,6 +249,7 @@ export class DiskQueue implements Queue {
     })
     this.#messages = Number(counted!['messages'])
     this.bytes = Number(counted!['bytes'])
+    this.#counted = Number(counted!['last'])
   }
 
   /**
