@@ -5,12 +5,14 @@
 export { ConfigError } from './config/config-error.ts'
 export { DEFAULT_DRAIN_MS } from './config/planned-server.ts'
 export { formatProblems, type Problem } from './config/problems.ts'
+export { Batch } from './contracts/batch.ts'
 export { type Address, type Client, formatAddress, type PayloadKind } from './contracts/client.ts'
 export type { Clients, SendResult, SendTarget } from './contracts/clients.ts'
 export type { Clock } from './contracts/clock.ts'
 export { type Codec, contentText, encodeBatch, encodeContent, encodeEach } from './contracts/codec.ts'
 export type { DeadLetters, PartContext, Shared } from './contracts/context.ts'
 export type { DeadLetterCounters, EndpointCounters, Observed, ObservedEndpoint } from './contracts/counters.ts'
+export type { Dataflow, Failures } from './contracts/dataflow.ts'
 export {
   type AfterInner,
   type CheckContext,
@@ -44,16 +46,7 @@ export {
 export type { EventMap, EventName, Events, LogLevel, ReloadReport } from './contracts/events.ts'
 export type { Format, FormatContext } from './contracts/format.ts'
 export { type Decoder, Found, Frames, type Framing, NEED_MORE } from './contracts/framing.ts'
-export {
-  Batch,
-  type Dataflow,
-  type ErrorInfo,
-  type Failures,
-  Message,
-  type MessageEvent,
-  type MessageExtras,
-  type Source,
-} from './contracts/message.ts'
+export { type ErrorInfo, Message, type MessageEvent, type MessageExtras, type Source } from './contracts/message.ts'
 export {
   bytes,
   bytesTemplate,

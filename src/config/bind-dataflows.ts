@@ -1,4 +1,4 @@
-import type { Dataflow } from '../contracts/message.ts'
+import type { Dataflow } from '../contracts/dataflow.ts'
 import { PlannedDataflow } from './planned.ts'
 
 /**

@@ -1,5 +1,5 @@
+import type { Dataflow } from '../contracts/dataflow.ts'
 import type { StepDefinition } from '../contracts/define.ts'
-import type { Dataflow } from '../contracts/message.ts'
 import type { Expression } from '../contracts/schema.ts'
 import { createHooks } from '../delivery/burial.ts'
 import type { StageSpec } from '../engine/dataflow.ts'

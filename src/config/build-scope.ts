@@ -1,6 +1,6 @@
 import type { Codec } from '../contracts/codec.ts'
 import type { BufferCounters, ObservedUpstream } from '../contracts/counters.ts'
-import type { Dataflow } from '../contracts/message.ts'
+import type { Dataflow } from '../contracts/dataflow.ts'
 import { EntryPoints } from './entry-points.ts'
 import type { Opened } from './opened.ts'
 import type { EndpointPlan } from './planned.ts'

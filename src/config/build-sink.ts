@@ -1,6 +1,6 @@
+import type { Dataflow } from '../contracts/dataflow.ts'
 import type { SinkDefinition } from '../contracts/define.ts'
 import type { BufferOptions, DeliveryOptions } from '../contracts/delivery.ts'
-import type { Dataflow } from '../contracts/message.ts'
 import type { Batching, Sink } from '../contracts/sink.ts'
 import type { Delivery } from '../delivery/deliverer.ts'
 import { withLateDeliveries } from '../delivery/late-deliveries.ts'

@@ -1,8 +1,9 @@
+import type { Batch } from '../contracts/batch.ts'
 import type { EndpointCounters } from '../contracts/counters.ts'
+import type { Dataflow, Failures } from '../contracts/dataflow.ts'
 import type { AfterInner } from '../contracts/define.ts'
 import type { DataflowHooks } from '../contracts/failure.ts'
 import type { Format } from '../contracts/format.ts'
-import type { Batch, Dataflow, Failures } from '../contracts/message.ts'
 import type { Step } from '../contracts/step.ts'
 import { type BoundDataflow, createDataflow, type StageSpec } from '../engine/dataflow.ts'
 

@@ -1,7 +1,9 @@
+import { Batch } from '../contracts/batch.ts'
 import { contentText } from '../contracts/codec.ts'
 import type { EndpointCounters } from '../contracts/counters.ts'
+import type { Dataflow } from '../contracts/dataflow.ts'
 import { toSluiceError } from '../contracts/errors.ts'
-import { Batch, type Dataflow, type Message } from '../contracts/message.ts'
+import type { Message } from '../contracts/message.ts'
 import type { Expression } from '../contracts/schema.ts'
 
 /**

@@ -1,4 +1,6 @@
-import { Batch, type Dataflow, type Failures, type Message } from '../contracts/message.ts'
+import { Batch } from '../contracts/batch.ts'
+import type { Dataflow, Failures } from '../contracts/dataflow.ts'
+import type { Message } from '../contracts/message.ts'
 
 /** The same dataflow, but each message goes through all of it before the next begins. */
 export function oneByOne(dataflow: Dataflow): Dataflow {

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
 import { createBatch, createFramesBatch, createTestContext } from '../testing/part-context.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
+import { Batch } from './batch.ts'
 import { type Codec, contentText, encodeBatch, encodeContent, encodeEach } from './codec.ts'
 import { SluiceError } from './errors.ts'
 import type { Format } from './format.ts'
 import type { Framing } from './framing.ts'
-import { Batch } from './message.ts'
 
 const { codec } = createTestContext()
 const upper: Format = {

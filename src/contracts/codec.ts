@@ -1,9 +1,9 @@
 import { ByteWriter } from '../util/byte-writer.ts'
+import type { Batch } from './batch.ts'
 import type { PayloadKind } from './client.ts'
 import { SluiceError, toSluiceError } from './errors.ts'
 import type { Format } from './format.ts'
 import type { Framing } from './framing.ts'
-import type { Batch } from './message.ts'
 import type { Outcomes } from './sink.ts'
 
 /** A framing and a format together: all that is needed to write messages for one destination. */

@@ -8,9 +8,10 @@
 import { z } from 'zod'
 import { EscapeError, parseBytes } from '../util/escapes.ts'
 import { parseDuration, parseSize } from '../util/units.ts'
+import type { Dataflow } from './dataflow.ts'
 import type { Format } from './format.ts'
 import type { Framing } from './framing.ts'
-import type { Dataflow, Message } from './message.ts'
+import type { Message } from './message.ts'
 
 export { z }
 

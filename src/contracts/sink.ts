@@ -1,5 +1,5 @@
+import type { Batch } from './batch.ts'
 import { SluiceError } from './errors.ts'
-import type { Batch } from './message.ts'
 
 /** What the confirmation of a sink can be worth; `sluice check` and the reference page say it in these words. */
 export const confirmations = {

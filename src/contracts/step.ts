@@ -1,4 +1,6 @@
-import type { Batch, Dataflow, Failures, Message } from './message.ts'
+import type { Batch } from './batch.ts'
+import type { Dataflow, Failures } from './dataflow.ts'
+import type { Message } from './message.ts'
 
 /** What a step gives for one message: it goes on, it ends here (undefined), or several go on. */
 export type StepResult<Out = unknown> = Message<Out> | readonly Message<Out>[] | undefined

@@ -1,7 +1,8 @@
 import { inspect } from 'node:util'
+import { Batch } from '../contracts/batch.ts'
 import { formatAddress } from '../contracts/client.ts'
 import { SluiceError } from '../contracts/errors.ts'
-import { Batch, type Message } from '../contracts/message.ts'
+import type { Message } from '../contracts/message.ts'
 import type { SqlRow } from '../contracts/storage.ts'
 import { packBatch } from './packed-batch.ts'
 

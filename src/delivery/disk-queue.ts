@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib'
+import type { Batch } from '../contracts/batch.ts'
 import type { Clock } from '../contracts/clock.ts'
 import { toSluiceError } from '../contracts/errors.ts'
-import type { Batch } from '../contracts/message.ts'
 import type { Database, SqlRow, Storage } from '../contracts/storage.ts'
 import { COUNT, INSERT, PUT_ASIDE, prepare, SELECT, type StoredEntry, toEntry } from './buffers-file.ts'
 import { Deletions } from './deletions.ts'

@@ -1,4 +1,4 @@
-import type { Batch } from '../contracts/message.ts'
+import type { Batch } from '../contracts/batch.ts'
 import { packBehind } from './packed-batch.ts'
 import { PackingSpace } from './packing-space.ts'
 import { sizeOf } from './queue.ts'

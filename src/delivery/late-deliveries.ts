@@ -1,5 +1,5 @@
+import type { Batch } from '../contracts/batch.ts'
 import type { SluiceError } from '../contracts/errors.ts'
-import type { Batch } from '../contracts/message.ts'
 import { givenUp, type Outcomes, type Sink } from '../contracts/sink.ts'
 
 /**

@@ -1,5 +1,5 @@
+import type { Batch } from '../contracts/batch.ts'
 import type { Clock } from '../contracts/clock.ts'
-import type { Batch } from '../contracts/message.ts'
 import { packBehind, unpackBatch } from './packed-batch.ts'
 import { copyOf, PackingSpace } from './packing-space.ts'
 import { Progress } from './progress.ts'

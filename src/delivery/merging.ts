@@ -1,5 +1,6 @@
+import { Batch } from '../contracts/batch.ts'
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
-import { Batch, type Message } from '../contracts/message.ts'
+import type { Message } from '../contracts/message.ts'
 import { type Batching, givenUp, type Outcomes, type Sink } from '../contracts/sink.ts'
 import { whenStopped } from '../util/signals.ts'
 import { checkOutcomes } from './outcomes.ts'

@@ -1,6 +1,7 @@
+import type { Batch } from '../contracts/batch.ts'
 import type { SluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
-import type { Batch, Message } from '../contracts/message.ts'
+import type { Message } from '../contracts/message.ts'
 import type { Sink } from '../contracts/sink.ts'
 
 /** What an endpoint reads with: gives the values of frames that nobody has touched. */

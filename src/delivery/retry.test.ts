@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
+import type { Batch } from '../contracts/batch.ts'
 import { SluiceError } from '../contracts/errors.ts'
-import type { Batch } from '../contracts/message.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import { createBatch } from '../testing/part-context.ts'
 import { type RetryOptions, type RetryTiming, withRetry } from './retry.ts'

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { Batch } from '../contracts/batch.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
-import { Batch } from '../contracts/message.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import { createBackoff } from '../util/backoff.ts'
 import { withEither } from '../util/signals.ts'

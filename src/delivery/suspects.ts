@@ -1,5 +1,6 @@
+import { Batch } from '../contracts/batch.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
-import { Batch, type Message } from '../contracts/message.ts'
+import type { Message } from '../contracts/message.ts'
 import { givenUp, type Outcomes, type Sink } from '../contracts/sink.ts'
 import type { Database } from '../contracts/storage.ts'
 import { type Entry, type Guard, placeOf } from './queue.ts'

@@ -1,4 +1,4 @@
-import type { Dataflow } from '../contracts/message.ts'
+import type { Dataflow } from '../contracts/dataflow.ts'
 import type { Expression } from '../contracts/schema.ts'
 import type { EndpointSpec } from '../engine/spec.ts'
 import type { Upstreams } from './upstreams.ts'

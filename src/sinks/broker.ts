@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { Link } from '../brokers/link.ts'
+import type { Batch } from '../contracts/batch.ts'
 import type { PartContext, Shared } from '../contracts/context.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
-import type { Batch, Message } from '../contracts/message.ts'
+import type { Message } from '../contracts/message.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import { OpenWrites } from './open-writes.ts'
 

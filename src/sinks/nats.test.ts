@@ -6,8 +6,8 @@ import { NatsServer, type NatsServerOptions } from '../../test/support/nats.ts'
 import { compileOptions } from '../../test/support/options.ts'
 import { type OpenedSink, openedSink, problemOf, writeAndTell } from '../../test/support/real-server.ts'
 import { parseServer } from '../brokers/nats-greeting.ts'
+import { Batch } from '../contracts/batch.ts'
 import { SluiceError } from '../contracts/errors.ts'
-import { Batch } from '../contracts/message.ts'
 import { definitionSuite, readOptions } from '../testing/definition-suite.ts'
 import {
   createBatch,

@@ -1,6 +1,7 @@
+import { Batch } from '../contracts/batch.ts'
 import { type Codec, encodeEach } from '../contracts/codec.ts'
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
-import { Batch, type Message } from '../contracts/message.ts'
+import type { Message } from '../contracts/message.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import { ByteWriter } from '../util/byte-writer.ts'
 import { OpenWrites } from './open-writes.ts'

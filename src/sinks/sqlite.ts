@@ -1,6 +1,7 @@
+import type { Batch } from '../contracts/batch.ts'
 import { defineSink } from '../contracts/define.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
-import type { Batch, Message } from '../contracts/message.ts'
+import type { Message } from '../contracts/message.ts'
 import { expr, withoutProto, z } from '../contracts/schema.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import { toSqlValue } from '../contracts/sql-value.ts'

@@ -2,9 +2,9 @@ import type { Clock } from '../contracts/clock.ts'
 import type { Codec } from '../contracts/codec.ts'
 import type { DeadLetters } from '../contracts/context.ts'
 import type { EndpointCounters } from '../contracts/counters.ts'
+import type { Dataflow } from '../contracts/dataflow.ts'
 import type { Events } from '../contracts/events.ts'
 import type { Format } from '../contracts/format.ts'
-import type { Dataflow } from '../contracts/message.ts'
 import type { Subscription } from '../contracts/subscription.ts'
 
 /** An endpoint without connections, ready to run: everything resolved and built, nothing to look up. */

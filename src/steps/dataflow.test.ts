@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Batch } from '../contracts/message.ts'
+import { Batch } from '../contracts/batch.ts'
 import { createMessages, createTestContext } from '../testing/part-context.ts'
 import { dataflow } from './dataflow.ts'
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { Batch } from '../contracts/batch.ts'
 import { SluiceError } from '../contracts/errors.ts'
-import { Batch } from '../contracts/message.ts'
 import { createExpression } from '../testing/expressions.ts'
 import { createMessages, createTestContext } from '../testing/part-context.ts'
 import { runStep } from '../testing/run-step.ts'

@@ -1,8 +1,10 @@
+import { Batch } from '../contracts/batch.ts'
 import { contentText } from '../contracts/codec.ts'
 import type { DeadLetters } from '../contracts/context.ts'
+import type { Failures } from '../contracts/dataflow.ts'
 import { defineStep } from '../contracts/define.ts'
 import { type FailureCode, failures as failureCodes, SluiceError, toSluiceError } from '../contracts/errors.ts'
-import { Batch, type Failures, type Message } from '../contracts/message.ts'
+import type { Message } from '../contracts/message.ts'
 import { type Expression, template, z } from '../contracts/schema.ts'
 
 /** Keeps messages in the dead letters. */

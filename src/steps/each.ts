@@ -1,6 +1,8 @@
+import { Batch } from '../contracts/batch.ts'
+import type { Dataflow, Failures } from '../contracts/dataflow.ts'
 import { defineStep } from '../contracts/define.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
-import { Batch, type Dataflow, type ErrorInfo, type Failures, type Message, type Source } from '../contracts/message.ts'
+import type { ErrorInfo, Message, Source } from '../contracts/message.ts'
 import { dataflow, type Expression, expr, z } from '../contracts/schema.ts'
 import { keyName, withResult } from './into.ts'
 

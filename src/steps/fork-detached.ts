@@ -1,7 +1,9 @@
+import { Batch } from '../contracts/batch.ts'
 import type { PartContext } from '../contracts/context.ts'
+import type { Dataflow } from '../contracts/dataflow.ts'
 import { detachedSource } from '../contracts/detached-source.ts'
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
-import { Batch, type Dataflow, type Message, type Source } from '../contracts/message.ts'
+import type { Message, Source } from '../contracts/message.ts'
 import { keepFailed } from './keep-failed.ts'
 
 /**

@@ -1,7 +1,9 @@
+import { Batch } from '../contracts/batch.ts'
 import type { PartContext } from '../contracts/context.ts'
+import type { Dataflow, Failures } from '../contracts/dataflow.ts'
 import { defineStep } from '../contracts/define.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
-import { Batch, type Dataflow, type ErrorInfo, type Failures, type Message } from '../contracts/message.ts'
+import type { ErrorInfo, Message } from '../contracts/message.ts'
 import { condition, dataflow, duration, type Expression, z } from '../contracts/schema.ts'
 import { hold } from './hold.ts'
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
+import type { Batch } from '../contracts/batch.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
-import type { Batch } from '../contracts/message.ts'
 import { createExpression, messageExpression } from '../testing/expressions.ts'
 import {
   createFramesBatch,

@@ -1,6 +1,8 @@
+import { Batch } from '../contracts/batch.ts'
+import type { Dataflow, Failures } from '../contracts/dataflow.ts'
 import { defineStep } from '../contracts/define.ts'
 import { toSluiceError } from '../contracts/errors.ts'
-import { Batch, type Dataflow, type Failures, type Message } from '../contracts/message.ts'
+import type { Message } from '../contracts/message.ts'
 import { condition, dataflow, type Expression, z } from '../contracts/schema.ts'
 
 const routeCase = z

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Batch, type Dataflow } from '../contracts/message.ts'
+import { Batch } from '../contracts/batch.ts'
+import type { Dataflow } from '../contracts/dataflow.ts'
 import { createExpression } from '../testing/expressions.ts'
 import { createMessages, createTestClock, createTestContext } from '../testing/part-context.ts'
 import { group } from './group.ts'

@@ -1,5 +1,6 @@
 import { tmpdir } from 'node:os'
 import { resolve } from 'node:path'
+import { Batch } from '../contracts/batch.ts'
 import type { Client, PayloadKind } from '../contracts/client.ts'
 import type { Clients, SendTarget } from '../contracts/clients.ts'
 import type { Clock } from '../contracts/clock.ts'
@@ -8,7 +9,7 @@ import { SluiceError } from '../contracts/errors.ts'
 import type { LogLevel } from '../contracts/events.ts'
 import type { Format } from '../contracts/format.ts'
 import { Frames, type Framing, NEED_MORE } from '../contracts/framing.ts'
-import { Batch, Message, type MessageEvent, type Source } from '../contracts/message.ts'
+import { Message, type MessageEvent, type Source } from '../contracts/message.ts'
 
 /** A {@link PartContext} that remembers what a part did with it. */
 export interface TestContext extends PartContext {

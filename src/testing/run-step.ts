@@ -1,5 +1,6 @@
+import { Batch } from '../contracts/batch.ts'
 import type { SluiceError } from '../contracts/errors.ts'
-import { Batch, type Message } from '../contracts/message.ts'
+import type { Message } from '../contracts/message.ts'
 import type { Step } from '../contracts/step.ts'
 import { createDataflow } from '../engine/dataflow.ts'
 

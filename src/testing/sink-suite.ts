@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
+import type { Batch } from '../contracts/batch.ts'
 import { SluiceError } from '../contracts/errors.ts'
-import type { Batch } from '../contracts/message.ts'
 import type { Outcomes, Sink } from '../contracts/sink.ts'
 import type { Check } from './check.ts'
 import { createBatch } from './part-context.ts'

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
+import { Batch } from '../contracts/batch.ts'
 import { defineStep, type StepDefinition } from '../contracts/define.ts'
-import { Batch, type Message } from '../contracts/message.ts'
+import type { Message } from '../contracts/message.ts'
 import { expr, z } from '../contracts/schema.ts'
 import type { Step } from '../contracts/step.ts'
 import { createRegistry } from '../registry/builtins.ts'

@@ -1,4 +1,5 @@
-import { Batch, type Message, type Source } from '../../src/contracts/message.ts'
+import { Batch } from '../../src/contracts/batch.ts'
+import type { Message, Source } from '../../src/contracts/message.ts'
 import type { Expression } from '../../src/contracts/schema.ts'
 import type { Sink } from '../../src/contracts/sink.ts'
 import { createMessages, testSource } from '../../src/testing/part-context.ts'
