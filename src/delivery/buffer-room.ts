@@ -13,8 +13,9 @@ export class BufferRoom {
   readonly #counters: BufferCounters
   readonly #events: Events
   readonly #hasDiskRoom: (() => Promise<boolean>) | undefined
-  /** Settles when a buffer that is full has room again. */
-  #emptied: PromiseWithResolvers<void> | undefined = undefined
+  #isFull = false
+  /** Those who wait until it is not. */
+  readonly #waiting = new Set<() => void>()
   /** Bytes of writes that have room and are not in the queue yet. */
   #reserved = 0
   /** When it was last seen whether the disk has room, and how many bytes were stored and delivered since. */
@@ -30,9 +31,17 @@ export class BufferRoom {
     this.#hasDiskRoom = hasDiskRoom
   }
 
-  /** Resolves when a buffer that was full has room again; undefined when it is not full. */
-  get emptied(): Promise<void> | undefined {
-    return this.#emptied?.promise
+  /**
+   * Resolves when a buffer that was full has room again, or when somebody has waited for long enough. A promise of its own for
+   * each: one for all, raced with the wait of each, would remember all who have ever waited for it.
+   */
+  async emptied(wait: Promise<void>): Promise<void> {
+    if (!this.#isFull) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#waiting.add(resolve)
+    void wait.then(resolve)
+    await promise
+    this.#waiting.delete(resolve)
   }
 
   /**
@@ -55,7 +64,7 @@ export class BufferRoom {
   /** So many bytes have been delivered. Looks at once whether a buffer that was full has room now. */
   async freed(bytes: number, options: BufferOptions): Promise<void> {
     this.#movedSince += bytes
-    if (this.#emptied === undefined) return
+    if (!this.#isFull) return
     if (this.#queue.messages === 0) this.#lookedAt = Number.NEGATIVE_INFINITY
     if (this.#isLookDue()) await this.#lookAtDisk()
     this.#isRoom(options)
@@ -63,14 +72,14 @@ export class BufferRoom {
 
   /** Tells when it has changed. */
   #isRoom({ maxSize, whenFull }: BufferOptions): boolean {
-    const mark = this.#emptied === undefined ? maxSize : maxSize * LOW
+    const mark = this.#isFull ? maxSize * LOW : maxSize
     const isRoom = !this.#isDiskFull && this.#queue.bytes + this.#reserved < mark
-    if (isRoom && this.#emptied !== undefined) {
-      this.#emptied.resolve()
-      this.#emptied = undefined
+    if (isRoom && this.#isFull) {
+      this.#isFull = false
+      for (const goOn of this.#waiting) goOn()
       this.#events.emit('buffer.emptied', { step: this.#counters.step })
-    } else if (!isRoom && this.#emptied === undefined) {
-      this.#emptied = Promise.withResolvers()
+    } else if (!isRoom && !this.#isFull) {
+      this.#isFull = true
       const reason = this.#isDiskFull ? 'the disk is almost full' : `${formatSize(this.#queue.bytes)} wait`
       this.#events.emit('buffer.filled', { step: this.#counters.step, whenFull, reason })
     }

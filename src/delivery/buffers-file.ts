@@ -17,6 +17,8 @@ export interface StoredEntry {
   /** What the checksum of the data must be; undefined when they come from memory. */
   readonly crc: number | undefined
   readonly messages: number
+  /** Of the data, as they were when it was stored. */
+  readonly bytes: number
   readonly since: number
 }
 
@@ -28,6 +30,7 @@ export function toEntry(row: Readonly<Record<string, SqlValue>>): StoredEntry {
     data: Buffer.from(data.buffer, data.byteOffset, data.byteLength),
     crc: Number(row['crc']),
     messages: Number(row['messages']),
+    bytes: Number(row['bytes']),
     since: Number(row['time']),
   }
 }

@@ -41,6 +41,7 @@ const deed = fc.oneof(
     weight: 3,
     arbitrary: fc.record({ kind: fc.constant('settle'), share: fc.double({ min: 0, max: 1, noNaN: true }) }),
   },
+  fc.constant({ kind: 'takeUntold' as const }),
   fc.constant({ kind: 'giveBack' as const }),
   { weight: 2, arbitrary: fc.constant({ kind: 'add' as const }) },
   { weight: 2, arbitrary: fc.constant({ kind: 'addUntold' as const }) },
@@ -56,6 +57,11 @@ test('whatever is done to it: nothing that is whole is lost, and the order stays
       const ids = await database.insert(sql, rows)
       if (fails) throw new SluiceError('storage_failed', 'not told', { retryable: true })
       return ids
+    },
+    async write(sql, rows) {
+      const outcomes = await database.write(sql, rows)
+      if (fails && sql.startsWith('DELETE FROM entries WHERE id')) throw new SluiceError('storage_failed', 'not told')
+      return outcomes
     },
   }))
   let round = 0
@@ -90,23 +96,29 @@ test('whatever is done to it: nothing that is whole is lost, and the order stays
           settled.push(...textsOf(over).map((one) => String(one).split(' ')[0]!))
           queue.settle(over.at(-1)!.id)
         }
+        const giveBack = () => {
+          queue.giveBack()
+          taken = []
+        }
         for (const one of deeds) {
           if (one.kind === 'take') await take(one.messages)
           else if (one.kind === 'takeAll') while (await take(4));
           else if (one.kind === 'settle') settle(Math.ceil(one.share * taken.length))
           else if (one.kind === 'add') await add()
           else if (one.kind === 'pause') await new Promise(setImmediate)
-          else if (one.kind === 'giveBack') {
-            queue.giveBack()
-            taken = []
+          else if (one.kind === 'giveBack') giveBack()
+          else if (one.kind === 'takeUntold') {
+            fails = true
+            // As who delivers does when the queue cannot be read.
+            await take(4).catch(giveBack)
+            fails = false
           } else {
             fails = true
             await add()
             fails = false
           }
         }
-        queue.giveBack()
-        taken = []
+        giveBack()
         while (await take(3)) settle(taken.length)
         expect(settled).toEqual(expected)
         expect([queue.messages, queue.bytes]).toEqual([0, 0])

@@ -337,6 +337,42 @@ describe('on disk', () => {
     expect(await Promise.race([taken, late])).toEqual([])
   })
 
+  test('of an entry that is damaged nothing waits any more, also where its deletion was done and not told', async () => {
+    const before = await openDisk()
+    for (const letter of ['a', 'b']) await before.add(createBatch([letter]))
+    await before.close()
+    change('UPDATE entries SET crc = crc + 1 WHERE id = 1')
+    let deaths = 1
+    const queue = await openDisk(
+      'store',
+      changed(storage, (database) => ({
+        async write(sql, rows) {
+          const outcomes = await database.write(sql, rows)
+          if (!sql.startsWith('DELETE FROM entries WHERE id') || deaths-- === 0) return outcomes
+          throw new SluiceError('storage_failed', 'the storage thread ended', { retryable: true })
+        },
+      })),
+    )
+    await expect(queue.take(10, 1 << 20, formatOf)).rejects.toThrow('ended')
+    expect(damaged).toHaveLength(1)
+    queue.giveBack()
+    const entries = await queue.take(10, 1 << 20, formatOf)
+    expect(textsOf(entries)).toEqual(['b'])
+    queue.settle(entries[0]!.id)
+    expect([await take(queue), queue.messages, queue.bytes]).toEqual([[], 0, 0])
+    await queue.close()
+  })
+
+  test('of an entry whose bytes are fewer than it says nothing waits any more', async () => {
+    const before = await openDisk()
+    await before.add(createBatch(['a'.repeat(1000)]))
+    await before.close()
+    change("UPDATE entries SET data = x'00'")
+    const queue = await openDisk()
+    expect([await take(queue), queue.messages, queue.bytes]).toEqual([[], 0, 0])
+    await queue.close()
+  })
+
   test('reads no more than it was asked for into memory, also where large entries have many small ones behind them', async () => {
     await (await openDisk()).close()
     const database = new DatabaseSync(file)
@@ -439,6 +475,18 @@ describe('on disk', () => {
     expect([textsOf(entries), queue.messages]).toEqual([['a', 'b'], 2])
     queue.settle(entries.at(-1)!.id)
     expect([await take(queue), queue.messages, queue.bytes]).toEqual([[], 0, 0])
+    await queue.close()
+  })
+
+  test('tells since when its oldest entry waits while that is being read', async () => {
+    const queue = await openDisk()
+    expect(await take(queue)).toEqual([])
+    await queue.add(createBatch(['a']))
+    clock.advance(3_600_000)
+    await queue.add(createBatch(['x'.repeat(1_100_000)]))
+    const since = clock.now()
+    queue.settle((await queue.take(1, 1, formatOf))[0]!.id)
+    expect(queue.oldest).toBe(since)
     await queue.close()
   })
 

@@ -55,7 +55,7 @@ export class DiskQueue implements Queue {
   #cursor = 0
   /** Entries that were taken and are not settled, oldest first. */
   #taken: StoredEntry[] = []
-  /** An entry may have been stored that was not counted: the storage thread ended before it could say so. */
+  /** What is on disk may be more, or less, than was counted. */
   #isUncounted = false
   /** Entries up to this id are counted, also those whose insertion has not been answered yet. */
   #counted = 0
@@ -103,11 +103,7 @@ export class DiskQueue implements Queue {
     this.#deletions.joinNext()
     const database = await this.#database!
     const row: SqlRow = [step, since, messages, bytes, crc32(packed), packed]
-    const [id] = await database.insert(INSERT, [row]).catch((thrown: unknown) => {
-      this.#isUncounted = true
-      this.#spilled = true
-      throw thrown
-    })
+    const [id] = await this.#orUncounted(database.insert(INSERT, [row]))
     if (typeof id !== 'number') throw id
     if (id > this.#counted) {
       if (this.#messages === 0) this.#oldestUnread = since
@@ -118,9 +114,10 @@ export class DiskQueue implements Queue {
     if (this.#spilled || id <= (this.#tail.at(-1)?.id ?? this.#cursor)) return
     if (this.#tailBytes + bytes > TAIL_BYTES) {
       this.#spilled = true
+      this.#oldestUnread = since
       return
     }
-    this.#tail.push({ id, data: copyOf(packed), crc: undefined, since, messages })
+    this.#tail.push({ id, data: copyOf(packed), crc: undefined, since, messages, bytes })
     this.#tailBytes += bytes
   }
 
@@ -157,9 +154,11 @@ export class DiskQueue implements Queue {
 
   settle(upTo: number): void {
     let settled = 0
-    for (const { messages, data } of this.#taken.filter(({ id }) => id <= upTo)) {
+    for (const { messages, bytes, since } of this.#taken.filter(({ id }) => id <= upTo)) {
       settled += messages
-      this.bytes -= data.length
+      this.bytes -= bytes
+      // Those behind it are no older.
+      this.#oldestUnread = Math.max(this.#oldestUnread, since)
     }
     this.#messages -= settled
     this.#taken = this.#taken.filter(({ id }) => id > upTo)
@@ -238,6 +237,17 @@ export class DiskQueue implements Queue {
     if (rows.length === 0) this.#spilled = false
   }
 
+  /** A storage thread that ends does not say whether something was done: what is on disk has to be looked at again. */
+  async #orUncounted<T>(change: Promise<T>): Promise<T> {
+    try {
+      return await change
+    } catch (thrown) {
+      this.#isUncounted = true
+      this.#spilled = true
+      throw thrown
+    }
+  }
+
   /** What is on disk and not settled. The storage thread answers in order, so whatever was added before is among it. */
   async #count(): Promise<void> {
     const database = await this.#database!
@@ -267,19 +277,19 @@ export class DiskQueue implements Queue {
   }
 
   /** An entry that cannot be read must not hold up those behind it, and is kept to be looked at. */
-  async #putAside({ id, messages, data }: StoredEntry, why: string): Promise<void> {
+  async #putAside({ id, messages, bytes }: StoredEntry, why: string): Promise<void> {
     const { file, onDamaged } = this.#options
     const database = await this.#database!
     const detail = `entry ${id} of ${file} with ${messages} messages: ${why}`
     const [failed] = await database.write(PUT_ASIDE, [[detail, id]])
     if (failed !== undefined) throw failed
-    await database.write('DELETE FROM entries WHERE id = ?', [[id]])
+    onDamaged(detail)
+    await this.#orUncounted(database.write('DELETE FROM entries WHERE id = ?', [[id]]))
     this.#messages -= messages
-    this.bytes -= data.length
+    this.bytes -= bytes
     this.#progress.forget(id)
     this.#tail = this.#tail.filter((entry) => entry.id !== id)
     this.#cursor = Math.max(this.#cursor, id)
-    onDamaged(detail)
   }
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { heapInUse } from '../../test/support/garbage.ts'
 import { down, formatOf, gate, refused, setUp, turn } from '../../test/support/sink-buffer.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { createBatch, createTestClock } from '../testing/part-context.ts'
@@ -89,6 +90,45 @@ describe('a full buffer', () => {
     await until(() => counters.delivered === 10)
     expect(told.filter((name) => name.startsWith('buffer.'))).toContain('buffer.emptied')
     await buffered.close()
+  })
+
+  test('keeps nothing of its looks, however long a sender waits', async () => {
+    let looks = 0
+    const wait = async () => {
+      if (++looks % 100 === 0) await turn()
+    }
+    const { queueing, delivery, late } = setUp(
+      { kind: 'memory', maxSize: 10, timing: { now: () => 0, random: () => 0, wait } },
+      () => new Promise(() => {}),
+    )
+    await queueing.write(createBatch([block]), delivery.buffer)
+    const blocked = queueing.write(createBatch([block]), delivery.buffer).catch(() => {})
+    const heapAfter = async (count: number) => {
+      while (looks < count) await turn()
+      return heapInUse()
+    }
+    const before = await heapAfter(10_000)
+    expect((await heapAfter(110_000)) - before).toBeLessThan(100_000 * 32)
+    late.abort()
+    await blocked
+  })
+
+  test('stores nothing that nobody waits for any more: what came behind it is stored already', async () => {
+    const looked = Promise.withResolvers<boolean>()
+    let looks = 0
+    const { queueing, delivery, all, until } = setUp({
+      hasRoom: () => (looks++ === 0 ? looked.promise : Promise.resolve(true)),
+    })
+    const over = new AbortController()
+    const first = queueing.write(createBatch(['1']), delivery.buffer, over.signal)
+    await turn()
+    over.abort()
+    await queueing.write(createBatch(['2']), delivery.buffer)
+    looked.resolve(true)
+    await expect(first).rejects.toThrow('nobody waited for it any more')
+    await queueing.write(createBatch(['3']), delivery.buffer)
+    await until(() => all().includes('3'))
+    expect(all()).toEqual(['2', '3'])
   })
 
   test('drops and counts where it is told to', async () => {

@@ -4,7 +4,7 @@ import type { BufferCounters } from '../contracts/counters.ts'
 import type { BufferOptions } from '../contracts/delivery.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Events } from '../contracts/events.ts'
-import type { Outcomes } from '../contracts/sink.ts'
+import { givenUp, type Outcomes } from '../contracts/sink.ts'
 import { createBackoff } from '../util/backoff.ts'
 import { whenStopped, withEither } from '../util/signals.ts'
 import { BufferRoom, LOOK_MS } from './buffer-room.ts'
@@ -74,10 +74,16 @@ export class SinkBuffer {
    */
   async write(batch: Batch, options: BufferOptions, over?: AbortSignal): Promise<void | Outcomes> {
     if (batch.length === 0) return
-    return withEither(this.#options.late, over, (signal) => this.#write(batch, options, signal))
+    return withEither(this.#options.late, over, (signal) => this.#write(batch, options, signal, over))
   }
 
-  async #write(batch: Batch, options: BufferOptions, signal: AbortSignal): Promise<void | Outcomes> {
+  /** @param signal aborted with `over`, or when the server stops without waiting any longer */
+  async #write(
+    batch: Batch,
+    options: BufferOptions,
+    signal: AbortSignal,
+    over: AbortSignal | undefined,
+  ): Promise<void | Outcomes> {
     const size = sizeOf(batch)
     while (!(await this.#room.reserve(size, options))) {
       if (options.whenFull === 'drop') {
@@ -87,9 +93,11 @@ export class SinkBuffer {
       if (options.whenFull === 'error' || signal.aborted) {
         throw new SluiceError('buffer_full', `the buffer of ${this.counters.step} is full`, { retryable: true })
       }
-      await Promise.race([this.#room.emptied, this.#timing.wait(LOOK_MS, signal)])
+      await this.#room.emptied(this.#timing.wait(LOOK_MS, signal))
     }
     try {
+      // Whoever waited for it has been told that it failed, and what came behind it may be stored already.
+      if (over?.aborted) throw givenUp()
       return await this.#add(batch, signal)
     } finally {
       this.#room.release(size)
@@ -179,6 +187,7 @@ export class SinkBuffer {
         const { suspects } = this.#queue
         const entries = await this.#queue.take(suspects ? 1 : MAX_MESSAGES, MAX_BYTES, delivery.formatOf)
         const [first] = entries
+        this.#count()
         const guarded = suspects && first ? { ...delivery, sink: suspects.guard(delivery.sink, first) } : delivery
         if (first !== undefined) await this.#deliver(entries, guarded, signal, until)
         else if (this.#finishing) break

@@ -42,11 +42,13 @@ function primaryCode(thrown: unknown): number | undefined {
 
 const BUSY = 5
 const LOCKED = 6
+const NOMEM = 7
 const READONLY = 8
 const IOERR = 10
 const CORRUPT = 11
 const FULL = 13
 const CANTOPEN = 14
+const PROTOCOL = 15
 const CONSTRAINT = 19
 const NOTADB = 26
 
@@ -68,6 +70,12 @@ const BUSY_ENTRY: Known = {
 const KNOWN: Readonly<Record<number, Known>> = {
   [BUSY]: BUSY_ENTRY,
   [LOCKED]: BUSY_ENTRY,
+  [PROTOCOL]: BUSY_ENTRY,
+  [NOMEM]: {
+    says: (file) => `there is not enough memory to use the database ${file}`,
+    hint: 'Give the server more memory, or less to keep in it.',
+    retryable: true,
+  },
   [READONLY]: {
     says: (file) => `the database ${file} is read-only`,
     hint: 'Give the user that runs Sluice write permission on the file and its folder.',
@@ -88,7 +96,11 @@ const KNOWN: Readonly<Record<number, Known>> = {
   },
   [CANTOPEN]: {
     says: (file) => `the database ${file} cannot be opened or created`,
-    hint: 'Check that the path is a file in a folder where the user that runs Sluice may write.',
+    hint:
+      'Check that the path is a file in a folder where the user that runs Sluice may write, and how many files the process ' +
+      'may open (ulimit -n).',
+    // Where no more files can be opened, that passes when connections close.
+    retryable: true,
   },
   [CONSTRAINT]: { says: (_file, message) => `the table refuses the row: ${message}` },
   [NOTADB]: {

@@ -379,6 +379,8 @@ describe('open', () => {
   test('says that a folder is no file', async () => {
     await expect(storage.open(folder)).rejects.toMatchObject({
       message: `the database ${folder} cannot be opened or created`,
+      // It cannot be told from having no more files to open.
+      retryable: true,
     })
   })
 })

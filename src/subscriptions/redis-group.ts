@@ -66,21 +66,26 @@ class GroupReader {
   readonly #options: GroupOptions
   readonly #take: (deliveries: readonly Delivery[]) => void
   #stopped = false
-  readonly #finish = Promise.withResolvers<void>()
+  /** Nothing more will be settled. */
+  #finished = false
+  /** Ends the wait for what was given on. */
+  #goOn = () => {}
 
   constructor(link: RedisLink, options: GroupOptions, take: (deliveries: readonly Delivery[]) => void) {
     this.#link = link
     this.#options = options
     this.#take = take
+    void link.ended.then(() => this.finish())
   }
 
   stop(): void {
     this.#stopped = true
   }
 
-  /** Nothing more will be settled. */
+  /** Nothing more will be settled: what was given on is waited for no longer. */
   finish(): void {
-    this.#finish.resolve()
+    this.#finished = true
+    this.#goOn()
   }
 
   async run(): Promise<void> {
@@ -125,7 +130,10 @@ class GroupReader {
       if (open.size === 0) resolve()
     }
     this.#take(entries.flatMap((entry) => this.#deliveryOf(entry, settle) ?? []))
-    await Promise.race([settled, this.#finish.promise, this.#link.ended])
+    // Not raced with promises that live as long as the link: they would remember every wait.
+    this.#goOn = resolve
+    if (this.#finished) resolve()
+    await settled
     if (done.length > 0) await this.#link.ask(['XACK', stream, group, ...done], timeout)
   }
 

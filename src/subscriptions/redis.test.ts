@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hasClient } from '../../scripts/debian-clients.ts'
+import { heapInUse } from '../../test/support/garbage.ts'
 import { compileOptions } from '../../test/support/options.ts'
 import { RedisServer } from '../../test/support/redis.ts'
 import { definitionSuite, readOptions } from '../testing/definition-suite.ts'
@@ -78,6 +79,29 @@ describe.skipIf(!hasClient('redis-server'))('with a real server', () => {
       taker.settleAll()
       await taker[Symbol.asyncDispose]()
       expect((await server.ask<unknown[]>('XPENDING', 'lacking', 'g'))[0]).toBe(0)
+    })
+
+    test('nothing is kept of what has been settled', async () => {
+      const given = { stream: 'many', group: 'g', maxInFlight: 1, startAt: 'first' }
+      const add = "for i = 1, 10000 do redis.call('XADD', 'many', '*', 'value', 'a') end"
+      await server.ask('EVAL', add, '0')
+      const heaps: number[] = []
+      const all = Promise.withResolvers<void>()
+      let taken = 0
+      const subscription = await create(server, given)
+      subscription.start({
+        opened() {},
+        failed: all.reject,
+        take([delivery]) {
+          delivery!.settle!()
+          if (++taken % 1000 === 0) heaps.push(heapInUse())
+          if (taken === 10_000) all.resolve()
+        },
+      })
+      await all.promise
+      await subscription.stop()
+      await subscription.close()
+      expect(heaps[9]! - heaps[0]!).toBeLessThan(9000 * 96)
     })
 
     test('an entry that was given and then deleted holds nothing up', async () => {

@@ -4,6 +4,12 @@ import { runInNewContext } from 'node:vm'
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
 
+/** Bytes on the heap that are in use: what nothing holds has been collected. */
+export function heapInUse(): number {
+  collect()
+  return process.memoryUsage().heapUsed
+}
+
 /** Resolves when nothing holds an object any more: waits for ever for one that is held. */
 export async function collected(object: WeakRef<object>): Promise<void> {
   do {

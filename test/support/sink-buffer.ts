@@ -17,7 +17,7 @@ export const refused = new SluiceError('sink_failed', 'refused')
 
 /** A buffer whose destination does what the test says. */
 export function setUp(
-  given: Partial<BufferOptions> & { timing?: RetryTiming; clock?: TestClock } = {},
+  given: Partial<BufferOptions> & { timing?: RetryTiming; clock?: TestClock; hasRoom?: () => Promise<boolean> } = {},
   deliver: (texts: string[]) => void | Outcomes | Promise<void | Outcomes> = () => {},
 ) {
   const delivered: string[][] = []
@@ -66,8 +66,15 @@ export function setUp(
   const failed: string[] = []
   const late = new AbortController()
   const timing: RetryTiming = given.timing ?? { now: () => clock.now(), wait: turn, random: () => 0.5 }
-  const queueing = new SinkBuffer(queue, { counters, clock, events, late: late.signal, timing })
-  const { timing: _, ...options } = given
+  const { timing: _timing, clock: _clock, hasRoom, ...options } = given
+  const queueing = new SinkBuffer(queue, {
+    counters,
+    clock,
+    events,
+    late: late.signal,
+    timing,
+    ...(hasRoom && { hasRoom }),
+  })
   const buffer: BufferOptions = { kind: 'disk', maxSize: 1 << 20, maxAge: 0, whenFull: 'wait', ...options }
   const delivery: Delivery = {
     sink,
