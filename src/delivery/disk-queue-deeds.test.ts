@@ -48,7 +48,10 @@ const deed = fc.oneof(
   fc.constant({ kind: 'pause' as const }),
 )
 
-test('whatever is done to it: nothing that is whole is lost, and the order stays', async () => {
+/** It syncs some thousand times. */
+const TIMEOUT = 240_000
+
+test('whatever is done to it: nothing that is whole is lost, and the order stays', { timeout: TIMEOUT }, async () => {
   const large = 'x'.repeat(100_000)
   let fails = false
   // As if the storage thread had ended behind a commit, before it could say so.

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { serialize } from 'node:v8'
 import { crc32 } from 'node:zlib'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { changed } from '../../test/support/storage.ts'
 import { Batch } from '../contracts/batch.ts'
 import { SluiceError } from '../contracts/errors.ts'
@@ -185,7 +185,7 @@ describe('on disk', () => {
     expect(deletions).toHaveLength(1)
     expect(rows('SELECT id FROM entries')).toEqual([[2]])
     await settleAll()
-    await vi.waitFor(() => expect(rows('SELECT id FROM entries')).toEqual([]))
+    await expect.poll(() => rows('SELECT id FROM entries')).toEqual([])
     await queue.add(createBatch(Array.from({ length: 128 }, () => 'c')))
     deletions.length = 0
     await settleAll()
@@ -468,7 +468,7 @@ describe('on disk', () => {
     const told = Promise.withResolvers<void>()
     thread.told = told.promise
     const added = queue.add(createBatch(['b']))
-    await vi.waitFor(() => expect(rows('SELECT id FROM entries')).toHaveLength(2))
+    await expect.poll(() => rows('SELECT id FROM entries')).toHaveLength(2)
     const entries = await queue.take(1000, 1 << 20, formatOf)
     told.resolve()
     await added

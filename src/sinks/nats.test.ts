@@ -368,7 +368,7 @@ describe.skipIf(!hasClient('nats-server'))('with nats-server', () => {
     async (jetstream) => {
       await using own = await NatsServer.start()
       await own.addStream({ name: 'S' })
-      await using opened = await open(own, { timeout: '300ms', jetstream })
+      await using opened = await open(own, { timeout: '1s', jetstream })
       expect(await writeAndTell(opened.sink, mixed(['before'], 1))).toBe('all delivered')
       await own.stop()
       const silent = 'sink_unavailable, retryable: NATS has not answered in time'

@@ -230,7 +230,7 @@ describe.skipIf(!hasClient('redis-server'))('with redis-server', () => {
 
   test('a server that hangs fails writes in time, and goes on', async () => {
     await using own = await RedisServer.start()
-    await using opened = await open(own, { stream: 's', timeout: '300ms' })
+    await using opened = await open(own, { stream: 's', timeout: '1s' })
     expect(await write(opened.sink, createBatch(['before']))).toBe('all delivered')
     await own.stop()
     const silent = 'sink_unavailable, retryable: Redis has not answered in time'

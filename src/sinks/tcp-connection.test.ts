@@ -104,7 +104,7 @@ describe('perMessage', () => {
     const { target, server } = await startDevice((socket) => {
       socket.on('data', (chunk) => jobs.push(chunk.toString()))
     })
-    const sink = await create({ connection: 'perMessage', timeout: '50ms', ...target })
+    const sink = await create({ connection: 'perMessage', timeout: '1s', ...target })
     expect(await sink.write(createBatch(['a', 'b']))).toEqual([undefined, undefined])
     expect(jobs).toEqual(['a\n', 'b\n'])
     await sink.close()

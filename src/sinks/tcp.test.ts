@@ -208,7 +208,7 @@ test('a destination that resets again and again: every confirmed message was wri
   expect(confirmed.filter((text) => text.includes('/'))).toHaveLength(500)
   expect(lost).toBe(0)
   expect(confirmed.filter((text) => !written.includes(text))).toEqual([])
-  expect(arrived.length).toBeGreaterThan(50)
+  expect(arrived.length).toBeGreaterThanOrEqual(50)
   await sink.close()
   for (const socket of arrived) socket.destroy()
   await listener.close()

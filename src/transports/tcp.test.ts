@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { connect, createServer, type Socket as NodeSocket, type Server } from 'node:net'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 import { formatAddress } from '../contracts/client.ts'
 import type { Listener, ListenOptions, Socket } from '../contracts/transport.ts'
 import { Receiver } from '../testing/receiver.ts'
@@ -28,7 +28,8 @@ describe('addresses', () => {
     for (const host of hasIPv6 ? ['127.0.0.1', '::1'] : ['127.0.0.1']) {
       const socket = await dial(host, listener.address.port)
       expect(socket.remote).toEqual({ ip: host, port: listener.address.port })
-      const other = accepted.at(-1)!
+      await vi.waitUntil(() => accepted.length > 0, { timeout: 60_000 })
+      const other = accepted.pop()!
       expect(other.remote).toEqual(socket.local)
       expect(other.local.ip).toBe(host)
     }
@@ -217,6 +218,7 @@ it('a connection holds no function of its own', async () => {
   const accepted: Socket[] = []
   const listener = await listen({ host: '127.0.0.1', port: 0 }, (socket) => accepted.push(socket))
   for (let i = 0; i < 2; i++) new Receiver(await dial('127.0.0.1', listener.address.port))
+  await vi.waitUntil(() => accepted.length === 2, { timeout: 60_000 })
   const [one, other] = accepted.map((socket) => {
     new Receiver(socket)
     return (socket as Socket & { stream: NodeSocket }).stream

@@ -7,6 +7,7 @@ import { hasClient } from '../../scripts/debian-clients.ts'
 import { RunningSluice, runSluice } from '../support/cli.ts'
 import { findOldNode, run, sluice } from '../support/command.ts'
 import { exampleFile } from '../support/example.ts'
+import { freePort } from '../support/free-port.ts'
 import { Peer } from '../support/peer.ts'
 import { temporaryFolder } from '../support/server.ts'
 
@@ -70,7 +71,7 @@ describe('sluice run', () => {
 
   it('is not ready from the start of a drain, and a second signal stops it at once', async () => {
     // Nothing listens on the port of a sink that has ended, so the message is tried again and holds the drain.
-    const gone = await freedPort()
+    const gone = await freePort()
     const config = `
 admin: 0
 listen:
@@ -343,12 +344,6 @@ describe('the command line', () => {
 /** What is on standard error beside the lines of the log. */
 function sentencesOf(stderr: string): string[] {
   return stderr.split('\n').filter((line) => line !== '' && !line.startsWith('{'))
-}
-
-/** A port on which nothing listens: one that has just been given back. */
-async function freedPort(): Promise<number> {
-  await using running = await RunningSluice.start(echo)
-  return running.port('echo')
 }
 
 describe('a folder of configurations', () => {

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { readDeadLetters } from '../../src/delivery/dead-letter-files.ts'
 import { RunningSluice, runSluice } from '../support/cli.ts'
 import { Command, sluice } from '../support/command.ts'
+import { freePort } from '../support/free-port.ts'
 import { HttpServer } from '../support/http-server.ts'
 import { Peer } from '../support/peer.ts'
 import { temporaryFolder } from '../support/server.ts'
@@ -133,10 +134,7 @@ describe('sluice data', () => {
   async function filled(): Promise<{ readonly data: string; readonly running: RunningSluice }> {
     await using destination = await HttpServer.start()
     destination.answer = (response) => response.writeHead(400).end()
-    await using nobody = await HttpServer.start()
-    const { port } = nobody
-    await nobody[Symbol.asyncDispose]()
-    const running = await RunningSluice.start(refusing(destination.url, port))
+    const running = await RunningSluice.start(refusing(destination.url, await freePort()))
     const data = await fail(running, ['a', '\xff'])
     await using client = await Peer.connect(running.port('waiting'))
     await client.send('x\ny\nz\n').hear('OK\nOK\nOK\n')

@@ -27,7 +27,10 @@ beforeAll(async () => {
 })
 afterAll(() => folder[Symbol.dispose]())
 
-describe('the package', () => {
+/** npm installs, which takes half a minute each on a machine that is busy. */
+const TIMEOUT = 300_000
+
+describe('the package', { timeout: TIMEOUT }, () => {
   it('holds what it should and nothing else', () => {
     expect(files).toEqual(
       expect.arrayContaining(['README.md', 'CHANGELOG.md', 'LICENSE', 'bin/sluice.js', 'schema/sluice.schema.json']),

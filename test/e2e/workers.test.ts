@@ -6,12 +6,12 @@ import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'n
 import { generate } from 'selfsigned'
 import { describe, expect, it } from 'vitest'
 import { RunningSluice, runSluice } from '../support/cli.ts'
-import { run } from '../support/command.ts'
+import { run, suspend } from '../support/command.ts'
 import { freePort } from '../support/free-port.ts'
 import { eventually } from '../support/parts.ts'
 import { Peer } from '../support/peer.ts'
 import { temporaryFolder } from '../support/server.ts'
-import { connectToBoth, ended, suspend, workerOf } from '../support/workers.ts'
+import { connectToBoth, ended, workerOf } from '../support/workers.ts'
 
 /** A machine that runs other tests starts processes slowly. */
 const TIMEOUT = 60_000

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type Server, Socket } from 'node:net'
+import { freePort } from '../support/free-port.ts'
 import { type Faults, FaultyPipe } from './faulty-pipe.ts'
 
 export interface FaultProxy extends AsyncDisposable {
@@ -23,7 +24,7 @@ export interface FaultProxy extends AsyncDisposable {
 /** Starts a TCP proxy on 127.0.0.1 that passes everything on until it is told to do worse. */
 export async function startFaultProxy({ to }: { to: { host?: string; port: number } }): Promise<FaultProxy> {
   const proxy = new TcpFaultProxy({ host: to.host ?? '127.0.0.1', port: to.port })
-  await proxy.listen(0)
+  await proxy.listen(await freePort())
   return proxy
 }
 

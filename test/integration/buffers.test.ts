@@ -3,6 +3,7 @@ import { createServer as createNetServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { type Config, createServer, SluiceError } from '../../src/index.ts'
+import { freePort } from '../support/free-port.ts'
 import { eventually, Gate, registryWith } from '../support/parts.ts'
 import { Peer } from '../support/peer.ts'
 import { start, temporaryFolder } from '../support/server.ts'
@@ -125,9 +126,7 @@ describe('a disk buffer', () => {
   it('goes on by itself when a destination comes back', async () => {
     const received: string[] = []
     const destination = createNetServer((socket) => socket.on('data', (chunk) => received.push(chunk.toString())))
-    await new Promise<void>((resolve) => destination.listen(0, '127.0.0.1', resolve))
-    const { port } = destination.address() as { port: number }
-    await new Promise((resolve) => destination.close(resolve))
+    const port = await freePort()
     await using running = await start({
       listen: {
         lines: {

@@ -22,7 +22,8 @@ describe('throttle', () => {
     await eventually(() => running.server.endpoints[0]!.counters.messagesIn === 2)
     await running.server.stop({ deadline: 50 })
     expect(peer.text).toBe('1\n')
-    expect(running.all('deadLetter.stored')).toMatchObject([{ error: { code: 'step_timeout' } }])
+    // A slow disk may take longer than the stop waits for it.
+    expect((await running.event('deadLetter.stored')).error.code).toBe('step_timeout')
   })
 
   it('limits all connections together, or each by itself', async () => {
@@ -65,7 +66,8 @@ describe('delay', () => {
     peer.send('a\n')
     await eventually(() => running.server.endpoints[0]!.counters.messagesIn === 1)
     await running.server.stop({ deadline: 50 })
-    expect(running.all('deadLetter.stored')).toMatchObject([{ error: { code: 'step_timeout' } }])
+    // A slow disk may take longer than the stop waits for it.
+    expect((await running.event('deadLetter.stored')).error.code).toBe('step_timeout')
   })
 
   it('has the limit of its timeout', async () => {

@@ -7,6 +7,7 @@ import { generate } from 'selfsigned'
 import { describe, expect, it } from 'vitest'
 import { describePlan } from '../../src/config/promise.ts'
 import { readPlan } from '../../src/config/read-plan.ts'
+import { freePort } from '../support/free-port.ts'
 import { Peer } from '../support/peer.ts'
 import { startPlainServer, startSlowServer } from '../support/plain-server.ts'
 import { start, temporaryFolder } from '../support/server.ts'
@@ -203,10 +204,7 @@ describe('request to a TCP service', () => {
   })
 
   it('waits for a service that is not there until its time is over, and says what is wrong', async () => {
-    await using running = await (async () => {
-      await using service = await startPlainServer()
-      return asking(service.at, { timeout: '1500ms' })
-    })()
+    await using running = await asking({ host: '127.0.0.1', port: await freePort() }, { timeout: '1500ms' })
     await using peer = await Peer.connect(running.port())
     await peer.send('a\n').hear('\n')
     expect(peer.text).toMatch(/^request_failed true: nothing listens on 127\.0\.0\.1:\d+ \(connection refused\)\n$/)
@@ -215,10 +213,7 @@ describe('request to a TCP service', () => {
   })
 
   it('asks a service that comes while it waits', async () => {
-    const port = await (async () => {
-      await using service = await startPlainServer()
-      return service.at.port
-    })()
+    const port = await freePort()
     await using running = await asking({ host: '127.0.0.1', port }, { timeout: '20s' })
     await using peer = await Peer.connect(running.port())
     peer.send('a\n')

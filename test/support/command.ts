@@ -75,11 +75,8 @@ export class Command implements AsyncDisposable {
   }
 
   /** Stops it as it is, until SIGCONT. Resolves when all its threads have stopped: the signal takes its time. */
-  async suspend(): Promise<void> {
-    this.signal('SIGSTOP')
-    const tasks = `/proc/${this.#child.pid}/task`
-    const runs = (task: string) => !/^State:\s+T/m.test(readFileSync(`${tasks}/${task}/status`, 'utf8'))
-    while (readdirSync(tasks).some(runs)) await new Promise(setImmediate)
+  suspend(): Promise<void> {
+    return suspend(this.#child.pid!)
   }
 
   /** Waits until a condition holds that depends on what it has written. */
@@ -133,4 +130,19 @@ export async function findOldNode(): Promise<string | undefined> {
 function cleanEnvironment(): NodeJS.ProcessEnv {
   const unwanted = /^(FORCE_COLOR|NO_COLOR|CI|NODE_ENV|NODE_OPTIONS|DEV|PROD|MODE|SSR|BASE_URL|TEST|VITEST.*|npm_.*)$/i
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !unwanted.test(name)))
+}
+
+/** Stops a process as it is. Resolves when all its threads have stopped. */
+export async function suspend(pid: number): Promise<void> {
+  process.kill(pid, 'SIGSTOP')
+  const tasks = `/proc/${pid}/task`
+  const runs = (task: string) => {
+    try {
+      return !/^State:\s+T/m.test(readFileSync(`${tasks}/${task}/status`, 'utf8'))
+    } catch {
+      // A thread that has ended meanwhile.
+      return false
+    }
+  }
+  while (readdirSync(tasks).some(runs)) await new Promise(setImmediate)
 }

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { freePort } from './free-port.ts'
 
 /** A server as a process of its own, which a test may kill: it writes each body to a file before it answers. */
 const PROGRAM = `
@@ -12,7 +13,7 @@ const PROGRAM = `
       response.end()
     })
   })
-  server.listen(Number(port), '127.0.0.1', () => process.send(server.address().port))
+  server.listen(Number(port), '127.0.0.1', () => process.send('listening'))
 `
 
 export class HttpChild implements AsyncDisposable {
@@ -27,10 +28,10 @@ export class HttpChild implements AsyncDisposable {
 
   /** Starts it, again at the same port when it has run before. */
   async begin(): Promise<void> {
+    this.port ||= await freePort()
     const args = ['-e', PROGRAM, this.#file, String(this.port)]
     this.#process = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
-    const [port] = (await once(this.#process, 'message')) as [number]
-    this.port = port
+    await once(this.#process, 'message')
   }
 
   signal(name: NodeJS.Signals): void {

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
+import { freePort } from './free-port.ts'
 
 /** A request as it came, with its whole body. */
 export interface Received {
@@ -52,9 +53,9 @@ export class HttpServer implements AsyncDisposable {
       this.connections++
       this.#sockets.add(socket.on('close', () => this.#sockets.delete(socket)))
     })
+    this.port ||= await freePort()
     server.listen(this.port, '127.0.0.1')
     await once(server, 'listening')
-    this.port = (server.address() as AddressInfo).port
     this.#server = server
   }
 

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import type { RunningSluice } from './cli.ts'
 import { Peer } from './peer.ts'
 
@@ -14,14 +14,6 @@ export async function connectToBoth(port: number): Promise<readonly [Peer, Peer]
   const peers = await Promise.all([Peer.connect(port), Peer.connect(port)])
   const greetings = await Promise.all(peers.map((peer) => peer.send('who\n').hear('\n')))
   return greetings[0]!.includes('-1') ? [peers[0]!, peers[1]!] : [peers[1]!, peers[0]!]
-}
-
-/** Stops a process as it is. Resolves when all its threads have stopped. */
-export async function suspend(pid: number): Promise<void> {
-  process.kill(pid, 'SIGSTOP')
-  const tasks = `/proc/${pid}/task`
-  const runs = (task: string) => !/^State:\s+T/m.test(readFileSync(`${tasks}/${task}/status`, 'utf8'))
-  while (readdirSync(tasks).some(runs)) await new Promise(setImmediate)
 }
 
 /** Waits until a process is gone. */
