@@ -337,32 +337,6 @@ describe('on disk', () => {
     expect(await Promise.race([taken, late])).toEqual([])
   })
 
-  test('of an entry that is damaged nothing waits any more, also where its deletion was done and not told', async () => {
-    const before = await openDisk()
-    for (const letter of ['a', 'b']) await before.add(createBatch([letter]))
-    await before.close()
-    change('UPDATE entries SET crc = crc + 1 WHERE id = 1')
-    let deaths = 1
-    const queue = await openDisk(
-      'store',
-      changed(storage, (database) => ({
-        async write(sql, rows) {
-          const outcomes = await database.write(sql, rows)
-          if (!sql.startsWith('DELETE FROM entries WHERE id') || deaths-- === 0) return outcomes
-          throw new SluiceError('storage_failed', 'the storage thread ended', { retryable: true })
-        },
-      })),
-    )
-    await expect(queue.take(10, 1 << 20, formatOf)).rejects.toThrow('ended')
-    expect(damaged).toHaveLength(1)
-    queue.giveBack()
-    const entries = await queue.take(10, 1 << 20, formatOf)
-    expect(textsOf(entries)).toEqual(['b'])
-    queue.settle(entries[0]!.id)
-    expect([await take(queue), queue.messages, queue.bytes]).toEqual([[], 0, 0])
-    await queue.close()
-  })
-
   test('of an entry whose bytes are fewer than it says nothing waits any more', async () => {
     const before = await openDisk()
     await before.add(createBatch(['a'.repeat(1000)]))
@@ -402,79 +376,6 @@ describe('on disk', () => {
     )
     await queue.take(1024, 1 << 20, formatOf)
     expect(most).toBeLessThan(8 << 20)
-    await queue.close()
-  })
-
-  describe('what was stored although the storage thread ended before it could say so', () => {
-    let dies: boolean
-    const dying = () =>
-      changed(storage, (database) => ({
-        async insert(sql, rows) {
-          const ids = await database.insert(sql, rows)
-          if (dies) throw new SluiceError('storage_failed', 'the storage thread ended', { retryable: true })
-          return ids
-        },
-      }))
-    const addUntold = async (queue: Queue, value: string) => {
-      dies = true
-      await expect(queue.add(createBatch([value]))).rejects.toMatchObject({ retryable: true })
-      dies = false
-    }
-    beforeEach(() => {
-      dies = false
-    })
-
-    test('counts', async () => {
-      const queue = await openDisk('store', dying())
-      await queue.add(createBatch(['a']))
-      await addUntold(queue, 'b')
-      await queue.add(createBatch(['b']))
-      const entries = await queue.take(1000, 1 << 20, formatOf)
-      expect([textsOf(entries), queue.messages]).toEqual([['a', 'b', 'b'], 3])
-      queue.settle(entries[0]!.id)
-      expect(queue.messages).toBe(2)
-      queue.settle(entries.at(-1)!.id)
-      expect([queue.messages, queue.bytes]).toEqual([0, 0])
-      await queue.close()
-    })
-
-    test('comes out, where all that was known of had been read before', async () => {
-      const queue = await openDisk('store', dying())
-      expect(await take(queue)).toEqual([])
-      await addUntold(queue, 'a')
-      await queue.add(createBatch(['a']))
-      const entries = await queue.take(1000, 1 << 20, formatOf)
-      expect(textsOf(entries)).toEqual(['a', 'a'])
-      queue.settle(entries.at(-1)!.id)
-      expect([queue.messages, queue.bytes]).toEqual([0, 0])
-      await queue.close()
-    })
-  })
-
-  test('counts an entry once, whichever is answered first: its insertion, or a look into the file that saw it', async () => {
-    const thread = { ends: false, told: Promise.resolve() }
-    const slow = changed(storage, (database) => ({
-      async insert(sql, rows) {
-        const ids = await database.insert(sql, rows)
-        if (thread.ends) throw new SluiceError('storage_failed', 'the storage thread ended', { retryable: true })
-        await thread.told
-        return ids
-      },
-    }))
-    const queue = await openDisk('store', slow)
-    thread.ends = true
-    await expect(queue.add(createBatch(['a']))).rejects.toMatchObject({ retryable: true })
-    thread.ends = false
-    const told = Promise.withResolvers<void>()
-    thread.told = told.promise
-    const added = queue.add(createBatch(['b']))
-    await expect.poll(() => rows('SELECT id FROM entries')).toHaveLength(2)
-    const entries = await queue.take(1000, 1 << 20, formatOf)
-    told.resolve()
-    await added
-    expect([textsOf(entries), queue.messages]).toEqual([['a', 'b'], 2])
-    queue.settle(entries.at(-1)!.id)
-    expect([await take(queue), queue.messages, queue.bytes]).toEqual([[], 0, 0])
     await queue.close()
   })
 

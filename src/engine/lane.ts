@@ -56,11 +56,8 @@ export class Lane {
     let taken = 0
     let count = 0
     let bytes = 0
-    for (
-      let job = this.#jobs[0];
-      count < (single ? 1 : MAX_FRAMES) && job instanceof Frames;
-      job = this.#jobs[++taken]
-    ) {
+    const most = single ? 1 : MAX_FRAMES
+    for (let job = this.#jobs[0]; count < most && job instanceof Frames; job = this.#jobs[++taken]) {
       count += job.count
       bytes += job.size
     }
