@@ -237,7 +237,7 @@ export class DiskQueue implements Queue {
     if (rows.length === 0) this.#spilled = false
   }
 
-  /** A storage thread that ends does not say whether something was done: what is on disk has to be looked at again. */
+  /** Where it fails, as it does when the storage thread ends, it may have been done: what is on disk has to be looked at again. */
   async #orUncounted<T>(change: Promise<T>): Promise<T> {
     try {
       return await change
@@ -253,10 +253,7 @@ export class DiskQueue implements Queue {
     const database = await this.#database!
     this.#isUncounted = false
     const counting = database.all(`${COUNT} AND id > ?`, [this.#options.step, this.#deletions.settled])
-    const [counted] = await counting.catch((thrown: unknown) => {
-      this.#isUncounted = true
-      throw thrown
-    })
+    const [counted] = await this.#orUncounted(counting)
     this.#messages = Number(counted!['messages'])
     this.bytes = Number(counted!['bytes'])
     this.#counted = Number(counted!['last'])
