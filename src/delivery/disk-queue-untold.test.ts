@@ -1,57 +1,29 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { formatOf, QueueFile, take, textsOf } from '../../test/support/queue-file.ts'
 import { changed } from '../../test/support/storage.ts'
 import { SluiceError } from '../contracts/errors.ts'
-import type { Storage } from '../contracts/storage.ts'
-import { text } from '../formats/text.ts'
-import { createStorage } from '../storage/storage.ts'
-import { createBatch, createTestClock } from '../testing/part-context.ts'
-import { DiskQueue } from './disk-queue.ts'
-import type { Entry, Queue } from './queue.ts'
+import { createBatch } from '../testing/part-context.ts'
+import type { Queue } from './queue.ts'
 
-const utf8 = text.create({ encoding: 'utf-8' })
-const clock = createTestClock()
-const formatOf = () => utf8
-
-let folder: string
-let file: string
-let storage: Storage
-const damaged: string[] = []
+let disk: QueueFile
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'sluice-untold-'))
-  file = join(folder, 'buffers.db')
-  storage = createStorage()
-  damaged.length = 0
+  disk = new QueueFile()
 })
-afterEach(async () => {
-  await storage.close()
-  rmSync(folder, { recursive: true })
-})
-
-async function openDisk(on = storage): Promise<DiskQueue> {
-  const onDamaged = (detail: string) => damaged.push(detail)
-  const queue = new DiskQueue(on, { file, step: 'store', clock, onDamaged, onSuspected() {} })
-  await queue.open()
-  return queue
-}
+afterEach(() => disk[Symbol.asyncDispose]())
 
 /** What another connection to the file gets for a statement. */
 function query(sql: string): unknown[] {
-  using database = new DatabaseSync(file, { timeout: 5000 })
+  using database = new DatabaseSync(disk.path, { timeout: 5000 })
   return database.prepare(sql).all()
 }
 
 const ended = () => new SluiceError('storage_failed', 'the storage thread ended', { retryable: true })
-const textsOf = (entries: readonly Entry[]) => entries.flatMap(({ batch }) => batch.messages.map(({ msg }) => msg))
-const take = async (queue: Queue) => textsOf(await queue.take(1000, 1 << 20, formatOf))
 
 describe('what was stored although the storage thread ended before it could say so', () => {
   let dies: boolean
   const dying = () =>
-    changed(storage, (database) => ({
+    changed(disk.storage, (database) => ({
       async insert(sql, rows) {
         const ids = await database.insert(sql, rows)
         if (dies) throw ended()
@@ -68,7 +40,7 @@ describe('what was stored although the storage thread ended before it could say 
   })
 
   test('counts', async () => {
-    const queue = await openDisk(dying())
+    const queue = await disk.open('store', dying())
     await queue.add(createBatch(['a']))
     await addUntold(queue, 'b')
     await queue.add(createBatch(['b']))
@@ -82,7 +54,7 @@ describe('what was stored although the storage thread ended before it could say 
   })
 
   test('comes out, where all that was known of had been read before', async () => {
-    const queue = await openDisk(dying())
+    const queue = await disk.open('store', dying())
     expect(await take(queue)).toEqual([])
     await addUntold(queue, 'a')
     await queue.add(createBatch(['a']))
@@ -96,7 +68,7 @@ describe('what was stored although the storage thread ended before it could say 
 
 test('counts an entry once, whichever is answered first: its insertion, or a look into the file that saw it', async () => {
   const thread = { ends: false, told: Promise.resolve() }
-  const slow = changed(storage, (database) => ({
+  const slow = changed(disk.storage, (database) => ({
     async insert(sql, rows) {
       const ids = await database.insert(sql, rows)
       if (thread.ends) throw ended()
@@ -104,7 +76,7 @@ test('counts an entry once, whichever is answered first: its insertion, or a loo
       return ids
     },
   }))
-  const queue = await openDisk(slow)
+  const queue = await disk.open('store', slow)
   thread.ends = true
   await expect(queue.add(createBatch(['a']))).rejects.toMatchObject({ retryable: true })
   thread.ends = false
@@ -122,13 +94,14 @@ test('counts an entry once, whichever is answered first: its insertion, or a loo
 })
 
 test('of an entry that is damaged nothing waits any more, also where its deletion was done and not told', async () => {
-  const before = await openDisk()
+  const before = await disk.open()
   for (const letter of ['a', 'b']) await before.add(createBatch([letter]))
   await before.close()
   query('UPDATE entries SET crc = crc + 1 WHERE id = 1')
   let deaths = 1
-  const queue = await openDisk(
-    changed(storage, (database) => ({
+  const queue = await disk.open(
+    'store',
+    changed(disk.storage, (database) => ({
       async write(sql, rows) {
         const outcomes = await database.write(sql, rows)
         if (!sql.startsWith('DELETE FROM entries WHERE id') || deaths-- === 0) return outcomes
@@ -137,7 +110,7 @@ test('of an entry that is damaged nothing waits any more, also where its deletio
     })),
   )
   await expect(queue.take(10, 1 << 20, formatOf)).rejects.toThrow('ended')
-  expect(damaged).toHaveLength(1)
+  expect(disk.damaged).toHaveLength(1)
   queue.giveBack()
   const entries = await queue.take(10, 1 << 20, formatOf)
   expect(textsOf(entries)).toEqual(['b'])

@@ -1,58 +1,27 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { serialize } from 'node:v8'
 import { crc32 } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { formatOf, QueueFile, take, textsOf } from '../../test/support/queue-file.ts'
 import { changed } from '../../test/support/storage.ts'
 import { Batch } from '../contracts/batch.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { Message } from '../contracts/message.ts'
-import type { Storage } from '../contracts/storage.ts'
-import { text } from '../formats/text.ts'
 import { createStorage } from '../storage/storage.ts'
-import { createBatch, createTestClock, testSource } from '../testing/part-context.ts'
-import { DiskQueue } from './disk-queue.ts'
+import { createBatch, testSource } from '../testing/part-context.ts'
 import { MemoryQueue } from './memory-queue.ts'
 import { packBatch } from './packed-batch.ts'
-import type { Entry, Queue } from './queue.ts'
-import type { Suspicion } from './suspects.ts'
+import type { Queue } from './queue.ts'
 
-const utf8 = text.create({ encoding: 'utf-8' })
-const clock = createTestClock()
-const formatOf = () => utf8
-
-let folder: string
-let file: string
-let storage: Storage
-const damaged: string[] = []
-const suspected: Suspicion[] = []
+let disk: QueueFile
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'sluice-queue-'))
-  file = join(folder, 'buffers.db')
-  storage = createStorage()
-  damaged.length = 0
-  suspected.length = 0
+  disk = new QueueFile()
 })
-afterEach(async () => {
-  await storage.close()
-  rmSync(folder, { recursive: true })
-})
-
-async function openDisk(step = 'store', on = storage): Promise<DiskQueue> {
-  const onDamaged = (detail: string) => damaged.push(detail)
-  const queue = new DiskQueue(on, { file, step, clock, onDamaged, onSuspected: (one) => suspected.push(one) })
-  await queue.open()
-  return queue
-}
-
-const textsOf = (entries: readonly Entry[]) => entries.flatMap(({ batch }) => batch.messages.map(({ msg }) => msg))
-const take = async (queue: Queue, messages = 1000) => textsOf(await queue.take(messages, 1 << 20, formatOf))
+afterEach(() => disk[Symbol.asyncDispose]())
 
 describe.each([
-  ['on disk', openDisk],
-  ['in memory', () => Promise.resolve(new MemoryQueue(clock))],
+  ['on disk', () => disk.open()],
+  ['in memory', () => Promise.resolve(new MemoryQueue(disk.clock))],
 ])('%s', (_, open) => {
   test('entries come out in the order in which they went in, each once', async () => {
     const queue: Queue = await open()
@@ -88,7 +57,7 @@ describe.each([
     await queue.add(createBatch(['b', 'c']))
     const [first] = await queue.take(1, 1, formatOf)
     expect(queue.messages).toBe(3)
-    expect(queue.oldest).toBe(clock.now())
+    expect(queue.oldest).toBe(disk.clock.now())
     queue.settle(first!.id)
     expect(queue.messages).toBe(2)
     queue.settle((await queue.take(10, 1 << 20, formatOf)).at(-1)!.id)
@@ -109,19 +78,19 @@ describe.each([
 
 describe('on disk', () => {
   test('what was not settled is there after the end, and only that', async () => {
-    const queue = await openDisk()
+    const queue = await disk.open()
     for (const letter of ['a', 'b', 'c']) await queue.add(createBatch([letter]))
     queue.settle((await queue.take(1, 1, formatOf))[0]!.id)
     await queue.close()
-    const again = await openDisk()
+    const again = await disk.open()
     expect(again.messages).toBe(2)
-    expect(again.oldest).toBe(clock.now())
+    expect(again.oldest).toBe(disk.clock.now())
     expect(await take(again)).toEqual(['b', 'c'])
     await again.close()
   })
 
   const rows = (sql: string) => {
-    const database = new DatabaseSync(file, { readOnly: true })
+    const database = new DatabaseSync(disk.path, { readOnly: true })
     const found = database
       .prepare(sql)
       .all()
@@ -131,7 +100,7 @@ describe('on disk', () => {
   }
 
   test('what is added in one turn is one entry, up to a bound; a large batch is one of its own', async () => {
-    const queue = await openDisk()
+    const queue = await disk.open()
     const large = 'x'.repeat(300_000)
     const added = ['a', 'b', large, 'c'].map((one) => queue.add(createBatch([one])))
     const many = Array.from({ length: 30 }, (_, i) => queue.add(createBatch(Array.from({ length: 100 }, () => i))))
@@ -150,7 +119,7 @@ describe('on disk', () => {
   })
 
   test('a value that cannot be stored fails alone among what is added in the same turn', async () => {
-    const queue = await openDisk()
+    const queue = await disk.open()
     const results = await Promise.allSettled(['a', () => 1, 'b'].map((one) => queue.add(createBatch([one]))))
     expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
     expect(await take(queue)).toEqual(['a', 'b'])
@@ -158,20 +127,20 @@ describe('on disk', () => {
   })
 
   test('what was added just before the end is stored', async () => {
-    const queue = await openDisk()
+    const queue = await disk.open()
     const added = queue.add(createBatch(['a']))
     await queue.close()
     await added
-    const again = await openDisk()
+    const again = await disk.open()
     expect(await take(again)).toEqual(['a'])
     await again.close()
   })
 
   test('what is settled is deleted along with what is added next, or soon, or at once when it is much', async () => {
     const deletions: string[] = []
-    const queue = await openDisk(
+    const queue = await disk.open(
       'store',
-      changed(storage, (database) => ({
+      changed(disk.storage, (database) => ({
         write(sql, rows) {
           if (sql.startsWith('DELETE')) deletions.push(sql)
           return database.write(sql, rows)
@@ -195,26 +164,26 @@ describe('on disk', () => {
   })
 
   test('a file of layout 1 is taken over with what is in it', async () => {
-    await (await openDisk()).close()
+    await (await disk.open()).close()
     const [{ client, boot, endpoint }, value] = [testSource(), Buffer.from('old')]
     const part = { frames: value, starts: Int32Array.of(0), ends: Int32Array.of(3), time: 1, sequence: 1 }
     const data = serialize([{ client, boot, endpoint, state: {}, parts: [part] }])
-    const database = new DatabaseSync(file)
+    const database = new DatabaseSync(disk.path)
     database
       .prepare("INSERT INTO entries (step, time, messages, bytes, crc, data) VALUES ('store', 1, 1, ?, ?, ?)")
       .run(data.length, crc32(data), data)
     database.exec('PRAGMA user_version = 1')
     database.close()
-    const queue = await openDisk()
+    const queue = await disk.open()
     await queue.add(createBatch(['new']))
     expect(await take(queue)).toEqual(['old', 'new'])
     await queue.close()
     expect(rows('PRAGMA user_version')).toEqual([[2]])
-    expect(damaged).toEqual([])
+    expect(disk.damaged).toEqual([])
   })
 
   test('steps share the file and see nothing of each other', async () => {
-    const [one, two] = [await openDisk('one'), await openDisk('two')]
+    const [one, two] = [await disk.open('one'), await disk.open('two')]
     await Promise.all([one.add(createBatch(['1'])), two.add(createBatch(['2']))])
     const [first] = await one.take(1, 1, formatOf)
     expect(first!.batch.messages[0]!.msg).toBe('1')
@@ -224,7 +193,7 @@ describe('on disk', () => {
   })
 
   test('more than is kept in memory comes from the disk, in order and each once', async () => {
-    const queue = await openDisk()
+    const queue = await disk.open()
     const block = 'x'.repeat(100_000)
     const texts: unknown[] = []
     // Far more than the tail holds, added before, between and while what is there is taken.
@@ -250,57 +219,59 @@ describe('on disk', () => {
   })
 
   test('a damaged entry is put aside with its bytes; those around it are delivered', async () => {
-    const queue = await openDisk()
+    const queue = await disk.open()
     for (const letter of ['a', 'b', 'c']) await queue.add(createBatch([letter]))
     await queue.close()
-    await storage.close()
-    const database = new DatabaseSync(file)
+    await disk.storage.close()
+    const database = new DatabaseSync(disk.path)
     database.exec(
       "UPDATE entries SET data = zeroblob(length(data)) WHERE id = 2; UPDATE entries SET data = x'00', crc = 3523407757 WHERE id = 3",
     )
     database.close()
-    storage = createStorage()
-    const again = await openDisk()
+    disk.storage = createStorage()
+    const again = await disk.open()
     await again.add(createBatch(['d']))
     expect(await take(again)).toEqual(['a', 'd'])
-    expect(damaged).toHaveLength(2)
-    expect(damaged[0]).toContain('entry 2')
+    expect(disk.damaged).toHaveLength(2)
+    expect(disk.damaged[0]).toContain('entry 2')
     await again.close()
-    await storage.close()
-    const kept = new DatabaseSync(file, { readOnly: true }).prepare('SELECT id, detail FROM damaged ORDER BY id').all()
+    await disk.storage.close()
+    const kept = new DatabaseSync(disk.path, { readOnly: true })
+      .prepare('SELECT id, detail FROM damaged ORDER BY id')
+      .all()
     expect(kept.map(({ id }) => id)).toEqual([2, 3])
-    storage = createStorage()
+    disk.storage = createStorage()
   })
 
   test('a value that cannot be stored fails for good', async () => {
-    const queue = await openDisk()
+    const queue = await disk.open()
     await expect(queue.add(createBatch([() => 1]))).rejects.toMatchObject({ code: 'sink_failed', retryable: false })
     await queue.close()
   })
 
   test('a file of a newer version is not touched', async () => {
-    const database = new DatabaseSync(file)
+    const database = new DatabaseSync(disk.path)
     database.exec('PRAGMA user_version = 99')
     database.close()
-    await expect(openDisk()).rejects.toThrow('were written by a newer version of Sluice (layout 99)')
+    await expect(disk.open()).rejects.toThrow('were written by a newer version of Sluice (layout 99)')
   })
 
   function change(sql: string): void {
-    const database = new DatabaseSync(file)
+    const database = new DatabaseSync(disk.path)
     database.exec(sql)
     database.close()
   }
 
   test('gives what stands before an entry that cannot be put aside now, instead of deleting it undelivered', async () => {
-    const before = await openDisk()
+    const before = await disk.open()
     for (const letter of ['a', 'b', 'c']) await before.add(createBatch([letter]))
     await before.close()
     // The checksum is right, so it shows only when its turn has come, behind a and b.
     change(`UPDATE entries SET data = x'00', crc = ${crc32(Buffer.of(0))} WHERE id = 3`)
     let full = 1
-    const queue = await openDisk(
+    const queue = await disk.open(
       'store',
-      changed(storage, (database) => ({
+      changed(disk.storage, (database) => ({
         async write(sql, rows) {
           if (sql.includes('INTO damaged') && full-- > 0) throw new SluiceError('storage_failed', 'the disk is full')
           return database.write(sql, rows)
@@ -323,7 +294,7 @@ describe('on disk', () => {
   })
 
   test('comes to an end of reading after a damaged last entry and a change of the reader', async () => {
-    const queue = await openDisk()
+    const queue = await disk.open()
     for (const letter of ['a', 'b']) await queue.add(createBatch([letter]))
     change('UPDATE entries SET data = zeroblob(length(data)) WHERE id = 2')
     queue.giveBack()
@@ -338,18 +309,18 @@ describe('on disk', () => {
   })
 
   test('of an entry whose bytes are fewer than it says nothing waits any more', async () => {
-    const before = await openDisk()
+    const before = await disk.open()
     await before.add(createBatch(['a'.repeat(1000)]))
     await before.close()
     change("UPDATE entries SET data = x'00'")
-    const queue = await openDisk()
+    const queue = await disk.open()
     expect([await take(queue), queue.messages, queue.bytes]).toEqual([[], 0, 0])
     await queue.close()
   })
 
   test('reads no more than it was asked for into memory, also where large entries have many small ones behind them', async () => {
-    await (await openDisk()).close()
-    const database = new DatabaseSync(file)
+    await (await disk.open()).close()
+    const database = new DatabaseSync(disk.path)
     const insert = database.prepare(
       "INSERT INTO entries (step, time, messages, bytes, crc, data) VALUES ('store', 1, 1, ?, ?, ?)",
     )
@@ -360,9 +331,9 @@ describe('on disk', () => {
     database.exec('COMMIT')
     database.close()
     let most = 0
-    const queue = await openDisk(
+    const queue = await disk.open(
       'store',
-      changed(storage, (database) => ({
+      changed(disk.storage, (database) => ({
         async all(sql, parameters) {
           const rows = await database.all(sql, parameters)
           const bytes = rows.map((row) => (row['data'] as Uint8Array | undefined)?.length ?? 0)
@@ -380,31 +351,31 @@ describe('on disk', () => {
   })
 
   test('tells since when its oldest entry waits while that is being read', async () => {
-    const queue = await openDisk()
+    const queue = await disk.open()
     expect(await take(queue)).toEqual([])
     await queue.add(createBatch(['a']))
-    clock.advance(3_600_000)
+    disk.clock.advance(3_600_000)
     await queue.add(createBatch(['x'.repeat(1_100_000)]))
-    const since = clock.now()
+    const since = disk.clock.now()
     queue.settle((await queue.take(1, 1, formatOf))[0]!.id)
     expect(queue.oldest).toBe(since)
     await queue.close()
   })
 
   test('tells since when its oldest entry waits, also after a change of the reader', async () => {
-    const queue = await openDisk()
+    const queue = await disk.open()
     for (const letter of ['a', 'b']) await queue.add(createBatch([letter]))
     queue.settle((await queue.take(1, 1, formatOf))[0]!.id)
     queue.giveBack()
     expect(queue.messages).toBe(1)
-    expect(queue.oldest).toBe(clock.now())
+    expect(queue.oldest).toBe(disk.clock.now())
     await queue.close()
   })
 })
 
 describe('in memory', () => {
   test('no read is held for a small frame', async () => {
-    const queue = new MemoryQueue(clock)
+    const queue = new MemoryQueue(disk.clock)
     const read = Buffer.alloc(65_536)
     await queue.add(Batch.of([new Message('x', testSource(), 'message', 1, 1, read, 0, 100, undefined)]))
     const [entry] = await queue.take(1, 1, formatOf)
@@ -413,14 +384,14 @@ describe('in memory', () => {
   })
 
   test('values that are larger than their frames count', async () => {
-    const queue = new MemoryQueue(clock)
+    const queue = new MemoryQueue(disk.clock)
     const [message] = createBatch(['a']).messages
     for (let i = 0; i < 10; i++) await queue.add(Batch.of([message!.with(Buffer.alloc(1 << 20))]))
     expect(queue.bytes).toBeGreaterThan(10 << 20)
   })
 
   test('a message keeps the state that its connection had when it was queued', async () => {
-    const queue = new MemoryQueue(clock)
+    const queue = new MemoryQueue(disk.clock)
     const source = testSource()
     source.state['n'] = 1
     await queue.add(createBatch(['a'], { source }))
