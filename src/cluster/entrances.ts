@@ -10,9 +10,9 @@ import {
   type Socket,
   type Transport,
 } from '../contracts/transport.ts'
+import { handleOf } from '../transports/handle.ts'
 import type { SocketAdapter } from '../transports/net-socket.ts'
 import type { Handover } from './channel.ts'
-import { handleOf } from './handles.ts'
 import type { Accepted, WorkerHandle } from './worker-handle.ts'
 
 /**

@@ -7,16 +7,6 @@ import { Socket as NetSocket } from 'node:net'
  * that dies. So the handle inside is sent, as `node:cluster` does, and the socket around it is made paused.
  */
 
-/** Fields of a socket that Node.js has and does not document. */
-interface Inside {
-  readonly _handle?: object | null
-}
-
-/** The handle of a socket that has not been read from; undefined when it has been closed. */
-export function handleOf(socket: NetSocket): object | undefined {
-  return (socket as NetSocket & Inside)._handle ?? undefined
-}
-
 /**
  * Calls back for each handle that was sent, in that order, when the other process has received it; or could not, because it
  * has no file descriptor left. Node.js tells this to itself with an event of the child process.

@@ -21,6 +21,12 @@ export interface Socket {
   readonly queued: number
   pause(): void
   resume(): void
+  /**
+   * For a moment, and at next to no cost: what arrives is left with the operating system until `wake`. It goes beside `pause`,
+   * which it does not undo. What has been read already may still be handed out. A transport may do without.
+   */
+  rest?(): void
+  wake?(): void
   /** Sends what is queued, then FIN. Reading goes on. */
   end(): void
   /** Ends both directions at once and drops what is queued. */

@@ -51,8 +51,8 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
   /** Number of the last frame. */
   #sequence = 0
   #phase: 'open' | 'finishing' | 'closing' | 'closed' = 'open'
-  #reason: CloseReason | undefined = undefined
-  #detail = ''
+  /** Why it ends. */
+  #cause: { readonly reason: CloseReason; readonly detail: string } | undefined = undefined
   /** Settles when the socket can take more, or has closed. */
   #writable: PromiseWithResolvers<void> | undefined = undefined
   readonly #owed: Owed
@@ -105,7 +105,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
 
   onData(chunk: Buffer): void {
     if (this.#phase !== 'open') return
-    const { surroundings, spec, deadlines } = this.#host
+    const { surroundings, spec, deadlines, rests } = this.#host
     const { client } = this
     if (client.bytesIn === 0) surroundings.events.emit('connection.spoke', { client, bytes: chunk })
     const time = surroundings.clock.now()
@@ -116,6 +116,15 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
     this.#readAt = time
     this.#read(chunk)
     this.#pump()
+    if (this.#work === 'waiting' && chunk.length < SMALL_READ && this.#mayRest) rests.begin(this.#socket)
+  }
+
+  /**
+   * Whether what comes while a run waits may be left with the system, to be one read when the run has ended: it would not be run
+   * before. Not where somebody waits for it, or where its time counts.
+   */
+  get #mayRest(): boolean {
+    return this.#waits === undefined && this.#framer.quiet === undefined
   }
 
   #read(chunk: Buffer): void {
@@ -165,16 +174,13 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
 
   onClose(error: Error | undefined): void {
     if (this.#phase === 'open' || this.#waits?.ended) this.#endInput(error !== undefined)
-    if (this.#reason === undefined) {
-      this.#reason = closeReasonOf(error)
-      this.#detail = error?.message ?? ''
-    }
+    this.#cause ??= { reason: closeReasonOf(error), detail: error?.message ?? '' }
     this.#phase = 'closed'
     this.client.state = 'closed'
     this.#endWaits()
     this.#host.deadlines.forget(this)
     this.onDrain()
-    this.#host.closed(this.client, this.#reason, this.#detail)
+    this.#host.closed(this.client, this.#cause.reason, this.#cause.detail)
     // Which dataflow that is, and whether there is one, is seen when its turn has come: a reload may be between.
     this.#lane.add({ event: 'disconnect', flow: 'onDisconnect', required: false })
     this.#pump()
@@ -194,6 +200,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
 
   wait(wait: Wait<Message>): Promise<Message> {
     const waits = this.#conversation
+    this.#host.rests.end(this.#socket)
     const message = waits.open(wait)
     // What a wait has read with a framing of its own, and could not use, is read with that of the endpoint.
     if (wait.codec !== undefined) message.catch(() => this.#release(false))
@@ -227,18 +234,14 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
     if (this.#phase !== 'open') return
     this.#phase = 'finishing'
     this.client.state = 'closing'
-    this.#reason ??= reason
-    this.#detail ||= detail
+    this.#cause ??= { reason, detail }
     this.#endWaits()
     this.#pump()
   }
 
   /** Ends at once. What has begun to be delivered is delivered all the same. */
   terminate(reason: CloseReason, detail = ''): void {
-    if (this.#phase !== 'closing') {
-      this.#reason = reason
-      this.#detail = detail
-    }
+    if (this.#phase !== 'closing') this.#cause = { reason, detail }
     this.#socket.destroy()
   }
 
@@ -314,6 +317,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
   /** A connection begins one run in a turn, so that the others get theirs. One that has waited for longer goes on at once. */
   async #pumpAfter(run: Promise<void> | undefined, turn: Promise<void>): Promise<void> {
     await run?.catch((thrown) => this.#fail(thrown))
+    this.#host.rests.end(this.#socket)
     if (!this.#lane.empty) await turn
     this.#work = 'idle'
     this.#pump()
@@ -469,3 +473,6 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
     this.#socket.end()
   }
 }
+
+/** Bytes. A larger read tells that more is there than one run takes, and reading ahead fills the next one. */
+const SMALL_READ = 16 * 1024

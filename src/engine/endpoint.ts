@@ -9,6 +9,7 @@ import type { DataflowHooks, Failure } from '../contracts/failure.ts'
 import type { Listener, ListenOptions, Socket } from '../contracts/transport.ts'
 import { countDeadLetters, createBurial, createHooks } from '../delivery/burial.ts'
 import { Deadlines } from '../util/deadlines.ts'
+import { Rests } from '../util/rests.ts'
 import { Turns } from '../util/turns.ts'
 import { Connection } from './connection.ts'
 import type { ConnectSpec, Host, ListenSpec, Surroundings } from './spec.ts'
@@ -26,6 +27,7 @@ export class Endpoint {
   #host: Host
   readonly #deadlines = new Deadlines()
   readonly #turns = new Turns()
+  readonly #rests = new Rests()
   readonly #hooks: DataflowHooks
   readonly #bury: (failure: Failure) => Promise<void>
   /** Every connection with work left, also after its socket has closed. */
@@ -127,6 +129,7 @@ export class Endpoint {
       surroundings,
       deadlines: this.#deadlines,
       turns: this.#turns,
+      rests: this.#rests,
       current: () => this.#spec,
       closed: (client, reason, detail) => {
         this.#open--

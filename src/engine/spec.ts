@@ -16,6 +16,7 @@ import type { Limits } from '../contracts/limits.ts'
 import type { MessageEvent } from '../contracts/message.ts'
 import type { ListenOptions, ProxyLayer, Socket, TlsLayer, Transport } from '../contracts/transport.ts'
 import type { Deadlines } from '../util/deadlines.ts'
+import type { Rests } from '../util/rests.ts'
 import type { Turns } from '../util/turns.ts'
 
 /** An endpoint, ready to run: everything resolved and built, nothing to look up. */
@@ -84,6 +85,7 @@ export interface Host {
   readonly surroundings: Surroundings
   readonly deadlines: Deadlines
   readonly turns: Turns
+  readonly rests: Rests
   /** The socket has closed; work may be left. */
   closed(client: Client, reason: CloseReason, detail: string): void
   /** Nothing of a connection is left to do. */

@@ -106,6 +106,39 @@ export function transportSuite({ transport, where }: TransportSubject): Check[] 
       await server.received(sent * chunk.length)
       while (client.socket.queued > 0) await turn()
     }),
+    check('what comes in a rest is handed over, once and in order', async ({ client, server }) => {
+      for (const text of ['first ', 'second ', 'third']) {
+        server.socket.rest?.()
+        client.socket.write(text)
+        await turns(10)
+        server.socket.wake?.()
+      }
+      await server.received(18)
+      assert.equal(server.text, 'first second third')
+    }),
+    check('an end that came in a rest is told behind it, and what came before it too', async ({ client, server }) => {
+      server.socket.rest?.()
+      client.socket.write('last')
+      client.socket.end()
+      await turns(10)
+      server.socket.wake?.()
+      await server.ended
+      assert.equal(server.text, 'last')
+    }),
+    check('a rest and a pause do not end one another', async ({ client, server }) => {
+      server.socket.rest?.()
+      server.socket.pause()
+      client.socket.write('a')
+      server.socket.wake?.()
+      await turns(10)
+      assert.equal(server.text, '', 'it wakes into its pause')
+      server.socket.rest?.()
+      server.socket.resume()
+      server.socket.wake?.()
+      client.socket.write('b')
+      await server.received(2)
+      assert.equal(server.text, 'ab')
+    }),
     {
       name: 'nothing is read before start, and nothing is lost by starting late',
       run: async () => {
@@ -114,7 +147,7 @@ export function transportSuite({ transport, where }: TransportSubject): Check[] 
         const client = new Receiver(await transport.dial(target(listener)))
         client.socket.write('early')
         const socket = await accepted.promise
-        for (let i = 0; i < 5; i++) await turn()
+        await turns(5)
         const server = new Receiver(socket)
         await server.received(5)
         assert.equal(server.text, 'early')
@@ -123,6 +156,14 @@ export function transportSuite({ transport, where }: TransportSubject): Check[] 
         await Promise.all([client.closed, server.closed, listener.close()])
       },
     },
+    check('a socket that is destroyed in its rest closes, and wakes to nothing', async ({ client, server }) => {
+      server.socket.rest?.()
+      server.socket.destroy()
+      server.socket.wake?.()
+      await server.closed
+      client.socket.destroy()
+      await client.closed
+    }),
     check('destroy closes at once, and the other side is told', async ({ client, server }) => {
       client.socket.destroy()
       assert.equal(await client.closed, undefined)
@@ -148,6 +189,8 @@ export function transportSuite({ transport, where }: TransportSubject): Check[] 
         socket.write('nobody')
         socket.pause()
         socket.resume()
+        socket.rest?.()
+        socket.wake?.()
         socket.end()
         socket.destroy()
       }
@@ -247,4 +290,8 @@ function pattern(length: number): Buffer {
 
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
+}
+
+async function turns(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await turn()
 }

@@ -2,6 +2,7 @@ import type { Socket as NetSocket } from 'node:net'
 import type { Address } from '../contracts/client.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Socket, SocketHandler } from '../contracts/transport.ts'
+import { type Handle, handleOf } from './handle.ts'
 
 export type { NetSocket }
 
@@ -34,6 +35,8 @@ export class SocketAdapter implements Socket {
   /** Path of the Unix socket that the connection goes through; undefined for TCP. */
   readonly #path: string | undefined
   #handler: SocketHandler | undefined = undefined
+  /** What reads again at `wake`. */
+  #resting: Handle | undefined = undefined
   /** What went wrong, for `onClose`. */
   #error: Error | undefined = undefined
 
@@ -94,6 +97,21 @@ export class SocketAdapter implements Socket {
 
   resume(): void {
     this.stream.resume()
+  }
+
+  /** `pause` of Node.js would read once more. Node.js does not learn of this, so it can go on as if nothing had been. */
+  rest(): void {
+    const handle = handleOf(this.stream)
+    if (handle?.reading !== true) return
+    handle.readStop()
+    this.#resting = handle
+  }
+
+  wake(): void {
+    const handle = this.#resting
+    this.#resting = undefined
+    if (handle === undefined || handle !== handleOf(this.stream)) return
+    if (handle.reading && handle.readStart() < 0) this.stream.destroy(new Error('it cannot be read any more'))
   }
 
   end(): void {

@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { generate } from 'selfsigned'
-import { afterAll, describe, it } from 'vitest'
-import type { TlsLayer, Transport } from '../contracts/transport.ts'
+import { afterAll, describe, expect, it, vi } from 'vitest'
+import type { Socket, TlsLayer, Transport } from '../contracts/transport.ts'
+import { Receiver } from '../testing/receiver.ts'
 import { transportSuite } from '../testing/transport-suite.ts'
 import { proxyHeader } from '../wire/proxy-header.ts'
 import { createMemoryTransport } from './memory.ts'
@@ -43,6 +44,46 @@ for (const [name, subject] of Object.entries(subjects)) {
     for (const check of transportSuite(subject)) it(check.name, check.run)
   })
 }
+
+describe.each([
+  'tcp',
+  'a Unix socket',
+  'TLS over TCP',
+  'TLS over a Unix socket',
+  'TCP behind a PROXY header',
+  'TLS behind a PROXY header',
+] as const)('%s', (name) => {
+  it('a connection that rests leaves what comes with the system, and others do not', async () => {
+    const { transport, where } = subjects[name]
+    const accepted: Socket[] = []
+    const listener = await transport.listen(where(), (socket) => accepted.push(socket))
+    const { ip, port } = listener.address
+    const dial = async () => {
+      const dialled = new Receiver(
+        await transport.dial({ ...(port === 0 ? { path: ip } : { host: ip, port }), timeout: 5000 }),
+      )
+      await vi.waitUntil(() => accepted.length > 0, { timeout: 60_000 })
+      return { client: dialled, server: new Receiver(accepted.pop()!) }
+    }
+    const [resting, other] = [await dial(), await dial()]
+    resting.server.socket.rest!()
+    for (let i = 1; i <= 3; i++) {
+      resting.client.socket.write(`${i}`)
+      other.client.socket.write(`${i}`)
+      await other.server.received(i)
+    }
+    expect(resting.server.length).toBe(0)
+    resting.server.socket.wake!()
+    await resting.server.received(3)
+    expect(resting.server.text).toBe('123')
+    for (const { client, server } of [resting, other]) {
+      client.socket.destroy()
+      server.socket.destroy()
+      await Promise.all([client.closed, server.closed])
+    }
+    await listener.close()
+  })
+})
 
 /** A transport whose connections are secured as soon as they exist. */
 function encrypted(transport: Transport, ours: TlsLayer, theirs: TlsLayer): Transport {

@@ -28,7 +28,7 @@ export class Framer {
   readonly #maxUnread: number
   readonly #found = new Found()
   /** Watches for the silence that ends a frame, where the decoder wants that. */
-  readonly #quiet: Quiet | undefined
+  readonly quiet: Quiet | undefined
   /** Begins with the unread bytes of an unfinished frame; has room behind them so that small reads need not copy it all. */
   #rest: Buffer | undefined = undefined
   /** How many bytes of `#rest` are unread input. */
@@ -39,7 +39,7 @@ export class Framer {
     this.#decoder = decoder
     this.#maxLength = Math.min(maxLength, decoder.maxLength ?? maxLength)
     this.#maxUnread = this.#maxLength + (decoder.envelope ?? DEFAULT_ENVELOPE)
-    this.#quiet = decoder.silence === undefined ? undefined : new Quiet(decoder.silence)
+    this.quiet = decoder.silence === undefined ? undefined : new Quiet(decoder.silence)
   }
 
   /** Bytes of a frame that has begun and not ended. */
@@ -52,7 +52,7 @@ export class Framer {
     for (let at = 0; at < chunk.length && this.broken === undefined; at += this.taken) {
       receiver.takeFrames(this.push(at === 0 ? chunk : chunk.subarray(at)))
     }
-    this.#quiet?.restart(receiver)
+    this.quiet?.restart(receiver)
   }
 
   /**
