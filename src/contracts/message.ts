@@ -39,6 +39,11 @@ export interface Source {
    */
   drained?(): Promise<void> | undefined
   /**
+   * Ends the connection at once, so that the client sees it break: an answer that it has in part will not be finished, and must
+   * not look so. There where `drained` is.
+   */
+  reset?(): void
+  /**
    * Answers every frame of some reads with itself, in this source's framing.
    * @returns false when that is not possible; the caller then replies one by one
    */

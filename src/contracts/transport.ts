@@ -29,8 +29,13 @@ export interface Socket {
   wake?(): void
   /** Sends what is queued, then FIN. Reading goes on. */
   end(): void
-  /** Ends both directions at once and drops what is queued. */
+  /** Ends both directions at once and drops what is queued. The other side may take it for an orderly end. */
   destroy(): void
+  /**
+   * As `destroy`, for a stream that is not complete and must not look so: the other side sees the connection break (RFC 9293,
+   * section 3.10.5). Unix sockets have no way to tell it.
+   */
+  reset(): void
 }
 
 /** What a socket tells. `onClose` is always the last call and comes exactly once. */

@@ -214,6 +214,10 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
     this.finish('closed_by_step')
   }
 
+  reset(): void {
+    this.terminate('closed_by_step', 'an answer could not be finished')
+  }
+
   /**
    * Queues bytes that no message of this connection caused.
    * @returns false when the connection is ending or more than maxQueued bytes wait for it already
@@ -242,7 +246,7 @@ export class Connection implements Source, SocketHandler, FrameReceiver, Timed {
   /** Ends at once. What has begun to be delivered is delivered all the same. */
   terminate(reason: CloseReason, detail = ''): void {
     if (this.#phase !== 'closing') this.#cause = { reason, detail }
-    this.#socket.destroy()
+    this.#socket.reset()
   }
 
   checkDeadlines(tick: number): boolean {

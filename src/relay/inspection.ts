@@ -133,6 +133,11 @@ export class Inspection implements Socket {
     queueMicrotask(() => this.close())
   }
 
+  /** The relay learns of it, and ends its connections where that is needed. */
+  reset(): void {
+    this.destroy()
+  }
+
   #tell(why: string): void {
     const { client, host } = this.#relay
     host.surroundings.events.emit('part.logged', {

@@ -86,13 +86,13 @@ export class Mirror implements SocketHandler, Timed {
     this.#around.host.deadlines.watch(this)
   }
 
-  /** Ends at once. What it has not answered is not its fault. */
-  destroy(): void {
+  /** Ends at once, as a stream that broke. What it has not answered is not its fault. */
+  reset(): void {
     this.#comparison?.abandon()
     if (this.#state === 'closed') return
     this.#state = 'finishing'
     if (this.#reached === undefined) this.#giveUp()
-    else this.#reached.socket.destroy()
+    else this.#reached.socket.reset()
   }
 
   checkDeadlines(tick: number): boolean {
@@ -178,7 +178,7 @@ export class Mirror implements SocketHandler, Timed {
   #leaveBehind(): void {
     countReason(this.#around.host.spec.counters.rejected, 'overrun')
     this.#tell('is no longer mirrored: more than limits.maxQueued bytes waited for the second server')
-    this.destroy()
+    this.reset()
   }
 
   #compare(from: 'server' | 'mirror', chunk: Buffer): void {

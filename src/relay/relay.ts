@@ -38,7 +38,7 @@ export class Relay implements Conversation, Timed {
   #detail = ''
   /** When bytes last came from either side, in ticks. */
   #active: number
-  /** When the server was gone and the client only had to take what waits for it, in ticks; 0 before. */
+  /** When one side was gone and the other only had to take what waits for it, in ticks; 0 before. */
   #left = 0
 
   constructor(socket: Socket, client: Client, host: Host, upstreams: Upstreams) {
@@ -94,21 +94,18 @@ export class Relay implements Conversation, Timed {
     this.#detail = detail
     if (this.#far === undefined) this.#giveUp()
     else {
-      this.#near.destroy()
-      this.#far.destroy()
-      this.#mirror?.destroy()
+      this.#near.reset()
+      this.#far.reset()
+      this.#mirror?.reset()
     }
   }
 
   checkDeadlines(tick: number): boolean {
     const { idleTimeout } = this.#host.spec.limits
-    if (
-      this.#left > 0 &&
-      this.#inspected === 0 &&
-      this.#near.socket.queued === 0 &&
-      tick - this.#left >= toTicks(LINGER_MS)
-    ) {
-      this.#near.destroy()
+    const last = this.#near.closed ? this.#far! : this.#near
+    const mayEnd = this.#left > 0 && this.#inspected === 0 && last.socket.queued === 0
+    if (mayEnd && tick - this.#left >= toTicks(LINGER_MS)) {
+      last.destroy()
       return false
     }
     if (idleTimeout === 0 || tick - this.#active < toTicks(idleTimeout)) return idleTimeout > 0 || this.#left > 0
@@ -198,27 +195,34 @@ export class Relay implements Conversation, Timed {
     this.#because(closeReasonOf(error), error?.message)
     this.client.state = 'closed'
     this.#host.deadlines.forget(this)
-    // Whoever is gone for good can take nothing more; what he has sent to its end goes on to the server.
-    if (error !== undefined || !this.#near.ended) {
-      this.#far?.destroy()
+    if (this.#near.ended) {
+      // The server gets what the client has sent to its end, whether or not that one can still hear an answer.
+      this.#mirror?.finish()
+      this.#linger(this.#far)
+    } else {
+      this.#far?.reset()
       // The server's answers are not heard any more, so there is nothing to compare those of the mirror with.
-      this.#mirror?.destroy()
-    } else this.#mirror?.finish()
+      this.#mirror?.reset()
+    }
     this.#host.closed(this.client, this.#reason!, this.#detail)
     this.#endIfOver()
   }
 
   #upstreamClosed(error: Error | undefined, target: string): void {
     this.#reached!.release()
-    // A stream that broke must not look complete, so what is still queued for the client is dropped with it.
+    // What is still queued for the client is dropped with it.
     if (error !== undefined || !this.#far!.ended) {
       this.#because('upstream_failed', `${target}: ${error?.message ?? 'the connection ended'}`)
-      this.#near.destroy()
-    } else if (!this.#near.closed) {
-      this.#left = this.#host.deadlines.tick
-      this.#host.deadlines.watch(this)
-    }
+      this.#near.reset()
+    } else this.#linger(this.#near)
     this.#endIfOver()
+  }
+
+  /** The other side is gone, and has said all. */
+  #linger(last: Side | undefined): void {
+    if (last === undefined || last.closed) return
+    this.#left = this.#host.deadlines.tick
+    this.#host.deadlines.watch(this)
   }
 
   #endIfOver(): void {
@@ -227,5 +231,5 @@ export class Relay implements Conversation, Timed {
   }
 }
 
-/** How long a client may take for its FIN when both sides have said all, in milliseconds. */
+/** How long a side may take for its FIN when the other one is gone and has said all, in milliseconds. */
 const LINGER_MS = 2000

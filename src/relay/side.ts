@@ -60,6 +60,11 @@ export class Side implements SocketHandler {
     this.socket.destroy()
   }
 
+  /** Ends it as a stream that broke, and must not look complete. */
+  reset(): void {
+    this.socket.reset()
+  }
+
   onData(chunk: Buffer): void {
     if (!this.#reading || this.#other === undefined) return
     const inspection = this.#inspection

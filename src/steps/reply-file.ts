@@ -3,26 +3,32 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
+import { whenAborted } from '../util/signals.ts'
 
 /**
  * Answers a message with the content of a file, piece by piece, each when the client has read enough of what was sent
- * before. What is appended to the file meanwhile is not sent.
- * @throws SluiceError `step_failed`: there is no such file, and nothing was sent; or it could not be read to its end, and
- *   the connection ends behind what was sent. `no_connection`: answers to this message cannot be sent in pieces
+ * before. What is appended to the file meanwhile is not sent. A client that has a part of it and gets no more is reset.
+ * @param over aborted when nobody waits for it any more: no more is sent
+ * @throws SluiceError `step_failed`: there is no such file, and nothing was sent; or it could not be read to its end.
+ *   `no_connection`: answers to this message cannot be sent in pieces
  */
-export async function sendFile(message: Message, path: string): Promise<void> {
+export async function sendFile(message: Message, path: string, over?: AbortSignal): Promise<void> {
   const { source, sequence, client } = message
   if (source.drained === undefined) {
     const hint = 'Put it into the dataflow of a connection, without dedupe around it.'
     throw new SluiceError('no_connection', 'a file cannot be the answer here', { hint })
   }
   const file = await openFile(path)
+  let at = 0
+  const breakOff = () => {
+    if (at > 0) source.reset?.()
+  }
+  const forget = over && whenAborted(over, breakOff)
   try {
     const { size } = await file.stat()
-    let at = 0
-    while (at < size && client.state !== 'closed') {
+    while (at < size && client.state !== 'closed' && !over?.aborted) {
       const piece = await read(file, at, Math.min(PIECE, size - at)).catch((cause) => {
-        if (at > 0) source.close()
+        breakOff()
         throw new SluiceError('step_failed', `cannot read ${path} to its end: ${cause.message}`, { cause })
       })
       source.reply(sequence, 'raw', piece)
@@ -32,6 +38,7 @@ export async function sendFile(message: Message, path: string): Promise<void> {
       await source.drained()
     }
   } finally {
+    forget?.()
     await file.close()
   }
 }

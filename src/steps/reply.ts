@@ -17,8 +17,8 @@ export const reply = defineStep({
     '`file` answers with the content of a file as it is, neither formatted nor framed, from the first byte to the last one ' +
     'that it has when it is opened. It is read as fast as the client reads, so it may be of any size. A value in its path ' +
     'is a part of one name, and cannot lead elsewhere. A file that is not there, or is none, fails the message before ' +
-    'anything is sent (`step_failed`); one that cannot be read to its end also ends the connection, so that half of it is ' +
-    'not taken for the whole. A connection takes its messages one by one where such a step is. It cannot stand behind ' +
+    'anything is sent (`step_failed`); where it cannot be read to its end, or the time of the step is over, the connection is reset, so ' +
+    'that half of it is not taken for the whole. A connection takes its messages one by one where such a step is. It cannot stand behind ' +
     '`dedupe` or a buffer, and a broker gets no files.',
   options: z
     .strictObject({
@@ -56,8 +56,8 @@ export const reply = defineStep({
     const { file } = options
     if (file !== undefined) {
       return {
-        async run(message) {
-          await sendFile(message, resolvePath(file(message)))
+        async run(message, over) {
+          await sendFile(message, resolvePath(file(message)), over)
           return message
         },
       }

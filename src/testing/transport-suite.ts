@@ -172,6 +172,18 @@ export function transportSuite({ transport, where }: TransportSubject): Check[] 
       server.socket.end()
       await server.closed
     }),
+    check('after a reset the other side knows that not all has come', async ({ listener, client, server }) => {
+      server.socket.write('half of it')
+      await client.received(10)
+      server.socket.reset()
+      assert.equal(await server.closed, undefined)
+      // Unix sockets know ends alone.
+      if (listener.address.port === 0) return void client.socket.destroy()
+      const error = await client.closed
+      assert.ok(error instanceof SluiceError)
+      assert.equal(error.code, 'connection_reset')
+      assert.ok(!client.calls.includes('end'), 'a reset is no end')
+    }),
     check('a reset is a close with an error', async ({ client, server }) => {
       server.socket.pause()
       const chunk = pattern(1_000_000)
@@ -193,6 +205,7 @@ export function transportSuite({ transport, where }: TransportSubject): Check[] 
         socket.wake?.()
         socket.end()
         socket.destroy()
+        socket.reset()
       }
       await turn()
       for (const side of [client, server]) assert.equal(closes(side), 1)

@@ -7,6 +7,8 @@ export interface Handle {
   /** @returns below 0 when it cannot */
   readStart(): number
   readStop(): number
+  /** TCP alone has it. */
+  reset?(): number
 }
 
 interface Inside {

@@ -113,7 +113,7 @@ class MemorySocket implements Socket {
     if (this.#ended || this.#closed || bytes.length === 0) return true
     const peer = this.peer
     if (peer.#closed) {
-      this.#close(reset())
+      this.#close(resetByPeer())
       return true
     }
     peer.#unread.push(bytes)
@@ -148,11 +148,17 @@ class MemorySocket implements Socket {
     this.#close(undefined)
     if (peer.#closed) return
     if (lost) {
-      peer.#close(reset())
+      peer.#close(resetByPeer())
     } else {
       peer.#peerEnded = true
       peer.#schedule()
     }
+  }
+
+  reset(): void {
+    if (this.#closed) return
+    this.#close(undefined)
+    if (!this.peer.#closed) this.peer.#close(resetByPeer())
   }
 
   #close(error: Error | undefined): void {
@@ -198,6 +204,6 @@ class MemorySocket implements Socket {
   }
 }
 
-function reset(): SluiceError {
+function resetByPeer(): SluiceError {
   return new SluiceError('connection_reset', 'the other side reset the connection', { retryable: true })
 }

@@ -122,6 +122,12 @@ export class SocketAdapter implements Socket {
     this.stream.destroy()
   }
 
+  reset(): void {
+    // Node.js throws where the socket is of another kind than TCP.
+    if (handleOf(this.stream)?.reset === undefined) this.stream.destroy()
+    else this.stream.resetAndDestroy()
+  }
+
   /** For the shared listeners below. */
   get handler(): SocketHandler {
     return this.#handler!

@@ -39,7 +39,7 @@ export function createProxyLayer({ trust, timeout }: ProxyOptions): ProxyLayer {
       const header = await takeHeader(stream, timeout)
       if (header === undefined) return undefined
       const ends = header.client === undefined ? { remote, local } : endsOf(header.client)
-      return new ProxiedSocket(stream as NetSocket, ends)
+      return new ProxiedSocket(stream as NetSocket, socket, ends)
     },
   }
 }
@@ -53,10 +53,12 @@ function endsOf({ ip, port, localIp, localPort }: ProxiedClient): Ends {
 
 /** The connection behind its header: the same stream, with the addresses between which the client believes to speak. */
 class ProxiedSocket extends SocketAdapter {
+  readonly #raw: Socket
   readonly #ends: Ends
 
-  constructor(stream: NetSocket, ends: Ends) {
+  constructor(stream: NetSocket, raw: Socket, ends: Ends) {
     super(stream)
+    this.#raw = raw
     this.#ends = ends
   }
 
@@ -66,6 +68,11 @@ class ProxiedSocket extends SocketAdapter {
 
   override get local(): Address {
     return this.#ends.local
+  }
+
+  override reset(): void {
+    this.#raw.reset()
+    this.destroy()
   }
 }
 

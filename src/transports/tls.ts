@@ -157,6 +157,11 @@ class TlsSocket extends SocketAdapter {
   override get local(): Address {
     return this.#raw.local
   }
+
+  override reset(): void {
+    this.#raw.reset()
+    this.destroy()
+  }
 }
 
 function contextOptions({ ca, minVersion = 'TLSv1.2', passphrase }: TlsOptions & { readonly passphrase?: string }) {

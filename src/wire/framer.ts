@@ -22,6 +22,8 @@ export class Framer {
   broken: SluiceError | undefined = undefined
   /** How many bytes the last `push` has taken. */
   taken = 0
+  /** Bytes of a frame that has begun and not ended; `#rest` begins with them. Written here alone. */
+  unread = 0
   readonly #decoder: Decoder
   readonly #maxLength: number
   /** So many bytes may be unread without being a frame: the longest payload and what the framing puts around it. */
@@ -29,10 +31,8 @@ export class Framer {
   readonly #found = new Found()
   /** Watches for the silence that ends a frame, where the decoder wants that. */
   readonly quiet: Quiet | undefined
-  /** Begins with the unread bytes of an unfinished frame; has room behind them so that small reads need not copy it all. */
+  /** The unfinished frame, and room behind it so that small reads need not copy it all. */
   #rest: Buffer | undefined = undefined
-  /** How many bytes of `#rest` are unread input. */
-  #length = 0
 
   /** @param maxLength longest payload in bytes; the decoder may allow less */
   constructor(decoder: Decoder, maxLength: number) {
@@ -40,11 +40,6 @@ export class Framer {
     this.#maxLength = Math.min(maxLength, decoder.maxLength ?? maxLength)
     this.#maxUnread = this.#maxLength + (decoder.envelope ?? DEFAULT_ENVELOPE)
     this.quiet = decoder.silence === undefined ? undefined : new Quiet(decoder.silence)
-  }
-
-  /** Bytes of a frame that has begun and not ended. */
-  get unread(): number {
-    return this.#length
   }
 
   /** Takes all of a chunk and gives its frames portion by portion, until the stream is broken. */
@@ -61,7 +56,7 @@ export class Framer {
    * copied, and a chunk of very many tiny frames comes in portions.
    */
   push(chunk: Buffer): Frames {
-    const head = this.#length > 0 && chunk.length >= 8 * HEAD ? chunk.subarray(0, HEAD) : chunk
+    const head = this.unread > 0 && chunk.length >= 8 * HEAD ? chunk.subarray(0, HEAD) : chunk
     this.taken = head.length
     if (this.broken !== undefined) return new Frames(NOTHING)
     const bytes = this.#append(head)
@@ -75,14 +70,14 @@ export class Framer {
    */
   end(reset = false): Frames {
     if (this.broken !== undefined || this.#rest === undefined) return new Frames(NOTHING)
-    return this.#decode(this.#rest.subarray(0, this.#length), this.#length, true, reset)
+    return this.#decode(this.#rest.subarray(0, this.unread), this.unread, true, reset)
   }
 
   /** Gives up the unfinished frame, for a deadline say. The stream is broken afterwards. */
   abandon(error: SluiceError): Frames {
     if (this.broken !== undefined) return new Frames(NOTHING)
     const frames = new Frames(this.#rest ?? NOTHING)
-    this.#giveUp(frames, 0, this.#length, error)
+    this.#giveUp(frames, 0, this.unread, error)
     return frames
   }
 
@@ -135,9 +130,9 @@ export class Framer {
     if (from >= until || frames.count === MAX_FRAMES) to = from
     this.taken -= bytes.length - to
     this.#keep(bytes, from, to)
-    if (this.#length > this.#maxUnread) {
+    if (this.unread > this.#maxUnread) {
       this.#giveUp(frames, from, from + maxLength, tooLong(maxLength))
-    } else if (ended && this.#length > 0) {
+    } else if (ended && this.unread > 0) {
       this.#giveUp(frames, from, to, new SluiceError('frame_truncated', 'the connection ended in mid-frame'))
     }
     return built === undefined ? frames : frames.with(built)
@@ -147,21 +142,21 @@ export class Framer {
   #append(chunk: Buffer): Buffer {
     const rest = this.#rest
     if (rest === undefined) return chunk
-    const length = this.#length + chunk.length
+    const length = this.unread + chunk.length
     let joined = rest
     if (length > rest.length) {
       joined = Buffer.allocUnsafe(Math.max(length, Math.min(rest.length * 2, this.#maxUnread)))
-      rest.copy(joined, 0, 0, this.#length)
+      rest.copy(joined, 0, 0, this.unread)
     }
-    chunk.copy(joined, this.#length)
+    chunk.copy(joined, this.unread)
     this.#rest = joined
-    this.#length = length
+    this.unread = length
     return length === joined.length ? joined : joined.subarray(0, length)
   }
 
   /** Keeps `bytes[from, to)` for the next read, away from frames that were given out and may live long. */
   #keep(bytes: Buffer, from: number, to: number): void {
-    this.#length = to - from
+    this.unread = to - from
     if (from === to) this.#rest = undefined
     else if (from > 0 || this.#rest === undefined) this.#rest = Buffer.from(bytes.subarray(from, to))
   }
@@ -172,7 +167,7 @@ export class Framer {
     frames.push(start, end)
     this.broken = error
     this.#rest = undefined
-    this.#length = 0
+    this.unread = 0
   }
 }
 

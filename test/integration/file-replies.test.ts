@@ -152,6 +152,26 @@ describe('a file as the answer', () => {
     expect(peer.received.length).toBeLessThan(40_000_000)
   })
 
+  it('a timeout breaks it off: no more is read, and what the client has does not look whole', async () => {
+    await makeFile(join(folder, 'large'), 40)
+    const reply = { reply: { file: `${folder}/large` }, timeout: '300ms', onError: [{ reply: 'late' }] }
+    await using running = await start({ listen: { files: { port: 0, dataflow: [reply, { reply: 'done' }] } } })
+    await using peer = await Peer.connect(running.port())
+    peer.socket.pause()
+    peer.send('x\nnext\n')
+    const { reason, detail } = await running.event('connection.closed')
+    expect({ reason, detail }).toEqual({ reason: 'closed_by_step', detail: 'an answer could not be finished' })
+    const { counters } = running.server.endpoints[0]!
+    expect(counters.bytesOut).toBeLessThan(40_000_000)
+    peer.socket.resume()
+    await peer.end()
+    expect(peer.ended).toBe(false)
+    expect(peer.received.length).toBeLessThanOrEqual(counters.bytesOut)
+    expect(peer.text).not.toContain('late')
+    // The answers of `onError`, of the step behind it and to the next line.
+    expect(counters.repliesLost).toBeLessThanOrEqual(3)
+  })
+
   it('a client that goes away ends it', async () => {
     await makeFile(join(folder, 'large'), 40)
     await using running = await start({

@@ -161,7 +161,8 @@ describe('a relay with a mirror', () => {
     expect(await pairsOf(running, 1)).toEqual([{ server: 'ok', mirror: null, equal: false, request: '?' }])
     expect(running.server.endpoints[0]!.counters.compared).toEqual(new Map([['unmatched', 1]]))
     // A mirror that does not close when the client has gone has the same time for it.
-    client.socket.resetAndDestroy()
+    client.finish()
+    server.finish()
     expect(await fin(mirror)).toBe('?\n')
     await running.server.stop({ deadline: 60_000 })
   })
@@ -380,7 +381,7 @@ describe('a relay with a mirror', () => {
     await server.hear('a\n')
     await mirror.hear('a\n')
     client.socket.resetAndDestroy()
-    await fin(server)
+    await server.end()
     mirror.send('OK a\n')
     mirror.finish()
     server.finish()

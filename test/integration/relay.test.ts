@@ -12,7 +12,7 @@ import { hasClient } from '../../scripts/debian-clients.ts'
 import { type Config, ConfigError } from '../../src/index.ts'
 import { run } from '../support/command.ts'
 import { freePort } from '../support/free-port.ts'
-import { addStep, Gate, registryWith, stuck } from '../support/parts.ts'
+import { addStep, eventually, Gate, registryWith, stuck } from '../support/parts.ts'
 import { Peer } from '../support/peer.ts'
 import { RedisServer } from '../support/redis.ts'
 import { start, temporaryFolder } from '../support/server.ts'
@@ -75,7 +75,7 @@ describe('a relay', () => {
     })
   })
 
-  it('ends the server when the client is reset, and the client when the server is', async () => {
+  it('resets the server when the client is reset, and the client when the server is: the half must not look whole', async () => {
     await using upstream = await Upstream.start()
     await using running = await start(relaying(upstream.address))
     await using first = await Peer.connect(running.port())
@@ -84,6 +84,7 @@ describe('a relay', () => {
     await behind.hear('x')
     first.socket.resetAndDestroy()
     await behind.end()
+    expect(behind.ended).toBe(false)
     expect((await running.event('connection.closed')).reason).toBe('client_reset')
 
     await using second = await Peer.connect(running.port())
@@ -92,8 +93,30 @@ describe('a relay', () => {
     await killed.hear('y')
     killed.socket.resetAndDestroy()
     await second.end()
+    expect(second.ended).toBe(false)
     const { detail } = await running.event('connection.closed', ({ reason }) => reason === 'upstream_failed')
     expect(detail).toBe(`${upstream.address}: the other side reset the connection`)
+  })
+
+  it('lets the server finish with what a client has sent to its end, though the client cannot hear the answer', async () => {
+    await using upstream = await Upstream.start()
+    await using running = await start(relaying(upstream.address))
+    await using client = await Peer.connect(running.port())
+    const server = await upstream.peer()
+    const errors: Error[] = []
+    server.socket.on('error', (error) => errors.push(error))
+    client.send('a job').finish()
+    await server.until(({ ended }) => ended)
+    client.socket.destroy()
+    await eventually(() => {
+      server.send('printed')
+      return running.all('connection.closed').length > 0
+    })
+    expect(running.all('connection.closed')[0]!.reason).toBe('client_closed')
+    expect(server.closed).toBe(false)
+    server.finish()
+    await running.server.stop()
+    expect({ text: server.text, errors }).toEqual({ text: 'a job', errors: [] })
   })
 
   it('carries 100 MB each way to slow readers unchanged, and holds the senders back meanwhile', async () => {
