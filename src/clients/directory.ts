@@ -3,6 +3,7 @@ import {
   type CloseCause,
   type ConnectedClients,
   nobody,
+  type Question,
   type RequestTarget,
   type SendResult,
   type SendTarget,
@@ -22,7 +23,7 @@ export interface Reachable {
   wait(wait: Wait<Message>): Promise<Message>
   /** How many frames have arrived. */
   readonly received: number
-  finish(reason: CloseCause): void
+  finish(reason: CloseCause, detail?: string): void
 }
 
 /** The polls of a client, as requests see them. */
@@ -104,12 +105,12 @@ export class Directory implements ConnectedClients {
     return { sent, skipped }
   }
 
-  async request(target: RequestTarget, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<unknown> {
+  async request(target: RequestTarget, kind: PayloadKind, content: unknown, question: Question): Promise<unknown> {
     const entry = this.#entryOf(this.#idOf(target))
-    if (wait.matches !== undefined) return ask(entry, kind, content, wait)
+    if (question.matches !== undefined) return ask(entry, kind, content, question)
     // Nothing tells the answers of two of these apart, nor from that of a poll, so the second waits for the first.
     entry.asking++
-    const answer = this.#askNext(entry, kind, content, wait)
+    const answer = this.#askNext(entry, kind, content, question)
     entry.answered = answer.catch(() => undefined)
     return answer
   }
@@ -120,11 +121,16 @@ export class Directory implements ConnectedClients {
     return entry !== undefined
   }
 
-  async #askNext(entry: Entry, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<unknown> {
+  async #askNext(entry: Entry, kind: PayloadKind, content: unknown, question: Question): Promise<unknown> {
+    const { connection } = entry
+    const unanswered = () => {
+      if (question.whenTimedOut !== 'forget') connection.finish('closed_by_step', UNANSWERED)
+    }
     try {
       await entry.answered
-      await entry.polls?.over(wait.signal)
-      return await ask(entry, kind, content, wait.codec === undefined ? behind(entry.connection.received, wait) : wait)
+      await entry.polls?.over(question.signal)
+      const wait = question.codec === undefined ? behind(connection.received, question) : question
+      return await ask(entry, kind, content, wait, unanswered)
     } finally {
       entry.asking--
     }
@@ -161,8 +167,19 @@ function sendTo({ client, connection, codec }: Entry, kind: PayloadKind, content
   throw new SluiceError('client_slow', text, { retryable: true })
 }
 
-/** The wait is open before anything is sent, so that no answer is too quick for it. */
-async function ask(entry: Entry, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<unknown> {
+const UNANSWERED = 'a question got no answer, and a late one would be taken for that to the next'
+
+/**
+ * The wait is open before anything is sent, so that no answer is too quick for it.
+ * @param unanswered called when it was sent, and got none
+ */
+async function ask(
+  entry: Entry,
+  kind: PayloadKind,
+  content: unknown,
+  wait: Wait<Message>,
+  unanswered?: () => void,
+): Promise<unknown> {
   // Who has given up meanwhile must not have it asked: the answer would be taken for that to the next question.
   wait.signal?.throwIfAborted()
   const failed = new AbortController()
@@ -170,6 +187,7 @@ async function ask(entry: Entry, kind: PayloadKind, content: unknown, wait: Wait
     const answer = entry.connection.wait({ ...wait, signal })
     try {
       sendTo(entry, kind, content)
+      if (unanswered) answer.catch(unanswered)
     } catch (thrown) {
       failed.abort(thrown)
     }

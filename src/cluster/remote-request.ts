@@ -2,13 +2,12 @@ import { randomUUID } from 'node:crypto'
 import { createClock } from '../config/clock.ts'
 import { Batch } from '../contracts/batch.ts'
 import type { PayloadKind } from '../contracts/client.ts'
-import type { ConnectedClients, RequestTarget } from '../contracts/clients.ts'
+import type { ConnectedClients, Question, RequestTarget } from '../contracts/clients.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
 import type { Message } from '../contracts/message.ts'
 import { isReadable } from '../contracts/readable.ts'
 import type { Expression } from '../contracts/schema.ts'
-import type { Wait } from '../contracts/wait.ts'
 import { packBatch, unpackBatch } from '../delivery/packed-batch.ts'
 import { compileCondition } from '../expression/compile.ts'
 
@@ -20,6 +19,7 @@ export interface RemoteQuestion {
   readonly content: unknown
   /** Milliseconds. */
   readonly timeout: number
+  readonly whenTimedOut: Question['whenTimedOut']
   /** What tells its answer; undefined for the next message. */
   readonly match: RemoteMatch | undefined
 }
@@ -40,9 +40,9 @@ interface RemoteMatch {
  * @throws SluiceError `wait_failed` when it cannot: its match is a function, or its message holds something that only this
  *   process has
  */
-export function remoteQuestion(kind: PayloadKind, content: unknown, wait: Wait<Message>): RemoteQuestion {
-  const { timeout, matches, condition } = wait
-  const question = { id: randomUUID(), kind, content, timeout }
+export function remoteQuestion(kind: PayloadKind, content: unknown, asked: Question): RemoteQuestion {
+  const { timeout, whenTimedOut, matches, condition } = asked
+  const question = { id: randomUUID(), kind, content, timeout, whenTimedOut }
   if (matches === undefined) return { ...question, match: undefined }
   if (condition === undefined) {
     const hint = 'Write match as an expression, or run with workers: 1.'
@@ -93,12 +93,13 @@ export class RemoteQuestions {
     question: RemoteQuestion,
   ): Promise<RemoteAnswer | undefined> {
     if (!isHere(clients, target)) return undefined
-    const { id, kind, content, timeout, match } = question
+    const { id, kind, content, timeout, whenTimedOut, match } = question
     const over = new AbortController()
     this.#open.set(id, over)
     try {
       const matches = match && this.#matches(match)
-      const value = await clients.request(target, kind, content, { timeout, matches, signal: over.signal })
+      const asked = { timeout, whenTimedOut, matches, signal: over.signal }
+      const value = await clients.request(target, kind, content, asked)
       if (staysHere(value)) throw cannotTravel('the answer')
       return { value }
     } finally {

@@ -3,12 +3,11 @@ import type {
   Clients,
   CloseCause,
   ConnectedClients,
+  Question,
   RequestTarget,
   SendResult,
   SendTarget,
 } from '../contracts/clients.ts'
-import type { Message } from '../contracts/message.ts'
-import type { Wait } from '../contracts/wait.ts'
 import { whenAborted } from '../util/signals.ts'
 import type { Channel } from './channel.ts'
 import type { SupervisorApi } from './protocol.ts'
@@ -45,11 +44,11 @@ export class WorkerClients implements Clients {
     return toOthers().then((others) => addResults([mine, others]))
   }
 
-  async request(target: RequestTarget, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<unknown> {
-    if (isHere(this.#here, target)) return this.#here.request(target, kind, content, wait)
-    const { signal } = wait
+  async request(target: RequestTarget, kind: PayloadKind, content: unknown, asked: Question): Promise<unknown> {
+    if (isHere(this.#here, target)) return this.#here.request(target, kind, content, asked)
+    const { signal } = asked
     signal?.throwIfAborted()
-    const question = remoteQuestion(kind, content, wait)
+    const question = remoteQuestion(kind, content, asked)
     const giveUp = () => void this.#channel.ask('giveUp', question.id).catch(() => undefined)
     const forget = signal && whenAborted(signal, giveUp)
     try {

@@ -29,6 +29,15 @@ export function severalOf(target: RequestTarget): SluiceError {
   return new SluiceError('client_unknown', `there are several clients ${inWords(target)}`, { hint })
 }
 
+/** What somebody is asked, besides its content. */
+export interface Question extends Wait<Message> {
+  /**
+   * What becomes of the connection when a question without `matches` has got no answer: a late one would be taken for that to the
+   * next. Default `close`.
+   */
+  readonly whenTimedOut?: 'close' | 'forget' | undefined
+}
+
 export interface SendResult {
   /** Clients whose queue took the payload. */
   readonly sent: number
@@ -55,12 +64,12 @@ export interface Clients {
   /**
    * Sends a payload to one client and waits for its answer. Requests without `matches` take the next message that the
    * client sends; nothing tells their answers apart, nor from that of a poll, so each begins when the one before has
-   * ended, and a poll that is open.
+   * ended, and a poll that is open. One that has been sent and gets no answer closes the connection, unless it says otherwise.
    * @returns the value of the answer
    * @throws SluiceError `client_unknown`, also where several are meant; `client_slow`; or `wait_failed` when no
    *   answer came
    */
-  request(target: RequestTarget, kind: PayloadKind, content: unknown, wait: Wait<Message>): Promise<unknown>
+  request(target: RequestTarget, kind: PayloadKind, content: unknown, question: Question): Promise<unknown>
   /**
    * Half-closes a client after what is queued for it has been sent.
    * @returns false when no such client is connected

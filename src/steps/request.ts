@@ -17,7 +17,7 @@ export const request = defineStep({
   summary: 'Asks a connected client, a TCP service or a web server, waits for the answer, and goes on with that.',
   details: `Whom it asks: the client of the message itself, one by its id, the one that has a tag, or the one that an endpoint has, such as a PLC under \`connect:\`. The content is written in the format and framing of that endpoint, and the answer is read in them.
 
-\`match\` says which message is the answer, so that many can be asked at once. Without it the next message of that client is that arrives behind the question, and questions are asked one after the other, those of a \`poll\` of the endpoint included: the request waits until the poll is answered or its time is over, and no poll is sent while the request waits. When no answer comes in time, the message fails with \`wait_failed\`. A question may have been heard all the same: nothing asks twice by itself, and [repeat](repeat.md) does when it is told to. With several \`workers\` it reaches the clients of all of them, unless \`match\` is a function or a value that is read with \`get\` would have to travel, as those of the format \`hl7\`. That a tag is one client's alone is then seen in each worker by itself.
+\`match\` says which message is the answer, so that many can be asked at once. Without it the next message of that client is that arrives behind the question, and questions are asked one after the other, those of a \`poll\` of the endpoint included: the request waits until the poll is answered or its time is over, and no poll is sent while the request waits. When no answer comes in time, the message fails with \`wait_failed\`, and without \`match\` the connection is closed behind what is still to be sent on it: nothing could tell a late answer from that to the next question (\`whenTimedOut: forget\` leaves it open). A question may have been heard all the same: nothing asks twice by itself, and [repeat](repeat.md) does when it is told to. With several \`workers\` it reaches the clients of all of them, unless \`match\` is a function or a value that is read with \`get\` would have to travel, as those of the format \`hl7\`. That a tag is one client's alone is then seen in each worker by itself.
 
 A TCP service is asked with \`to: { tcp: … }\`. It is connected to when it is asked for the first time, and the connection is kept for the next questions. \`timeout\` covers connecting, which is tried again until then, waiting for a turn, and the answer; then the message fails with \`request_failed\`. Without \`match\` a question is sent when the one before has been answered, and an answer that does not come ends the connection, so that it is never taken for that to another question. With \`match\` many are under way, and their answers come in any order. What answers no question is dropped. For a service that closes behind each answer write \`connection: perMessage\`. What the service should send by itself needs an endpoint under \`connect:\`.
 
@@ -42,12 +42,22 @@ A web server is asked with \`to: { http: … }\`. \`timeout\` then covers connec
         ),
       ...payloadOptions,
       ...waitOptions,
+      whenTimedOut: z
+        .enum(['close', 'forget'])
+        .optional()
+        .describe(
+          'What becomes of the connection of a client that has not answered a question without `match`. `close`, the default: it is closed, so that a late answer is never taken for that to the next question. `forget`: it stays, for a client that leaves questions unanswered and never answers late.',
+        ),
       into: intoOption,
     })
     .superRefine((options, context) => {
-      const { to, match } = options
+      const { to, match, whenTimedOut } = options
       const isHttp = to?.http !== undefined
       if (!isHttp || hasPayload(options)) requireOnePayload(options, context)
+      if (whenTimedOut !== undefined && (match !== undefined || isHttp || to?.tcp !== undefined)) {
+        const message = 'it is for a question to a client without match: any other answer belongs to its question'
+        context.addIssue({ code: 'custom', message, path: ['whenTimedOut'] })
+      }
       if (!isHttp || match === undefined) return
       const message = 'an answer over HTTP belongs to its question, so match has no meaning'
       context.addIssue({ code: 'custom', message, path: ['match'] })
@@ -114,8 +124,8 @@ A web server is asked with \`to: { http: … }\`. \`timeout\` then covers connec
     const targetOf = createTarget(to ?? {})
     return {
       async run(message, over) {
-        const wait = waitOf(message, options, codec, over)
-        const answer = await clients.request(targetOf(message), kind, content(message), wait)
+        const question = { ...waitOf(message, options, codec, over), whenTimedOut: options.whenTimedOut }
+        const answer = await clients.request(targetOf(message), kind, content(message), question)
         return withResult(message, into, answer)
       },
     }

@@ -28,7 +28,9 @@ describe('repeat with request', () => {
   })
 
   it('asks again when no answer came, and says so when none came at all', async () => {
-    const ask = { request: { to: { endpoint: 'plc' }, text: 'get ${msg}', timeout: '20ms' } } as const
+    const ask = {
+      request: { to: { endpoint: 'plc' }, text: 'get ${msg}', timeout: '20ms', whenTimedOut: 'forget' },
+    } as const
     await using running = await start({
       listen: {
         plc: { port: 0, dataflow: [] },

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { eventually } from '../support/parts.ts'
 import { Peer } from '../support/peer.ts'
 import { start } from '../support/server.ts'
+import { Upstream } from '../support/upstream.ts'
 
 /** A tracker: 4 bytes of login, then lines. */
 const tracker = {
@@ -402,6 +403,77 @@ describe('request', () => {
     await scanner.hear('weight of one?\n')
     await scanner.send('1 kg\n').hear('one: 1 kg\nweight of two?\n')
     await scanner.send('2 kg\n').hear('two: 2 kg\n')
+  })
+
+  it('closes a connection that owes an answer, and asks the next question on a new one', async () => {
+    await using scale = await Upstream.start()
+    await using running = await start({
+      listen: {
+        people: {
+          port: 0,
+          dataflow: [
+            { request: { to: { endpoint: 'scale' }, text: 'weigh ${msg}', timeout: '1s' } },
+            { reply: '${msg}' },
+          ],
+          onError: [{ reply: 'ERR ${msg}' }],
+        },
+      },
+      connect: { scale: { host: '127.0.0.1', port: scale.port, dataflow: [] } },
+    })
+    await using one = await Peer.connect(running.port('people'))
+    const first = await scale.peer()
+    one.send('a\n')
+    await first.hear('weigh a\n')
+    await one.hear('ERR a\n')
+    await first.end()
+    const { reason, detail } = await running.event('connection.closed')
+    expect({ reason, detail }).toEqual({
+      reason: 'closed_by_step',
+      detail: 'a question got no answer, and a late one would be taken for that to the next',
+    })
+    const second = await scale.peer(1)
+    await eventually(() => running.server.clients.list('scale').length === 1)
+    one.send('b\n')
+    await second.hear('weigh b\n')
+    second.send('2 kg\n')
+    await one.hear('2 kg\n')
+  })
+
+  it('leaves the connection open where it is told to, and where match tells the answers apart', async () => {
+    const ask = { to: { endpoint: 'plc' }, text: 'get ${msg}', timeout: '20ms' }
+    await using running = await start({
+      listen: {
+        plc: { port: 0, dataflow: [{ reply: 'late ${msg}' }] },
+        trusting: {
+          port: 0,
+          dataflow: [{ request: { ...ask, whenTimedOut: 'forget' } }],
+          onError: [{ reply: '${error.code}' }],
+        },
+        exact: {
+          port: 0,
+          dataflow: [{ request: { ...ask, match: 'answer == msg' } }],
+          onError: [{ reply: '${error.code}' }],
+        },
+      },
+    } as never)
+    await using device = await Peer.connect(running.port('plc'))
+    await eventually(() => running.server.clients.list('plc').length === 1)
+    for (const name of ['trusting', 'exact']) {
+      await using one = await Peer.connect(running.port(name))
+      await one.send(`${name}\n`).hear('wait_failed\n')
+      await device.hear(`get ${name}\n`)
+      await device.send(`${name}\n`).hear(`late ${name}\n`)
+    }
+  })
+
+  it('answers a client that it closes for an answer that it owes', async () => {
+    const flow = {
+      dataflow: [{ request: { text: 'how much?', timeout: '20ms' } }],
+      onError: [{ reply: '${error.code}' }],
+    }
+    await using running = await start({ listen: { scans: { port: 0, ...flow } } })
+    await using scanner = await Peer.connect(running.port())
+    expect(await scanner.send('one\n').end()).toBe('how much?\nwait_failed\n')
   })
 
   it('does not ask for who has no time left to hear the answer', async () => {

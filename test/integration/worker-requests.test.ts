@@ -28,7 +28,7 @@ listen:
               - reply: "got \${msg}"
           - if: msg.words[0] == "next"
             dataflow:
-              - request: { to: { client: "\${msg.words[1]}" }, text: "Q \${msg.words[2]}", timeout: 1m }
+              - request: { to: { client: "\${msg.words[1]}" }, text: "Q \${msg.words[2]}", timeout: 1m, whenTimedOut: forget }
                 timeout: 3s
               - reply: "got \${msg}"
           - if: msg.words[0] == "iam"
