@@ -6,6 +6,8 @@ import { readTemplates, writeTemplate } from '../src/cli/templates.ts'
 import { readPlan } from '../src/config/read-plan.ts'
 import { readCases } from '../src/testing/read-cases.ts'
 import { runCase } from '../src/testing/run-case.ts'
+import { rows, startFile } from './support/example.ts'
+import { Peer } from './support/peer.ts'
 import { temporaryFolder } from './support/server.ts'
 
 const templates = readTemplates()
@@ -29,6 +31,21 @@ describe('starter projects', () => {
     const readme = readFileSync(join(folder.path, 'README.md'), 'utf8')
     expect(readme).not.toMatch(new RegExp(`\\b${template.port}\\b`))
     for (const command of ['sluice check', 'sluice test', 'sluice run']) expect(readme).toContain(command)
+  })
+
+  it('hl7: keeps a message as it came, whatever its charset, and quotes its control id as it stands', async () => {
+    using folder = temporaryFolder()
+    const template = templates.find(({ name }) => name === 'hl7')!
+    writeTemplate(template, folder.path, template.port, false)
+    await using running = await startFile(join(folder.path, 'sluice.yaml'))
+    await using peer = await Peer.connect(running.port())
+    const message = 'MSH|^~\\&|LAB|||||||A\\F\\B|P|2.5||||||8859/1\rPID|1||444||M\xfcller\r'
+    peer.send(Buffer.from(`\x0b${message}\x1c\r`, 'latin1'))
+    await peer.hear('\x1c\r')
+    expect(peer.text).toContain('|P|2.5||||||8859/1\rMSA|AA|A\\F\\B\r')
+    expect(rows(running, 'hl7.db', 'SELECT control_id, patient, message FROM messages')).toEqual([
+      { control_id: 'A|B', patient: '444', message: new Uint8Array(Buffer.from(message, 'latin1')) },
+    ])
   })
 
   it('write over nothing, unless they are told to', () => {
