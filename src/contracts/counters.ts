@@ -31,7 +31,7 @@ export class EndpointCounters {
   sendsSkipped = 0
   /** How often a sender was held back because limits.maxQueued was reached. */
   readsPaused = 0
-  /** Answers that could not be sent because their connection had closed. */
+  /** Answers that could not be sent: their connection had closed, or the run of their message had ended. */
   repliesLost = 0
   /** Bytes in memory now: read and not yet run. */
   queuedBytes = 0

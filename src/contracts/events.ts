@@ -79,7 +79,8 @@ export interface EventMap {
   'deadLetters.filled': { readonly letters: number; readonly bytes: number; readonly maxSize: number }
   'deadLetters.emptied': Record<string, never>
   'deadLetters.expired': { readonly count: number; readonly maxAge: number }
-  'reply.lost': { readonly client: Client; readonly count: number }
+  /** `late`: the run of the message had ended, as after the timeout of a step. Else the connection had closed. */
+  'reply.lost': { readonly client: Client; readonly count: number; readonly late: boolean }
   'sink.retried': {
     readonly step: string
     readonly attempt: number
@@ -169,7 +170,8 @@ export const eventDescriptions = {
   'deadLetters.filled': 'The dead letters have reached `maxSize`: what fails waits, and with it its sender.',
   'deadLetters.emptied': 'The dead letters were full and have room again.',
   'deadLetters.expired': 'Dead letters that were older than `maxAge` were removed.',
-  'reply.lost': 'Answers could not be sent, because the connection was gone.',
+  'reply.lost':
+    'Answers could not be sent: the connection had closed, or, when `late`, the run of their message had ended.',
   'sink.retried': 'A sink failed for a reason that may pass; it is tried again after `retryIn`.',
   'sink.deliveredLate':
     'A sink has delivered messages after the `timeout` of their step was over: they have failed and were delivered all the same.',

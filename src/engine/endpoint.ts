@@ -144,7 +144,8 @@ export class Endpoint {
       settle: (failed, onError) => settleFailures(failed, onError, this.#hooks, this.#bury),
       lost: (client, count) => {
         spec.counters.repliesLost += count
-        surroundings.events.emit('reply.lost', { client, count })
+        // Until the connection has closed, an answer finds no place only when the run of its message is over.
+        surroundings.events.emit('reply.lost', { client, count, late: client.state !== 'closed' })
       },
     }
   }

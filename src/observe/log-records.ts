@@ -184,12 +184,14 @@ export const logRecords: {
       { count },
       'deadLetters.expired',
     ),
-  'reply.lost': ({ client, count }) =>
-    warn(
-      `${count} ${count === 1 ? 'answer' : 'answers'} to ${client.id} lost: the connection had closed`,
+  'reply.lost': ({ client, count, late }) => {
+    const why = late ? 'the run of the message had ended, as after the timeout of a step' : 'the connection had closed'
+    return warn(
+      `${count} ${count === 1 ? 'answer' : 'answers'} to ${client.id} lost: ${why}`,
       { ...peerOf(client), count },
       `reply.lost ${client.endpoint}`,
-    ),
+    )
+  },
   'sink.retried': ({ step, attempt, error, retryIn }) =>
     warn(
       `${step}: ${error.message}; next attempt in ${formatDuration(Math.round(retryIn))}`,

@@ -117,6 +117,16 @@ describe('json', () => {
     ])
   })
 
+  it('an answer that was lost says why', () => {
+    const { events, lines } = attach()
+    events.emit('reply.lost', { client, count: 2, late: false })
+    events.emit('reply.lost', { client, count: 1, late: true })
+    expect(lines()).toMatchObject([
+      { level: 'warn', count: 2, text: '2 answers to scales-17 lost: the connection had closed' },
+      { text: '1 answer to scales-17 lost: the run of the message had ended, as after the timeout of a step' },
+    ])
+  })
+
   it('of an endpoint that dials, the other side is no client', () => {
     const { events, lines } = attach({ dialled: (endpoint) => endpoint === 'scales' })
     const remote = { ip: '10.0.0.7', port: 4001 }

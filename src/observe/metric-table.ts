@@ -55,7 +55,10 @@ export const metricTable = {
     ['endpoint'],
     'How often a sender was held back because limits.maxQueued was reached.',
   ),
-  sluice_replies_lost_total: counter(['endpoint'], 'Answers whose connection had closed before they could be sent.'),
+  sluice_replies_lost_total: counter(
+    ['endpoint'],
+    'Answers that could not be sent: their connection had closed, or the run of their message had ended.',
+  ),
   sluice_queued_bytes: gauge(['endpoint'], 'Bytes in memory: read and not yet run, and answers not yet sent.'),
   sluice_dials_failed_total: counter(
     ['endpoint', 'reason'],

@@ -188,7 +188,7 @@ export class Lane {
     const bytes = writer.take()
     if (arrival?.delivery.reply?.(bytes) !== true) {
       counters.repliesLost++
-      this.#around.events.emit('reply.lost', { client: this.client, count: 1 })
+      this.#around.events.emit('reply.lost', { client: this.client, count: 1, late: arrival === undefined })
       return
     }
     this.client.bytesOut += bytes.length

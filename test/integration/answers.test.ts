@@ -203,7 +203,7 @@ describe('answers', () => {
     peer.socket.resetAndDestroy()
     expect((await running.event('connection.closed')).reason).toBe('client_reset')
     release()
-    await running.event('reply.lost')
+    expect(await running.event('reply.lost')).toMatchObject({ count: 1, late: false })
     expect(running.server.endpoints[0]!.counters.repliesLost).toBe(1)
     expect(running.all('deadLetter.stored')).toEqual([])
   })
@@ -216,7 +216,7 @@ describe('answers', () => {
     await using peer = await Peer.connect(running.port())
     await peer.send('slow\n').hear('step_timeout\n')
     release()
-    await running.event('reply.lost')
+    expect(await running.event('reply.lost')).toMatchObject({ count: 1, late: true })
     expect(await peer.send('next\n').finish().end()).toBe('step_timeout\nanswer to next\n')
   })
 

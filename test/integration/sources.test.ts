@@ -135,8 +135,16 @@ describe('a subscription', () => {
     broker.give('a')
     await until(() => broker.settled.length === 1)
     resolve()
-    await running.event('reply.lost')
+    expect(await running.event('reply.lost')).toMatchObject({ late: true })
     expect(broker.answers).toEqual([])
+    expect(running.server.endpoints[0]!.counters.repliesLost).toBe(1)
+  })
+
+  it('loses an answer that the broker cannot take, and says so', async () => {
+    const broker = new Broker()
+    await using running = await startWith(broker, { dataflow: [{ reply: 'a' }] })
+    broker.receiver!.take([{ ...broker.delivery('a'), reply: () => false }])
+    expect(await running.event('reply.lost')).toMatchObject({ late: false })
     expect(running.server.endpoints[0]!.counters.repliesLost).toBe(1)
   })
 
