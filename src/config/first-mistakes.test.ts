@@ -127,6 +127,11 @@ const mistakes: readonly [text: string, codes: string, words: string][] = [
   [listen('framing: { length-prefix: { endian: BE } }'), 'VALUE_INVALID', 'did you mean big?'],
   [steps('console: x'), 'STEP_UNKNOWN', 'did you mean log or stdout?'],
   [steps('print: x'), 'STEP_UNKNOWN', 'did you mean log or stdout?'],
+  [steps('rateLimit: { rate: 5/s }'), 'STEP_UNKNOWN', 'did you mean throttle?'],
+  [steps('RATELIMIT: { rate: 5/s }'), 'STEP_UNKNOWN', 'did you mean throttle?'],
+  [listen('framing: stxetx'), 'FRAMING_UNKNOWN', 'did you mean stx-etx?'],
+  // A name that it is also called counts more than one that looks alike: modbus-tcp.
+  [listen('framing: modbus-rtu'), 'FRAMING_UNKNOWN', 'did you mean gap?'],
   [steps('filter: yes'), 'EXPRESSION_INVALID', 'write true'],
   [steps('route: []'), 'VALUE_INVALID', 'route is empty'],
 ]

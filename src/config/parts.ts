@@ -146,7 +146,8 @@ function resultOf(message: Message, value: unknown): StepResult {
 
 /** Parts that are also called so, else the one whose name looks alike: `stdout or log`. */
 function nearestPart(name: string, definitions: readonly PartDefinition[]): string | undefined {
-  const called = definitions.filter(({ alsoCalled }) => alsoCalled?.includes(name.toLowerCase()))
+  const isCalled = (other: string) => other.toLowerCase() === name.toLowerCase()
+  const called = definitions.filter(({ alsoCalled }) => alsoCalled?.some(isCalled))
   if (called.length > 0) return called.map((definition) => definition.name).join(' or ')
   return suggest(
     name,

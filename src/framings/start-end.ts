@@ -55,7 +55,7 @@ export const startEnd = defineFraming({
       frames: ['a\\x10b'],
     },
   ],
-  alsoCalled: ['stxetx', 'markers'],
+  alsoCalled: ['markers'],
   inWords({ start, end, escape: escapeBytes, between, ...limits }) {
     const escaped = escapeBytes === undefined ? '' : `, escape "${formatBytes(escapeBytes)}"`
     const passed = between === undefined ? '' : `, between them "${formatBytes(between)}"`
