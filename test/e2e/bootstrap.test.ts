@@ -5,12 +5,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { type Finished, run } from '../support/command.ts'
-import { temporaryFolder } from '../support/server.ts'
+import { type TemporaryFolder, temporaryFolder } from '../support/server.ts'
 
 const script = fileURLToPath(new URL('../../scripts/bootstrap.mjs', import.meta.url))
 
 /** A project of which only the start is there. */
-function project(): ReturnType<typeof temporaryFolder> {
+function project(): TemporaryFolder {
   const folder = temporaryFolder()
   mkdirSync(join(folder.path, 'scripts'))
   copyFileSync(script, join(folder.path, 'scripts/bootstrap.mjs'))

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { runSluice } from '../support/cli.ts'
 import { Command, sluice } from '../support/command.ts'
 import { Peer } from '../support/peer.ts'
-import { temporaryFolder } from '../support/server.ts'
+import { type TemporaryFolder, temporaryFolder } from '../support/server.ts'
 
 const typed = `import { defineConfig } from 'sluice'
 
@@ -35,7 +35,7 @@ const cases =
   'tests: [ { name: upper, endpoint: orders, sends: "{\\"code\\":\\"x\\",\\"count\\":1}\\n", replies: "OK X\\n" } ]\n'
 
 /** A project with the given files, in which `sluice` is installed. */
-function project(files: Readonly<Record<string, string>>): ReturnType<typeof temporaryFolder> {
+function project(files: Readonly<Record<string, string>>): TemporaryFolder {
   const folder = temporaryFolder()
   mkdirSync(join(folder.path, 'node_modules'))
   symlinkSync(fileURLToPath(new URL('../..', import.meta.url)), join(folder.path, 'node_modules/sluice'))

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { createServer, defineSink, SluiceError, z } from '../../src/index.ts'
 import { addStep, eventually, Gate, registryWith } from '../support/parts.ts'
 import { Peer } from '../support/peer.ts'
-import { start, temporaryFolder } from '../support/server.ts'
+import { start, type TemporaryFolder, temporaryFolder } from '../support/server.ts'
 
 const never = () => new Promise<void>(() => undefined)
 
@@ -126,7 +126,8 @@ describe('stop', () => {
   })
 
   it('turns away a client whose TLS handshake has not ended', async () => {
-    await using running = await start(await withTls())
+    using folder = temporaryFolder()
+    await using running = await start(await withTls(folder))
     await using peer = await Peer.connect(running.port())
     // It counts for the limit once its handshake has begun.
     await using other = await Peer.connect(running.port())
@@ -217,10 +218,9 @@ describe('a server', () => {
   })
 })
 
-async function withTls() {
+async function withTls(folder: TemporaryFolder) {
   const { generate } = await import('selfsigned')
   const { writeFileSync } = await import('node:fs')
-  const folder = temporaryFolder()
   const made = await generate([{ name: 'commonName', value: 'localhost' }])
   const cert = join(folder.path, 'cert.pem')
   const key = join(folder.path, 'key.pem')

@@ -8,7 +8,7 @@ import { generate } from 'selfsigned'
 import { Command, run } from './command.ts'
 import { freePort } from './free-port.ts'
 import { RealServer } from './real-server.ts'
-import { temporaryFolder } from './server.ts'
+import { type TemporaryFolder, temporaryFolder } from './server.ts'
 
 /** Debian's own scripts change the user to `rabbitmq`, who may not write to our folder; these do not. */
 const PROGRAMS = '/usr/lib/rabbitmq/bin'
@@ -31,14 +31,14 @@ export class RabbitMq extends RealServer implements AsyncDisposable {
   /** File with the certificate that it shows there, for `localhost` and 127.0.0.1; it signs itself. */
   readonly certificate: string
   readonly #env: Readonly<Record<string, string>>
-  readonly #folder: ReturnType<typeof temporaryFolder>
+  readonly #folder: TemporaryFolder
   readonly #names: Command
 
   private constructor(
     port: number,
     tlsPort: number,
     env: Readonly<Record<string, string>>,
-    folder: ReturnType<typeof temporaryFolder>,
+    folder: TemporaryFolder,
     names: Command,
   ) {
     super()

@@ -10,8 +10,12 @@ import {
   type ServerOptions,
 } from '../../src/index.ts'
 
+export interface TemporaryFolder extends Disposable {
+  readonly path: string
+}
+
 /** A folder of its own for a test; removed at the end of the block. */
-export function temporaryFolder(): { readonly path: string } & Disposable {
+export function temporaryFolder(): TemporaryFolder {
   const path = mkdtempSync(join(tmpdir(), 'sluice-test-'))
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
 }
@@ -67,6 +71,15 @@ const NAMES: readonly EventName[] = [
 /** Starts a server in a folder of its own. */
 export async function start(config: Config, options: ServerOptions = {}): Promise<Running> {
   const folder = temporaryFolder()
+  try {
+    return await startIn(folder, config, options)
+  } catch (thrown) {
+    folder[Symbol.dispose]()
+    throw thrown
+  }
+}
+
+async function startIn(folder: TemporaryFolder, config: Config, options: ServerOptions): Promise<Running> {
   const server = createServer(config, { baseDir: folder.path, ...options })
   const events: { name: EventName; event: unknown }[] = []
   const waiting = new Set<() => void>()
