@@ -5,6 +5,7 @@ import type { Format } from '../contracts/format.ts'
 import { DEFAULT_ENVELOPE, type Decoder, Found, Frames, NEED_MORE, tooLong } from '../contracts/framing.ts'
 import { Message, type Source } from '../contracts/message.ts'
 import type { Wait } from '../contracts/wait.ts'
+import { Gathering } from '../util/gathering.ts'
 import { whenAborted } from '../util/signals.ts'
 
 /** What the waits of a connection need of its endpoint. */
@@ -35,9 +36,9 @@ export class Waits {
   /** Those that read with a framing of their own; the first of them has the bytes. */
   readonly #own: Open[] = []
   /** Bytes of the frame that the first of `#own` is reading. */
-  #unread: Buffer = NOTHING
+  readonly #unread = new Gathering()
   /** Bytes that are held; undefined while none are to be. */
-  #held: Buffer | undefined = undefined
+  #held: Gathering | undefined = undefined
   /** The input has ended while bytes were held. */
   ended = false
   /** Messages that were waited for and have come. */
@@ -68,14 +69,14 @@ export class Waits {
 
   /** From now on bytes are held until somebody waits, so that a wait can read them with a framing of its own. */
   hold(): void {
-    this.#held = NOTHING
+    this.#held = new Gathering()
   }
 
   /** Gives what is held. @param ended nothing is held from now on */
   release(ended: boolean): Buffer {
-    const held = this.#held ?? NOTHING
+    const held = this.#held?.take() ?? NOTHING
     this.#counters.queuedBytes -= held.length
-    if (this.#held !== undefined) this.#held = ended ? undefined : NOTHING
+    if (ended) this.#held = undefined
     return held
   }
 
@@ -110,14 +111,16 @@ export class Waits {
 
   /** Takes bytes that have arrived. @returns those that go to the framing of the endpoint */
   read(chunk: Buffer, time: number): Buffer {
-    let bytes = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk])
-    this.#unread = NOTHING
+    let bytes = this.#unread.add(chunk)
     for (let open = this.#own[0]; open !== undefined && bytes.length > 0; open = this.#own[0]) {
       try {
         const { frames, end } = readFrame(open.decoder!, bytes, this.#maxLength)
         bytes = bytes.subarray(end)
         if (frames === undefined) {
-          this.#unread = bytes
+          if (bytes.length < this.#unread.length) {
+            this.#unread.take()
+            this.#unread.add(bytes)
+          }
           return NOTHING
         }
         frames.time = time
@@ -126,9 +129,10 @@ export class Waits {
         open.settle(toSluiceError(thrown, 'frame_invalid'))
       }
     }
+    this.#unread.take()
     if (this.#held === undefined || this.#framed.length > 0) return bytes
     this.#counters.queuedBytes += bytes.length
-    this.#held = this.#held.length === 0 ? bytes : Buffer.concat([this.#held, bytes])
+    this.#held.add(bytes)
     return NOTHING
   }
 
