@@ -40,6 +40,8 @@ export class Relay implements Conversation, Timed {
   #active: number
   /** When one side was gone and the other only had to take what waits for it, in ticks; 0 before. */
   #left = 0
+  /** It ends when neither side has sent anything for a while. */
+  #awaitsPause = false
 
   constructor(socket: Socket, client: Client, host: Host, upstreams: Upstreams) {
     this.client = client
@@ -78,15 +80,19 @@ export class Relay implements Conversation, Timed {
     throw new SluiceError('wait_failed', 'the connection is relayed as bytes, so no message can be waited for')
   }
 
-  /** Reads the client no more and tells the server so. What the server still sends is delivered until it closes. */
+  /**
+   * Reads the client no more and tells the server so. What the server still sends is delivered until it closes. A drain waits for a
+   * pause first: nobody here knows where a message ends, and the half of one would look whole to the server.
+   */
   finish(reason: CloseReason, detail = ''): void {
     this.#because(reason, detail)
     this.client.state = 'closing'
     if (this.#far === undefined) this.#giveUp()
-    else {
-      this.#near.stopReading(reason)
-      this.#mirror?.end()
-    }
+    else if (reason === 'drained') {
+      this.#awaitsPause = true
+      this.#active = this.#host.deadlines.tick
+      this.#host.deadlines.watch(this)
+    } else this.#stopReading(reason)
   }
 
   terminate(reason: CloseReason, detail = ''): void {
@@ -102,13 +108,19 @@ export class Relay implements Conversation, Timed {
 
   checkDeadlines(tick: number): boolean {
     const { idleTimeout } = this.#host.spec.limits
+    if (this.#awaitsPause && tick - this.#active >= toTicks(PAUSE_MS)) {
+      this.#awaitsPause = false
+      this.#stopReading('drained')
+    }
     const last = this.#near.closed ? this.#far! : this.#near
     const mayEnd = this.#left > 0 && this.#inspected === 0 && last.socket.queued === 0
     if (mayEnd && tick - this.#left >= toTicks(LINGER_MS)) {
       last.destroy()
       return false
     }
-    if (idleTimeout === 0 || tick - this.#active < toTicks(idleTimeout)) return idleTimeout > 0 || this.#left > 0
+    if (idleTimeout === 0 || tick - this.#active < toTicks(idleTimeout)) {
+      return idleTimeout > 0 || this.#left > 0 || this.#awaitsPause
+    }
     this.terminate('idle_timeout', `neither side sent anything for ${idleTimeout} ms`)
     return false
   }
@@ -158,6 +170,11 @@ export class Relay implements Conversation, Timed {
       },
       broken: (reason, detail) => this.terminate(reason, detail),
     })
+  }
+
+  #stopReading(reason: CloseReason): void {
+    this.#near.stopReading(reason)
+    this.#mirror?.end()
   }
 
   /** Ends a client that has no server yet. */
@@ -230,6 +247,9 @@ export class Relay implements Conversation, Timed {
     if (this.#far === undefined || this.#far.closed) this.#host.ended(this)
   }
 }
+
+/** How long neither side has sent anything when a message is taken to have ended, in milliseconds. */
+const PAUSE_MS = 1000
 
 /** How long a side may take for its FIN when the other one is gone and has said all, in milliseconds. */
 const LINGER_MS = 2000

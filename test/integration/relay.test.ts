@@ -225,14 +225,16 @@ describe('a relay', () => {
     client.socket.resetAndDestroy()
   })
 
-  it('drains: reads clients no more, delivers what servers still say, and ends', async () => {
+  it('drains: cuts no job in two, then reads clients no more, delivers what servers still say, and ends', async () => {
     await using upstream = await Upstream.start()
     await using running = await start(relaying(upstream.address))
     await using client = await Peer.connect(running.port())
-    client.send('last words')
+    client.send('last ')
     const server = await upstream.peer()
-    await server.hear('last words')
+    await server.hear('last ')
     const stopped = running.server.stop({ deadline: 20_000 })
+    await running.event('server.draining')
+    client.send('words')
     expect(await fin(server)).toBe('last words')
     server.send('last answer').finish()
     expect(await client.end()).toBe('last answer')
