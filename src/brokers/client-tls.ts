@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { CheckContext, OptionProblem } from '../contracts/define.ts'
 import { secret, z } from '../contracts/schema.ts'
+import { fileProblem } from '../util/file-problem.ts'
 
 const RELATIVE = "A relative path starts at the configuration's folder."
 
@@ -75,13 +76,6 @@ export function checkTls(tls: TlsOption, context: CheckContext): OptionProblem[]
 
 /** Reports a file that cannot be read. @param path where the option stands */
 export function checkFile(file: string, path: OptionProblem['path'], context: CheckContext): OptionProblem[] {
-  const absolute = context.resolvePath(file)
-  try {
-    readFileSync(absolute)
-    return []
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error'
-    const reason = code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`
-    return [{ path, message: `the file ${file} ${reason}`, hint: `looked for ${absolute}` }]
-  }
+  const problem = fileProblem(file, context.resolvePath(file))
+  return problem === undefined ? [] : [{ path, ...problem }]
 }

@@ -152,6 +152,22 @@ test('a key with a passphrase needs it', () => {
   expect(plan(listen('tls: { cert: one.pem, key: secret.key, passphrase: hunter2 }')).problems).toEqual([])
 })
 
+test('the text of a key where its path belongs is shown nowhere', () => {
+  const places = [
+    listen('tls: { cert: one.pem, key: "${file:one.key}" }'),
+    steps('postgres: { url: "postgres://u:p@db/x", table: t, tls: { cert: one.pem, key: "${file:one.key}" } }'),
+    steps('nats: { servers: "nats://h", subject: s, creds: "${file:one.key}" }'),
+  ]
+  for (const text of places) {
+    const { problems } = plan(text)
+    const said = formatProblems(problems)
+    expect(said).toContain('the text of a PEM file')
+    expect(said).toContain('give the path of the file')
+    expect(said).not.toContain('BEGIN')
+    expect(problems).toHaveLength(1)
+  }
+})
+
 test('a text in quotes means the same, whatever stands in it', () => {
   const text = fc.string({ unit: fc.constantFrom(...'\'"${} \\:#?ab,=') })
   fc.assert(

@@ -1,6 +1,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { fileProblem } from '../util/file-problem.ts'
 import { type ConfigPath, formatPath } from './problems.ts'
 import type { Report } from './report.ts'
 
@@ -56,16 +57,10 @@ class TlsReader {
     const file = this.#files[option]
     if (file === undefined) return undefined
     const absolute = resolve(this.#baseDir, file)
-    try {
-      return readFileSync(absolute, 'utf8')
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? 'unknown error'
-      const reason = code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`
-      const path = [...this.#path, option]
-      const message = `the file ${file} ${reason}`
-      this.#report.add({ code: 'REFERENCE_FAILED', path, message, hint: `looked for ${absolute}` })
-      return undefined
-    }
+    const problem = fileProblem(file, absolute)
+    if (problem === undefined) return readFileSync(absolute, 'utf8')
+    this.#report.add({ code: 'REFERENCE_FAILED', path: [...this.#path, option], ...problem })
+    return undefined
   }
 
   certificate(option: 'cert' | 'ca', pem: string | undefined): X509Certificate | undefined {
