@@ -1,7 +1,7 @@
-import { hash } from 'node:crypto'
 import { SluiceError } from '../contracts/errors.ts'
 import { KEYS_VERSION, type KeptAnswer, packAnswers, unpackAnswers } from '../contracts/key-file.ts'
 import type { Database, SqlRow, Storage } from '../contracts/storage.ts'
+import { hashedKey, keptKey } from '../util/kept-key.ts'
 import { KeyIndex } from './dedupe-index.ts'
 
 /** A message that has finished. */
@@ -71,9 +71,7 @@ export class KeyStore {
    */
   identify(endpoint: string, key: string): string {
     const text = `${endpoint} ${key}`
-    if (text.length <= LONGEST_KEY && text.isWellFormed() && !text.includes('\0')) return text
-    // The name of an endpoint begins with a letter, so this is like no key that is kept as it is written.
-    return `#${hash('sha256', text, 'base64url')}`
+    return text.isWellFormed() && !text.includes('\0') ? keptKey(text) : hashedKey(text)
   }
 
   /** Takes a key in hand. @returns false when somebody else has it */
@@ -208,9 +206,6 @@ interface Question {
   resolve(known: KnownKeys): void
   reject(thrown: unknown): void
 }
-
-/** Characters, with the name of the endpoint. */
-const LONGEST_KEY = 200
 
 /** Old keys are forgotten after so many new ones, or sooner where few are kept. */
 const FORGET_EVERY = 1000

@@ -1,3 +1,5 @@
+import { ownText } from '../util/kept-value.ts'
+
 /** How often something may happen. */
 export interface Rate {
   /** So many times … */
@@ -35,8 +37,9 @@ export class RateLimit {
    */
   reserve(key: string, now: number): number | undefined {
     if (!this.#knows(key, now)) return undefined
-    const fullAt = Math.max(this.#fullAt.get(key) ?? now, now)
-    this.#fullAt.set(key, fullAt + this.#interval)
+    const known = this.#fullAt.get(key)
+    const fullAt = Math.max(known ?? now, now)
+    this.#fullAt.set(known === undefined ? ownText(key) : key, fullAt + this.#interval)
     return Math.max(0, fullAt - this.#tolerance - now)
   }
 

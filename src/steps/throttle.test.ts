@@ -60,6 +60,14 @@ test('wait: too many keys fail, the others pass', async () => {
   expect(failures).toMatchObject([{ message: { msg: 2 }, error: { code: 'rate_exceeded' } }])
 })
 
+test('keys of any length share no bucket', async () => {
+  const per = createExpression(({ msg }) => msg)
+  const step = await throttle.create({ ...LIMIT, max: 1, burst: 1, per, whenFull: 'drop' }, createTestContext())
+  const long = 'x'.repeat(100_000)
+  const { gives } = await runStep(step, createMessages([`${long}a`, `${long}b`, `${long}a`, 'a', 'b', 'a']))
+  expect(gives).toEqual([`${long}a`, `${long}b`, 'a', 'b'])
+})
+
 test('the buckets of a step are there as long as one that is the same has not been closed', async () => {
   const context = createTestContext()
   const given = { ...LIMIT, per: createExpression(({ msg }) => msg), whenFull: 'drop' as const }

@@ -6,6 +6,7 @@ import { defineStep, scopeOption } from '../contracts/define.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
 import { duration, type Expression, expr, z } from '../contracts/schema.ts'
+import { keptKey } from '../util/kept-key.ts'
 import { formatDuration } from '../util/units.ts'
 import { hold } from './hold.ts'
 import { identityOf } from './identity.ts'
@@ -136,7 +137,7 @@ async function waitForEach(
 }
 
 function keyOf(message: Message, per: Expression | undefined): string {
-  return per === undefined ? '' : contentText(per(message)).toString('latin1')
+  return per === undefined ? '' : keptKey(contentText(per(message)).toString('latin1'))
 }
 
 function tooSoon({ max, every, per }: Options): string {
