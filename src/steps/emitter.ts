@@ -4,6 +4,7 @@ import type { Dataflow } from '../contracts/dataflow.ts'
 import { detachedSource, noClient } from '../contracts/detached-source.ts'
 import { type SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { Message, type Source } from '../contracts/message.ts'
+import { Turns } from '../util/turns.ts'
 import { keepFailed } from './keep-failed.ts'
 
 /**
@@ -15,7 +16,9 @@ export class Emitter {
   readonly #source: Source
   readonly #rest: () => Dataflow
   #sequence = 0
-  #waiting: Message[] = []
+  #waiting: Emitted[] = []
+  #bytes = 0
+  readonly #turns = new Turns()
   /** Settles when nothing waits and nothing runs; undefined then. Never rejects. */
   #work: Promise<void> | undefined = undefined
 
@@ -39,12 +42,19 @@ export class Emitter {
     return this.#waiting.length
   }
 
-  /** Takes a message through the steps behind, after those that wait. */
-  emit(value: unknown): void {
+  /** Bytes of memory that those take, about, and those that are in the run. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Takes a message through the steps behind, after those that wait. @param bytes that its value takes */
+  emit(value: unknown, bytes: number): void {
     const { clock } = this.#context
     const extras = { givenKey: `${this.#context.id}-${clock.uuid()}` }
     const args = [NO_BYTES, 0, 0, undefined, extras] as const
-    this.#waiting.push(new Message(value, this.#source, 'timer', clock.now(), ++this.#sequence, ...args))
+    const message = new Message(value, this.#source, 'timer', clock.now(), ++this.#sequence, ...args)
+    this.#waiting.push({ message, bytes })
+    this.#bytes += bytes
     this.#work ??= this.#runAll()
   }
 
@@ -54,9 +64,13 @@ export class Emitter {
   }
 
   async #runAll(): Promise<void> {
-    // What is made in one turn goes together.
-    await new Promise((resolve) => setImmediate(resolve))
-    while (this.#waiting.length > 0) await this.#run(Batch.of(this.#waiting.splice(0, MAX_BATCH)))
+    while (this.#waiting.length > 0) {
+      // What is made in one turn goes together, and after each batch it is the turn of others.
+      await this.#turns.next()
+      const emitted = this.#waiting.splice(0, MAX_BATCH)
+      await this.#run(Batch.of(emitted.map(({ message }) => message)))
+      for (const { bytes } of emitted) this.#bytes -= bytes
+    }
     this.#work = undefined
   }
 
@@ -73,6 +87,11 @@ export class Emitter {
     }
     await Promise.all(kept)
   }
+}
+
+interface Emitted {
+  readonly message: Message
+  readonly bytes: number
 }
 
 /** Most messages of one run. */

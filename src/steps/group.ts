@@ -2,8 +2,9 @@ import { contentText } from '../contracts/codec.ts'
 import { defineStep, scopeOption } from '../contracts/define.ts'
 import type { Message } from '../contracts/message.ts'
 import { condition, duration, type Expression, expr, z } from '../contracts/schema.ts'
+import { keepValue } from '../util/kept-value.ts'
 import { formatDuration } from '../util/units.ts'
-import { type Bucket, Holder } from './holder.ts'
+import { type Bucket, Holder, holderOptions } from './holder.ts'
 
 /** Collects messages into one. */
 export const group = defineStep({
@@ -41,6 +42,7 @@ The step stands in the dataflow of the endpoint itself. It groups the messages o
         .max(10_000_000)
         .default(100_000)
         .describe('Most messages that are held in all groups; beyond it the oldest group ends early. Default: 100000.'),
+      ...holderOptions,
       ...scopeOption,
     })
     .superRefine(({ count, every, until }, context) => {
@@ -83,13 +85,14 @@ The step stands in the dataflow of the endpoint itself. It groups the messages o
     return `collects messages into one (${end}${each}); they are held in memory and count as delivered: a crash loses them`
   },
   create(given, context) {
-    const { count = Number.POSITIVE_INFINITY, every, until, per, join, maxHeld } = given
+    const { count = Number.POSITIVE_INFINITY, every, until, per, join, maxHeld, maxSize } = given
     const open = () => new Group(count, until, join)
-    return new Holder({ per, every, aligned: false, max: maxHeld, open }, given, context)
+    return new Holder({ per, every, aligned: false, max: maxHeld, maxSize, open }, given, context)
   },
 })
 
 class Group implements Bucket {
+  bytes = GROUP_COST
   readonly #values: unknown[] = []
   readonly #most: number
   readonly #until: Expression<boolean> | undefined
@@ -107,10 +110,10 @@ class Group implements Bucket {
 
   add(message: Message): boolean {
     const isLast = this.#until?.(message) === true
-    const { msg } = message
-    // Bytes are a view of what was read, and would keep all of that in memory.
-    const own = Buffer.isBuffer(msg) ? Buffer.from(msg) : msg
-    this.#values.push(this.#join === undefined ? own : contentText(own).toString())
+    const { msg, raw } = message
+    const { value, size } = keepValue(this.#join === undefined ? msg : contentText(msg).toString(), raw.length)
+    this.#values.push(value)
+    this.bytes += size
     return isLast || this.#values.length >= this.#most
   }
 
@@ -118,3 +121,6 @@ class Group implements Bucket {
     return this.#join === undefined ? this.#values : this.#values.join(this.#join)
   }
 }
+
+/** Bytes that a group takes besides its values, with its key. */
+const GROUP_COST = 256

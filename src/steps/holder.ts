@@ -4,23 +4,27 @@ import type { PartContext, Shared } from '../contracts/context.ts'
 import type { Dataflow, Failures } from '../contracts/dataflow.ts'
 import { toSluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
-import type { Expression } from '../contracts/schema.ts'
+import { type Expression, size } from '../contracts/schema.ts'
 import type { Step } from '../contracts/step.ts'
+import { keptKey } from '../util/kept-key.ts'
+import { ownText } from '../util/kept-value.ts'
 import { Emitter } from './emitter.ts'
 import { identityOf } from './identity.ts'
 
 /** What is made of the messages with one key. */
 export interface Bucket {
-  /** How much is held. */
+  /** How much is held, as `Holding.max` counts it. */
   readonly size: number
+  /** Bytes of memory that it takes, about. */
+  readonly bytes: number
   /**
    * Takes a message.
    * @returns whether it is complete now
    * @throws what fails this message; the bucket is as before then
    */
   add(message: Message): boolean
-  /** What is sent on. @param key what `per` gave; undefined without it */
-  value(key: unknown): unknown
+  /** What is sent on. */
+  value(): unknown
 }
 
 /** When buckets are complete, besides what they say themselves. */
@@ -32,7 +36,19 @@ export interface Holding {
   readonly aligned: boolean
   /** Most that is held in all buckets together; beyond it the oldest bucket is sent on. */
   readonly max: number
-  open(): Bucket
+  /** The same in bytes. As many may wait for the steps behind; beyond it who sends has to wait. */
+  readonly maxSize: number
+  /** @param key what `per` gives for the message that is its first; undefined without it */
+  open(key: unknown, first: Message): Bucket
+}
+
+/** What holders have in common. */
+export const holderOptions = {
+  maxSize: size()
+    .prefault('64MiB')
+    .describe(
+      'Most bytes of memory, about, that are held; beyond it the oldest ends early. As much may wait for the steps behind, then senders wait. Default: 64MiB.',
+    ),
 }
 
 /**
@@ -75,6 +91,7 @@ class Buckets {
   /** In the order in which they were opened, which is that in which they end. */
   readonly #open = new Map<string, Open>()
   #held = 0
+  #bytes = 0
   #timer: NodeJS.Timeout | undefined = undefined
   #emitter: Emitter | undefined = undefined
 
@@ -96,7 +113,8 @@ class Buckets {
     this.#arm()
     const emitter = this.#emitter
     // Where the steps behind are slow, those who send have to wait.
-    return emitter.waiting > MAX_WAITING ? emitter.idle().then(() => NOTHING) : NOTHING
+    const isBehind = emitter.waiting > MAX_WAITING || emitter.bytes > this.#holding.maxSize
+    return isBehind ? emitter.idle().then(() => NOTHING) : NOTHING
   }
 
   emitAll(): void {
@@ -115,21 +133,21 @@ class Buckets {
   #take(message: Message): void {
     // That a client came or went is no message.
     if (message.event === 'connect' || message.event === 'disconnect') return
-    const { per, open } = this.#holding
+    const { per, open, max, maxSize } = this.#holding
     const key = per?.(message)
-    const id = per === undefined ? '' : contentText(key).toString('latin1')
+    const id = per === undefined ? '' : keptKey(contentText(key).toString('latin1'))
     const now = this.#context.clock.elapsed()
     // The timer may be late.
     if ((this.#open.get(id)?.ends ?? now + 1) <= now) this.#emit(id)
-    const one = this.#open.get(id) ?? { bucket: open(), key, ends: this.#endFrom(now) }
-    const before = one.bucket.size
-    const isComplete = one.bucket.add(message)
-    if (!this.#open.has(id)) {
-      this.#open.set(id, one)
-      this.#held += one.bucket.size
-    } else this.#held += one.bucket.size - before
+    const known = this.#open.get(id)
+    const bucket = known?.bucket ?? open(key, message)
+    const [size, bytes] = known === undefined ? [0, 0] : [bucket.size, bucket.bytes]
+    const isComplete = bucket.add(message)
+    if (known === undefined) this.#open.set(ownText(id), { bucket, ends: this.#endFrom(now) })
+    this.#held += bucket.size - size
+    this.#bytes += bucket.bytes - bytes
     if (isComplete) this.#emit(id)
-    while (this.#held > this.#holding.max) this.#emit(this.#open.keys().next().value!)
+    while (this.#held > max || this.#bytes > maxSize) this.#emit(this.#open.keys().next().value!)
   }
 
   #endFrom(now: number): number {
@@ -139,10 +157,11 @@ class Buckets {
   }
 
   #emit(id: string): void {
-    const { bucket, key } = this.#open.get(id)!
+    const { bucket } = this.#open.get(id)!
     this.#open.delete(id)
     this.#held -= bucket.size
-    this.#emitter!.emit(bucket.value(key))
+    this.#bytes -= bucket.bytes
+    this.#emitter!.emit(bucket.value(), bucket.bytes)
   }
 
   /** Sets the timer for the bucket that ends first. */
@@ -165,7 +184,6 @@ class Buckets {
 
 interface Open {
   readonly bucket: Bucket
-  readonly key: unknown
   /** In the time of `clock.elapsed`. */
   readonly ends: number
 }

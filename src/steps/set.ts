@@ -2,6 +2,7 @@ import { contentText } from '../contracts/codec.ts'
 import { defineStep } from '../contracts/define.ts'
 import type { Message } from '../contracts/message.ts'
 import { type Expression, expr, withoutProto, z } from '../contracts/schema.ts'
+import { keepValue, ownText } from '../util/kept-value.ts'
 
 /** Writes the state of a connection and the tags of its client. */
 export const set = defineStep({
@@ -70,7 +71,10 @@ function parseKey(key: string): { place: string; name: string } | undefined {
 function createWrite(key: string, value: Expression | null): Write {
   const { place, name } = parseKey(key)!
   if (place === 'state') {
-    return { read: (message) => ownedValue(value?.(message)), write: ({ state }, to) => writeState(state, name, to) }
+    return {
+      read: (message) => ownedValue(message, value?.(message)),
+      write: ({ state }, to) => writeState(state, name, to),
+    }
   }
   return { read: (message) => tagText(value?.(message)), write: (message, to) => writeTag(message, name, to) }
 }
@@ -86,12 +90,11 @@ function writeTag({ client }: Message, name: string, value: unknown): void {
   client.tags = Object.freeze(value === null ? others : { ...others, [name]: value as string })
 }
 
-/** Bytes are copied: a view would keep the whole read in memory for as long as the connection lives. */
-function ownedValue(value: unknown): unknown {
-  if (value instanceof Uint8Array) return Buffer.from(value)
-  return value ?? null
+/** A piece of the message would keep the whole read in memory for as long as the connection lives. */
+function ownedValue({ raw }: Message, value: unknown): unknown {
+  return keepValue(value ?? null, raw.length).value
 }
 
 function tagText(value: unknown): string | null {
-  return value === null || value === undefined ? null : contentText(value).toString()
+  return value === null || value === undefined ? null : ownText(contentText(value).toString())
 }

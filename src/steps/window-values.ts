@@ -1,6 +1,7 @@
 import { SluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
 import { type Expression, expr, z } from '../contracts/schema.ts'
+import { type Kept, keepValue } from '../util/kept-value.ts'
 
 /** What a window finds out of its messages: how many there are, or something of what an expression gives for each. */
 export const windowValue = z.union([
@@ -23,6 +24,8 @@ export interface Accumulator {
   add(value: unknown): void
   /** Null when nothing was added. */
   readonly result: unknown
+  /** Bytes of memory that it takes, about. */
+  readonly bytes: number
 }
 
 /** Makes accumulators of one kind. */
@@ -52,6 +55,7 @@ type Ordered = number | Date
 
 /** Folds values into one. Missing ones are left out. */
 class Folded<T extends Ordered> implements Accumulator {
+  readonly bytes = NUMBER_COST
   readonly read: (message: Message) => T | null
   readonly #fold: (result: T | null, value: T) => T
   #result: T | null
@@ -72,6 +76,7 @@ class Folded<T extends Ordered> implements Accumulator {
 }
 
 class Mean implements Accumulator {
+  readonly bytes = NUMBER_COST
   readonly read: (message: Message) => number | null
   #sum = 0
   #count = 0
@@ -92,23 +97,35 @@ class Mean implements Accumulator {
 }
 
 class Last implements Accumulator {
-  readonly read: Expression
-  result: unknown = null
+  readonly #of: Expression
+  #kept: Kept = NOTHING
 
-  constructor(read: Expression) {
-    this.read = read
+  constructor(of: Expression) {
+    this.#of = of
   }
 
-  add(value: unknown): void {
-    this.result = value ?? null
+  read(message: Message): Kept {
+    return keepValue(this.#of(message) ?? null, message.raw.length)
+  }
+
+  add(kept: Kept): void {
+    this.#kept = kept
+  }
+
+  get result(): unknown {
+    return this.#kept.value
+  }
+
+  get bytes(): number {
+    return this.#kept.size
   }
 }
 
 class First extends Last {
   #isGiven = false
 
-  override add(value: unknown): void {
-    if (!this.#isGiven) super.add(value)
+  override add(kept: Kept): void {
+    if (!this.#isGiven) super.add(kept)
     this.#isGiven = true
   }
 }
@@ -133,3 +150,8 @@ function noNumber({ source }: Expression, wanted: string): SluiceError {
   const hint = `Make one of it, such as num(${source}).`
   return new SluiceError('step_failed', `the window needs ${wanted}, and ${source} gives something else`, { hint })
 }
+
+const NOTHING: Kept = { value: null, size: 0 }
+
+/** Bytes. */
+const NUMBER_COST = 64

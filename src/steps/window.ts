@@ -1,8 +1,9 @@
 import { defineStep, scopeOption } from '../contracts/define.ts'
 import type { Message } from '../contracts/message.ts'
 import { duration, expr, withoutProto, z } from '../contracts/schema.ts'
+import { type Kept, keepValue } from '../util/kept-value.ts'
 import { formatDuration } from '../util/units.ts'
-import { type Bucket, Holder } from './holder.ts'
+import { type Bucket, Holder, holderOptions } from './holder.ts'
 import { type Accumulator, accumulatorFor, windowValue } from './window-values.ts'
 
 /** What every window gives. */
@@ -31,6 +32,7 @@ const options = z
       .max(1_000_000)
       .default(10_000)
       .describe('Most windows that are open at once; beyond it the oldest ends early. Default: 10000.'),
+    ...holderOptions,
     ...scopeOption,
   })
   .superRefine(({ every, count, values }, context) => {
@@ -77,9 +79,12 @@ The step stands in the dataflow of the endpoint itself. It makes windows of the 
     'they are held in memory and count as delivered: a crash loses them',
   create(given, context) {
     const makers = Object.entries(given.values).map(([name, value]) => [name, accumulatorFor(value)] as const)
-    const { per, every, count = Number.POSITIVE_INFINITY, maxKeys } = given
-    const open = () => new Window(new Map(makers.map(([name, make]) => [name, make()])), count)
-    return new Holder({ per, every, aligned: true, max: maxKeys, open }, given, context)
+    const { per, every, count = Number.POSITIVE_INFINITY, maxKeys, maxSize } = given
+    const open = (key: unknown, { raw }: Message) => {
+      const values = new Map(makers.map(([name, make]) => [name, make()]))
+      return new Window(keepValue(key, raw.length), values, count)
+    }
+    return new Holder({ per, every, aligned: true, max: maxKeys, maxSize, open }, given, context)
   },
 })
 
@@ -91,15 +96,23 @@ function endOf({ every, count }: Pick<Options, 'every' | 'count'>): string {
 
 class Window implements Bucket {
   readonly size = 1
+  readonly #key: Kept
   readonly #values: ReadonlyMap<string, Accumulator>
   readonly #most: number
   #count = 0
   #from = 0
   #to = 0
 
-  constructor(values: ReadonlyMap<string, Accumulator>, most: number) {
+  constructor(key: Kept, values: ReadonlyMap<string, Accumulator>, most: number) {
+    this.#key = key
     this.#values = values
     this.#most = most
+  }
+
+  get bytes(): number {
+    let bytes = WINDOW_COST + this.#key.size
+    for (const value of this.#values.values()) bytes += value.bytes
+    return bytes
   }
 
   add(message: Message): boolean {
@@ -112,9 +125,13 @@ class Window implements Bucket {
     return ++this.#count >= this.#most
   }
 
-  value(key: unknown): unknown {
+  value(): unknown {
+    const key = this.#key.value
     const values = Array.from(this.#values, ([name, { result }]) => [name, result] as const)
     const own = { from: new Date(this.#from), to: new Date(this.#to) }
     return { ...(key === undefined ? {} : { key }), ...own, ...Object.fromEntries(values) }
   }
 }
+
+/** Bytes that a window takes besides its key and its values. */
+const WINDOW_COST = 512
