@@ -6,7 +6,7 @@ import { SluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
 import { createExpression } from '../testing/expressions.ts'
 import { createMessages, createTestContext, testSource } from '../testing/part-context.ts'
-import { runStep } from '../testing/run-step.ts'
+import { runStep, runStepNow } from '../testing/run-step.ts'
 import { each } from './each.ts'
 
 const items = createExpression(({ msg }) => (msg as { items?: unknown } | null)?.items)
@@ -73,6 +73,28 @@ test('the items of all messages go through together, at most 1000 at a time', as
   )
   expect(sizes).toEqual([1000, 1000, 300])
   expect(gives.map((one) => (one as { out: unknown[] }).out)).toEqual(lists.map((one) => one.items))
+})
+
+test('a long list gives others their turn after each 1000 items; a short one takes none', async () => {
+  let turns = 0
+  const seen: number[] = []
+  const dataflow: Dataflow = {
+    run(batch) {
+      seen.push(turns)
+      setImmediate(() => turns++)
+      return batch
+    },
+  }
+  const step = await each.create({ list: items, dataflow, collect: 'out' }, createTestContext())
+  const lists = (...lengths: number[]) =>
+    createMessages(lengths.map((length) => ({ items: Array.from({ length }, (_, i) => i) })))
+  expect(runStepNow(step, lists(400, 0, 600)).gives.length).toBe(3)
+  expect(seen.splice(0)).toEqual([0])
+  await new Promise((resolve) => setImmediate(resolve))
+  expect((await runStep(step, lists(4500))).gives).toEqual([
+    { items: lists(4500)[0]!.msg.items, out: lists(4500)[0]!.msg.items },
+  ])
+  expect(seen).toEqual([1, 2, 3, 4, 5])
 })
 
 test('without collect the message itself goes on; each item has a key of its own', async () => {

@@ -4,6 +4,7 @@ import { defineStep } from '../contracts/define.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { ErrorInfo, Message, Source } from '../contracts/message.ts'
 import { dataflow, type Expression, expr, z } from '../contracts/schema.ts'
+import { Turns } from '../util/turns.ts'
 import { keyName, withResult } from './into.ts'
 
 /** Takes the items of a list through a dataflow. */
@@ -47,12 +48,12 @@ export const each = defineStep({
   ],
   afterInner: () => 'whole',
   create({ list, dataflow: flow, collect }) {
+    const turns = new Turns()
     return {
       runBatch(batch, failures) {
-        const run = new Run(batch, list, failures)
-        const settle = (results: readonly Batch[]) => run.settle(results, collect)
-        const results = runAll(flow, run.items, [], run)
-        return results instanceof Promise ? results.then(settle) : settle(results)
+        const run = new Run(batch, list, failures, collect)
+        const first = run.next(flow)
+        return first === undefined && run.isOver ? run.settle() : runOthers(first, run, flow, turns)
       },
     }
   },
@@ -64,6 +65,7 @@ const MAX_BATCH = 1000
 /** A message, and what has become of its items. */
 interface Whole {
   readonly message: Message
+  readonly items: readonly unknown[]
   readonly results: { readonly at: number; readonly value: unknown }[]
   failure:
     | { readonly error: SluiceError; readonly step: string | undefined; readonly handled: ErrorInfo | undefined }
@@ -76,28 +78,48 @@ interface Place {
   readonly at: number
 }
 
-/** The items of one batch. It knows, of whatever the dataflow makes of an item, to which message that belongs. */
+/**
+ * The items of one batch. They are made when it is their turn, and it knows of whatever the dataflow makes of an item, while
+ * that is in it, to which message that belongs.
+ */
 class Run implements Failures {
-  readonly items: Message[] = []
   readonly signal: AbortSignal | undefined
   readonly #failures: Failures
+  readonly #collect: string | undefined
   readonly #wholes: Whole[] = []
+  /** The message whose items come next, and the first of them that has not been made. */
+  #whole = 0
+  #at = 0
   /** By sequence and part. Messages that an earlier step has made of one may share both, and then share their fate. */
   readonly #places = new Map<Source, Map<string, Place[]>>()
 
-  constructor(batch: Batch, list: Expression, failures: Failures) {
+  constructor(batch: Batch, list: Expression, failures: Failures, collect: string | undefined) {
     this.#failures = failures
+    this.#collect = collect
     this.signal = failures.signal
     for (const message of batch.messages) {
       try {
-        const items = itemsOf(list(message))
-        const whole = { message, results: [], failure: undefined }
-        this.#wholes.push(whole)
-        for (const [at, item] of items.entries()) this.#add(message.with(item as unknown).asPart(at), { whole, at })
+        this.#wholes.push({ message, items: itemsOf(list(message)), results: [], failure: undefined })
       } catch (thrown) {
         failures.add(message, toSluiceError(thrown, 'expression_failed'))
       }
     }
+  }
+
+  /** There are no more items. */
+  get isOver(): boolean {
+    return this.#whole === this.#wholes.length
+  }
+
+  /** Takes the next items through the dataflow. @returns a promise where they have to wait */
+  next(flow: Dataflow): Promise<void> | undefined {
+    this.#places.clear()
+    const items = this.#nextItems()
+    if (items.length === 0) return undefined
+    const result = flow.run(Batch.of(items), this)
+    if (result instanceof Promise) return result.then((ended) => this.#take(ended))
+    this.#take(result)
+    return undefined
   }
 
   /** An item has failed. */
@@ -109,8 +131,8 @@ class Run implements Failures {
   }
 
   /** @returns the messages that go on */
-  settle(results: readonly Batch[], collect: string | undefined): Batch {
-    if (collect !== undefined) this.#collect(results)
+  settle(): Batch {
+    const collect = this.#collect
     const passed: Message[] = []
     for (const { message, results: found, failure } of this.#wholes) {
       if (failure === undefined)
@@ -124,8 +146,24 @@ class Run implements Failures {
     return Batch.of(passed)
   }
 
-  #add(item: Message, place: Place): void {
-    this.items.push(item)
+  #nextItems(): readonly Message[] {
+    const items: Message[] = []
+    while (!this.isOver && items.length < MAX_BATCH) {
+      const whole = this.#wholes[this.#whole]!
+      const end = Math.min(whole.items.length, this.#at + MAX_BATCH - items.length)
+      for (; this.#at < end; this.#at++) {
+        const item = whole.message.with(whole.items[this.#at]).asPart(this.#at)
+        items.push(item)
+        this.#note(item, { whole, at: this.#at })
+      }
+      if (end < whole.items.length) break
+      this.#whole++
+      this.#at = 0
+    }
+    return items
+  }
+
+  #note(item: Message, place: Place): void {
     const ofSource = this.#places.get(item.source) ?? new Map<string, Place[]>()
     this.#places.set(item.source, ofSource)
     const name = nameOf(item.sequence, item.part)
@@ -134,11 +172,11 @@ class Run implements Failures {
     else known.push(place)
   }
 
-  #collect(results: readonly Batch[]): void {
-    for (const { messages } of results) {
-      for (const message of messages) {
-        for (const { whole, at } of this.#find(message)) whole.results.push({ at, value: message.msg })
-      }
+  /** Takes what has come out of the dataflow. */
+  #take({ messages }: Batch): void {
+    if (this.#collect === undefined) return
+    for (const message of messages) {
+      for (const { whole, at } of this.#find(message)) whole.results.push({ at, value: message.msg })
     }
   }
 
@@ -159,25 +197,14 @@ function itemsOf(list: unknown): readonly unknown[] {
   throw new SluiceError('step_failed', `each: ${what}`, { hint: 'Where it may be missing write default(…, []).' })
 }
 
-/** Runs items, at most {@link MAX_BATCH} of them at a time; at once for as long as none has to wait. */
-function runAll(
-  flow: Dataflow,
-  items: readonly Message[],
-  done: Batch[],
-  failures: Failures,
-): readonly Batch[] | Promise<readonly Batch[]> {
-  while (done.length * MAX_BATCH < items.length) {
-    const from = done.length * MAX_BATCH
-    const result = flow.run(Batch.of(items.slice(from, from + MAX_BATCH)), failures)
-    if (result instanceof Promise) {
-      return result.then((ended) => {
-        done.push(ended)
-        return runAll(flow, items, done, failures)
-      })
-    }
-    done.push(result)
+/** After each batch it is the turn of others: a list may be as long as a message, and nobody else is served meanwhile. */
+async function runOthers(first: Promise<void> | undefined, run: Run, flow: Dataflow, turns: Turns): Promise<Batch> {
+  await first
+  while (!run.isOver) {
+    await turns.next()
+    await run.next(flow)
   }
-  return done
+  return run.settle()
 }
 
 function inOrder(results: Whole['results']): unknown[] {
