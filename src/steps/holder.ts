@@ -168,16 +168,17 @@ class Buckets {
   #arm(): void {
     const [first] = this.#open.values()
     if (this.#timer !== undefined || first === undefined || first.ends === Number.POSITIVE_INFINITY) return
-    const left = Math.max(1, Math.ceil(first.ends - this.#context.clock.elapsed()))
+    const wait = Math.max(1, Math.ceil(first.ends - this.#context.clock.elapsed()))
     this.#timer = setTimeout(() => {
       this.#timer = undefined
       const now = this.#context.clock.elapsed()
+      let left = MAX_EMITTED
       for (const [id, { ends }] of this.#open) {
-        if (ends > now) break
+        if (ends > now || left-- === 0) break
         this.#emit(id)
       }
       this.#arm()
-    }, left)
+    }, wait)
     this.#timer.unref()
   }
 }
@@ -187,6 +188,9 @@ interface Open {
   /** In the time of `clock.elapsed`. */
   readonly ends: number
 }
+
+/** Most that end in one turn of the event loop; the others have theirs a millisecond later. */
+const MAX_EMITTED = 5000
 
 /** Most messages that may wait for the steps behind. */
 const MAX_WAITING = 10_000

@@ -42,6 +42,23 @@ async function run(dataflow: Dataflow, values: readonly unknown[], options: Opti
   return { gives, failures: failures.map(({ message, error, step: at }) => [message.msg, error.message, at]) }
 }
 
+test('what takes long gives others their turn', async () => {
+  const clock = createTestClock()
+  let turns = 0
+  const seen: number[] = []
+  const slow: Dataflow = {
+    run(batch) {
+      seen.push(turns)
+      setImmediate(() => turns++)
+      clock.advance(5)
+      return Batch.of(batch.messages.map((message) => message.with((message.msg as number) - 1)))
+    },
+  }
+  expect((await run(slow, [3, 3], { until: isZero }, clock)).gives).toEqual([0, 0])
+  // Each run takes half of what may be taken at a time.
+  expect(seen).toEqual([0, 0, 2, 2, 4, 4])
+})
+
 describe('with a condition', () => {
   test('a message goes through until it holds, at most so many times, and fails as it came', async () => {
     await fc.assert(

@@ -5,6 +5,7 @@ import { defineStep } from '../contracts/define.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { ErrorInfo, Message } from '../contracts/message.ts'
 import { condition, dataflow, duration, type Expression, z } from '../contracts/schema.ts'
+import { Share } from '../util/turns.ts'
 import { hold } from './hold.ts'
 
 /** Takes a message through a dataflow again and again. */
@@ -57,10 +58,11 @@ The dataflow always runs once before the condition is looked at. Whatever it has
   create: (options, context) => ({
     async runBatch(batch, failures) {
       const passed: Message[] = []
+      const share = new Share(context.clock)
       for (const message of batch.messages) {
         if (failures.signal?.aborted) break
         try {
-          const result = await runRepeatedly(message, options, failures, context)
+          const result = await runRepeatedly(message, options, failures, context, share)
           if (result !== undefined) passed.push(result)
         } catch (thrown) {
           failures.add(message, toSluiceError(thrown, 'expression_failed'))
@@ -88,6 +90,7 @@ async function runRepeatedly(
   options: Options,
   failures: Failures,
   context: PartContext,
+  share: Share,
 ): Promise<Message | undefined> {
   const { until, max, pause } = options
   let given = message
@@ -102,6 +105,7 @@ async function runRepeatedly(
       return undefined
     }
     if (pause > 0) await hold(context, pause, failures.signal)
+    else if (share.isUsed) await share.next()
   }
 }
 

@@ -75,6 +75,39 @@ test('a window ends at the multiple of its time, whether or not the timer was la
   expect(gives).toMatchObject([{ n: 3 }, { n: 1 }])
 })
 
+test('many windows that end at once do so in several turns, and others have theirs', async () => {
+  const clock = createTestClock()
+  let inTurn = 0
+  let most = 0
+  const uuid = () => {
+    if (inTurn === 0) setImmediate(() => (inTurn = 0))
+    most = Math.max(most, ++inTurn)
+    return clock.uuid()
+  }
+  const given = { every: 5, per: field('id'), values: { n: 'count' } as const, maxKeys: 20_000, maxSize: LARGE }
+  const step = await window.create(given, createTestContext({ clock: { ...clock, uuid } }))
+  const all = Promise.withResolvers<void>()
+  let ended = 0
+  const sizes: number[] = []
+  const rest: Dataflow = {
+    run(batch) {
+      sizes.push(batch.length)
+      ended += batch.length
+      if (ended === 12_000) all.resolve()
+      return batch
+    },
+  }
+  step.attach!(rest)
+  await step.runAround!(Batch.of(createMessages(Array.from({ length: 12_000 }, (_, id) => ({ id })))), rest, {
+    add() {},
+  })
+  clock.advance(5)
+  await all.promise
+  expect(most).toBeLessThanOrEqual(5000)
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(1000)
+  await step.flush!()
+})
+
 test('beyond maxKeys the oldest window ends early', async () => {
   const given = { count: 9, per: field('id'), values: { n: 'count' } as const, maxKeys: 2, maxSize: LARGE }
   const step = await window.create(given, createTestContext())

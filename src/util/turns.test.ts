@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Turns } from './turns.ts'
+import { Share, Turns } from './turns.ts'
 
 test('who asks in one turn waits for the same end, and what is asked for later for another', async () => {
   const turns = new Turns()
@@ -19,4 +19,17 @@ test('an end does not come before what the turn has still to do', async () => {
   process.nextTick(() => order.push('this turn'))
   await next
   expect(order).toEqual(['this turn', 'next turn'])
+})
+
+test('a share is used when it has taken long, and is whole again when others have had their turn', async () => {
+  let time = 100
+  const share = new Share({ elapsed: () => time })
+  time += 9
+  expect(share.isUsed).toBe(false)
+  time += 1
+  expect(share.isUsed).toBe(true)
+  let turns = 0
+  setImmediate(() => turns++)
+  await share.next()
+  expect([turns, share.isUsed]).toEqual([1, false])
 })
