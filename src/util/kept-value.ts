@@ -47,22 +47,30 @@ function measure(value: unknown): Measured {
     } else {
       size += OBJECT
       if (Array.isArray(one)) for (const item of one) left.push(item)
+      else if (isPlain(one)) size += takeApart(one, left)
       else if (one instanceof Map) for (const entry of one) left.push(...entry)
       else if (!(one instanceof Date)) {
-        hasInstances ||= !isPlain(one)
-        for (const [key, item] of Object.entries(one)) {
-          size += PRIMITIVE + key.length
-          left.push(item)
-        }
+        hasInstances = true
+        size += takeApart(one, left)
       }
     }
   }
   return { size, hasViews, hasInstances }
 }
 
-/** A text with other characters than those of ASCII may take two bytes for each. */
+/** Puts what is in a mapping, or an object of a class, to the others. @returns bytes of its keys */
+function takeApart(one: object, left: unknown[]): number {
+  let size = 0
+  for (const key of Object.keys(one)) {
+    size += PRIMITIVE + key.length
+    left.push((one as Readonly<Record<string, unknown>>)[key])
+  }
+  return size
+}
+
+/** A text with other characters than those of ASCII may take two bytes for each. A short one is not looked at for that. */
 function sizeOfText(text: string): number {
-  return Buffer.byteLength(text) === text.length ? text.length : 2 * text.length
+  return text.length > SHORT && Buffer.byteLength(text) === text.length ? text.length : 2 * text.length
 }
 
 function copyOf(value: unknown): unknown {
@@ -89,6 +97,9 @@ const OBJECT = 64
 
 /** So much more than twice its size a value may keep in memory: nothing is copied for that. */
 const SPARE = 256
+
+/** Characters. */
+const SHORT = 100
 
 /** A shorter text is never a piece of another: the engine copies it. */
 const SHORTEST_PIECE = 13
