@@ -28,7 +28,13 @@ test('a value that nests deeper than calls can is measured, and one that holds i
 })
 
 test('what is as large as its message stays as it is; a small part of one becomes a copy that equals it', () => {
-  const value = { at: new Date(5), list: ['a', 1, null, { deep: true }], map: new Map([['k', 'v']]), 'n\u00e4me': 'x' }
+  const value = {
+    at: new Date(5),
+    floats: new Float32Array([0.5]),
+    list: ['a', 1, null, { deep: true }],
+    map: new Map([['k', 'v']]),
+    'n\u00e4me': 'x',
+  }
   expect(keepValue(value, 200).value).toBe(value)
   const { value: copy } = keepValue(value, 1024 * 1024)
   expect(copy).toEqual(value)

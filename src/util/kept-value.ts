@@ -79,7 +79,7 @@ function copyOf(value: unknown): unknown {
   if (value instanceof Uint8Array) return Buffer.from(value)
   if (Array.isArray(value)) return value.map(copyOf)
   if (value instanceof Map) return new Map(Array.from(value, ([key, item]) => [copyOf(key), copyOf(item)] as const))
-  if (value instanceof Date) return value
+  if (value instanceof Date || ArrayBuffer.isView(value)) return value
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, copyOf(item)]))
 }
 
