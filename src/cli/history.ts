@@ -1,6 +1,7 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { makeFolder } from '../util/folder.ts'
 
 /** Lines that were typed before, newest first. */
 export interface History {
@@ -23,7 +24,7 @@ export function openHistory(env: NodeJS.ProcessEnv): History {
     lines: read(file),
     save(lines) {
       try {
-        mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+        makeFolder(dirname(file), 0o700)
         writeFileSync(
           file,
           lines

@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { makeFolder } from '../util/folder.ts'
 
 /** A starter project: a folder of `templates/`, whose name it has. */
 export interface Template {
@@ -40,7 +41,7 @@ export function writeTemplate(
   if (there.length > 0 && !force) {
     throw new Error(`${there.join(' and ')} ${there.length === 1 ? 'exists' : 'exist'} already; --force writes over it`)
   }
-  mkdirSync(folder, { recursive: true })
+  makeFolder(folder)
   files.forEach(({ text }, i) => {
     writeFileSync(paths[i]!, text.replaceAll(new RegExp(`\\b${template.port}\\b`, 'g'), String(port)))
   })

@@ -3,6 +3,7 @@ import type { Address } from '../contracts/client.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Socket, SocketHandler } from '../contracts/transport.ts'
 import { type Handle, handleOf } from './handle.ts'
+import { tlsBroken } from './tls-errors.ts'
 
 export type { NetSocket }
 
@@ -136,6 +137,13 @@ export class SocketAdapter implements Socket {
   /** For the shared listeners below: the first error is the cause, later ones follow from it. */
   fail(error: Error): void {
     this.#error ??= error
+    // Node.js leaves an encrypted one open that the other side has refused.
+    this.stream.destroy()
+  }
+
+  /** For the shared listeners below. What ends because it broke is told as a close. */
+  reportEnd(): void {
+    if (this.#error === undefined) this.handler.onEnd()
   }
 
   /** For the shared listeners below. */
@@ -149,7 +157,7 @@ function onData(this: AdaptedSocket, chunk: Buffer): void {
 }
 
 function onEnd(this: AdaptedSocket): void {
-  this[ADAPTER]!.handler.onEnd()
+  this[ADAPTER]!.reportEnd()
 }
 
 function onDrain(this: AdaptedSocket): void {
@@ -181,7 +189,7 @@ function closeError(error: Error): SluiceError {
     return new SluiceError('connection_timeout', 'the other side no longer answers', options)
   }
   if (code.startsWith('ERR_SSL') || code.startsWith('ERR_TLS')) {
-    return new SluiceError('tls_failed', `the encrypted connection broke (${error.message})`, options)
+    return tlsBroken(error)
   }
   return new SluiceError('connection_reset', `the connection broke (${error.message})`, options)
 }

@@ -6,11 +6,21 @@ import { SluiceError } from '../contracts/errors.ts'
  */
 export function tlsError(error: Error | undefined): SluiceError {
   if (error === undefined) return failed('the other side closed the connection during the TLS handshake')
+  return knownCause(error) ?? failed(`the TLS handshake failed (${error.message.trim()})`, undefined, error)
+}
+
+/**
+ * Why an encrypted connection broke. Here too it may be the handshake: with TLS 1.3 a client has finished its own when the server
+ * refuses it (RFC 8446, section 4.4.2.4).
+ */
+export function tlsBroken(error: Error): SluiceError {
+  return knownCause(error) ?? failed(`the encrypted connection broke (${error.message.trim()})`, undefined, error)
+}
+
+function knownCause(error: Error): SluiceError | undefined {
   const code = (error as NodeJS.ErrnoException).code ?? ''
-  for (const [pattern, message, hint] of CAUSES) {
-    if (pattern.test(code)) return failed(message, hint, error)
-  }
-  return failed(`the TLS handshake failed (${error.message})`, undefined, error)
+  const cause = CAUSES.find(([pattern]) => pattern.test(code))
+  return cause && failed(cause[1], cause[2], error)
 }
 
 /** The other side did not finish its handshake. */

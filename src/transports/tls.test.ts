@@ -143,6 +143,18 @@ describe('client certificates', () => {
     })
   })
 
+  it('that are missing break the connection of a client whose handshake is done, and are no end', async () => {
+    const { port, outcome } = await serve(strict)
+    const near = new Receiver(await dialSecure(believing, port))
+    near.socket.write('hello')
+    expect(await near.closed).toMatchObject({
+      code: 'tls_failed',
+      message: 'a certificate of the client is required, and it sent none',
+    })
+    expect(near.calls).toEqual(['close'])
+    await outcome
+  })
+
   it('of another authority are refused', async () => {
     const layer = createClientTls({ ca: ours.cert, servername: 'localhost', cert: other.cert, key: other.private })
     const { port, outcome } = await serve(strict)

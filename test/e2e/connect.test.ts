@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { generate } from 'selfsigned'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { hasClient } from '../../scripts/debian-clients.ts'
 import { runSluice } from '../support/cli.ts'
 import { Command, run, sluice } from '../support/command.ts'
@@ -195,11 +195,23 @@ describe('sluice connect --send', () => {
 })
 
 describe('sluice connect --tls', () => {
-  it('verifies, unless it is told not to, which it says loudly', async () => {
-    const [cert, key] = [join(folder.path, 'cert.pem'), join(folder.path, 'key.pem')]
+  const [cert, key] = [join(folder.path, 'cert.pem'), join(folder.path, 'key.pem')]
+  beforeAll(async () => {
     const pems = await generate([{ name: 'commonName', value: 'localhost' }])
     writeFileSync(cert, pems.cert)
     writeFileSync(key, pems.private)
+  })
+
+  it('says that it is refused behind its handshake, in a pipe and with a message', async () => {
+    await using running = await start({ listen: { echo: { ...echo, tls: { cert, key, ca: cert } } } })
+    const args = [`127.0.0.1:${running.port()}`, '--ca', cert, '--servername', 'localhost']
+    for (const done of [await pipe(args, 'hello\n'), await runSluice(['connect', ...args, '--send', 'hello'])]) {
+      expect(done).toMatchObject({ code: 1, stdout: '' })
+      expect(done.stderr).toContain('a certificate of the client is required, and it sent none')
+    }
+  })
+
+  it('verifies, unless it is told not to, which it says loudly', async () => {
     await using running = await start({ listen: { echo: { ...echo, tls: { cert, key } } } })
     const args = ['connect', `127.0.0.1:${running.port()}`, '--send', 'hello']
     const refused = await runSluice([...args, '--tls'])

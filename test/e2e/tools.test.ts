@@ -129,6 +129,12 @@ describe('sluice new', () => {
     expect(await runSluice(['new', 'scanner', '--force'], { cwd: folder.path })).toMatchObject({ code: 0 })
   })
 
+  it('says where it cannot write', async () => {
+    const { code, stderr } = await runSluice(['new', 'blank', '/proc/nope'])
+    expect(code).toBe(1)
+    expect(stderr).toContain('/proc/nope')
+  })
+
   it('lists the templates when none is named and nobody can be asked', async () => {
     const { code, stderr } = await runSluice(['new'])
     expect(code).toBe(2)
