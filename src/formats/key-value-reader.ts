@@ -19,6 +19,8 @@ export class KeyValueReader {
   readonly #end: number
   readonly #text: string
   #at = 0
+  /** Where the next `equals` is; the end of the text when there is none. */
+  #nextEquals = -1
 
   /** @throws SluiceError `format_invalid` when the frame is not UTF-8 */
   constructor(options: KeyValueOptions, bytes: Buffer, start: number, end: number) {
@@ -37,8 +39,8 @@ export class KeyValueReader {
     for (; this.#at < text.length; this.#at += separator.length) {
       const from = this.#at
       const end = this.#nextSeparator()
-      const middle = text.indexOf(equals, from)
-      if (middle === -1 || middle >= end) {
+      const middle = this.#equalsFrom(from)
+      if (middle >= end) {
         if (text.slice(from, end).trim() !== '') this.#fail(`a piece without "${equals}"`, from)
         this.#at = end
         continue
@@ -112,6 +114,15 @@ export class KeyValueReader {
   #nextSeparator(): number {
     const found = this.#text.indexOf(this.#options.separator, this.#at)
     return found === -1 ? this.#text.length : found
+  }
+
+  /** Looked for once, and not for each piece before it: there may be a million. */
+  #equalsFrom(from: number): number {
+    if (this.#nextEquals < from) {
+      const found = this.#text.indexOf(this.#options.equals, from)
+      this.#nextEquals = found === -1 ? this.#text.length : found
+    }
+    return this.#nextEquals
   }
 
   #trimmed(text: string): string {

@@ -91,7 +91,7 @@ class Fields {
   }
 
   number(field: number): number | null {
-    return this.#read(field, /^[+-]?(?:\d+\.?\d*|\.\d+)$/, 'a number', ([text]) => Number(text))
+    return this.#read(field, /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)$/, 'a number', ([text]) => Number(text))
   }
 
   /** The numbers that are there of some fields. */

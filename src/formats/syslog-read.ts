@@ -94,14 +94,16 @@ function readData(text: string, start: number): { data: Record<string, SyslogPar
 
 /** RFC 5424, section 6.3.3: `"`, `\` and `]` stand behind a backslash; any other backslash is itself. */
 function readParams(text: string, start: number): { params: SyslogParams; end: number } {
-  const params: Record<string, string | readonly string[]> = {}
+  const params: Record<string, string | string[]> = {}
   let at = start
   while (text[at] === ' ') {
     const found = match(/ ([\x21\x23-\x3c\x3e-\x5c\x5e-\x7e]+)="((?:[^"\\\]]|\\[\s\S])*)"/y, text, at)
     const [whole, name = '', escaped = ''] = found ?? fault('a parameter such as name="value"', at)
     if (name === '__proto__') throw new SyslogFault('a parameter has the name __proto__, which is refused', at)
     const value = escaped.replaceAll(/\\(["\\\]])/g, '$1')
-    params[name] = Object.hasOwn(params, name) ? [params[name]!, value].flat() : value
+    const before = Object.hasOwn(params, name) ? params[name] : undefined
+    if (Array.isArray(before)) before.push(value)
+    else params[name] = before === undefined ? value : [before, value]
     at += whole.length
   }
   if (text[at] !== ']') fault('] at the end of an element', at)

@@ -153,7 +153,7 @@ function textOf(value: unknown): string {
 }
 
 /** As devices write it: with a sign and leading zeros. */
-const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/
+const NUMBER = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/
 const INTEGER = /^[+-]?\d+$/
 
 /** A group that took no part stays null. */

@@ -70,9 +70,10 @@ export const byteFunctions: Readonly<Record<string, FunctionDefinition>> = {
     example: 'unbase64("SGVsbG8=")',
     result: 'b"Hello"',
     run(value) {
-      const trimmed = value.replaceAll(/\s/g, '').replace(/=+$/, '')
-      if (!/^[\w+/-]*$/.test(trimmed) || trimmed.length % 4 === 1) throw new ValueError('the text is not Base64')
-      return Buffer.from(trimmed, 'base64')
+      const written = value.replaceAll(/\s/g, '')
+      const digits = /^([\w+/-]*)=*$/.exec(written)?.[1]
+      if (digits === undefined || digits.length % 4 === 1) throw new ValueError('the text is not Base64')
+      return Buffer.from(digits, 'base64')
     },
   }),
   slice: define({

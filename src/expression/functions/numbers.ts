@@ -103,7 +103,7 @@ export function numbersOf(values: readonly unknown[]): number[] {
   })
 }
 
-const DECIMAL = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i
+const DECIMAL = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i
 const MOST_DECIMALS = 15
 
 function toNumber(value: unknown): number {
