@@ -6,11 +6,12 @@ import type { Variable } from './struct-coding.ts'
 import { type Condition, ConditionError, compileCondition } from './struct-condition.ts'
 import { BROKEN, type Codec, compileField, compileNumber, lengthOf } from './struct-field.ts'
 import { REST } from './struct-length.ts'
-import { Level, type Range } from './struct-level.ts'
+import { type Checksum, Level, type Range } from './struct-level.ts'
 import { type Around, isIntegerField, LevelNotes } from './struct-notes.ts'
 import type { ArrayOptions, FieldOptions } from './struct-options.ts'
 import type { Field } from './struct-parts.ts'
 import { Scope } from './struct-scope.ts'
+import { isCount, type Measured, type Size } from './struct-sizes.ts'
 
 /** How many structs can be inside each other. */
 const MAX_DEPTH = 8
@@ -26,18 +27,17 @@ export function compileLevel(options: readonly FieldOptions[], around: Around): 
   if (isTooDeep) notes.report([], `there can be ${MAX_DEPTH} structs inside each other, and no more`)
   const parts = isTooDeep ? [] : options.map((field, index) => compilePart(field, index, notes))
   measureBehind(parts, notes)
-  const ranges = parts.flatMap((part, index) => rangeOf(part, index, notes))
-  const computed = new Set([
-    ...notes.lengths.map(({ name }) => notes.indexOf(name)),
-    ...ranges.map(({ target }) => target),
-  ])
+  const lengths = parts.flatMap((part, index) => lengthRange(part, index, notes))
+  const checksums = parts.flatMap((part, index) => checksumRange(part, index, notes))
+  const sizes = parts.flatMap((_, index) => sizeAt(index, parts, lengths, notes))
+  const computed = new Set([...sizes.filter((size) => !isCount(size)), ...checksums].map(({ target }) => target))
   const level = new Level({
     label: around.label,
     scope,
     fields: parts.map((part, index): Field => ({ ...part, computed: computed.has(index) })),
-    // A checksum may be of a length, so lengths are written first.
-    ranges: [...lengthRanges(notes), ...ranges.toSorted((a, b) => Number(a.isChecksum) - Number(b.isChecksum))],
-    counts: notes.counts,
+    lengths,
+    checksums,
+    sizes,
   })
   return { codec: level, usesRest: parts.some(({ usesRest }) => usesRest) }
 }
@@ -102,7 +102,7 @@ function compileCodec(options: FieldOptions, index: number, label: string, notes
 }
 
 function compileArray(options: ArrayOptions, index: number, label: string, notes: LevelNotes): Compiled<Codec> {
-  const { count, length, of, name } = options
+  const { count, length, of } = options
   const item = itemOf(of, index, label, notes)
   if (item.minSize === 0 && typeof count !== 'number')
     notes.report([index, 'of'], 'an item can be empty, so nobody knows how many there are')
@@ -112,8 +112,8 @@ function compileArray(options: ArrayOptions, index: number, label: string, notes
   }
   const found =
     count === undefined
-      ? lengthOf(length!, [index, 'length'], undefined, label, notes)
-      : lengthOf(count, [index, 'count'], name, label, notes)
+      ? lengthOf(length!, [index, 'length'], label, notes)
+      : lengthOf(count, [index, 'count'], label, notes)
   if (found === undefined) return { codec: BROKEN, usesRest: false }
   const variable =
     count === undefined ? measuredArray(item, found.length, label) : countedArray(item, found.length, label)
@@ -147,32 +147,12 @@ function measureBehind(parts: readonly Part[], notes: LevelNotes): void {
   }
 }
 
-interface OwnRange extends Range {
-  readonly isChecksum: boolean
+/** A number that says the length of fields. */
+interface LengthRange extends Range {
+  readonly plus: number
 }
 
-/** What a checksum or a length is of. */
-function rangeOf({ options }: Part, target: number, notes: LevelNotes): OwnRange[] {
-  if (options.type === 'checksum') {
-    const from = placeOf(options.from, [target, 'from'], notes) ?? 0
-    const to = placeOf(options.to, [target, 'to'], notes) ?? target - 1
-    if (to < from) notes.report([target], 'the checksum is of no field')
-    if (from <= target && target <= to) notes.report([target], 'a checksum cannot be of itself')
-    const { compute } = checksums[options.algorithm]
-    const problem = (stated: unknown, found: number) =>
-      `is 0x${Number(stated).toString(16)}, and the ${options.algorithm} of the bytes is 0x${found.toString(16)},`
-    return [
-      {
-        target,
-        from,
-        to,
-        compute: (body, bytes, start, end) => body.call(compute, bytes, start, end),
-        problem,
-        asked: askedOf(options.name, 0, notes),
-        isChecksum: true,
-      },
-    ]
-  }
+function lengthRange({ options }: Part, target: number, notes: LevelNotes): LengthRange[] {
   if (!isIntegerField(options) || options.lengthOf === undefined) return []
   const { plus } = options.lengthOf
   const from = placeOf(options.lengthOf.from, [target, 'lengthOf', 'from'], notes) ?? target
@@ -186,12 +166,48 @@ function rangeOf({ options }: Part, target: number, notes: LevelNotes): OwnRange
       target,
       from,
       to,
-      compute: lengthPlus(plus),
+      plus,
+      compute: (_body, _bytes, start, end) => js`(${end} - ${start} + ${plus})`,
       problem: (stated, found) => `is ${stated}, and the fields that it is of have the length ${found},`,
-      asked: askedOf(options.name, 0, notes),
-      isChecksum: false,
     },
   ]
+}
+
+function checksumRange({ options }: Part, target: number, notes: LevelNotes): Checksum[] {
+  if (options.type !== 'checksum') return []
+  const from = placeOf(options.from, [target, 'from'], notes) ?? 0
+  const to = placeOf(options.to, [target, 'to'], notes) ?? target - 1
+  if (to < from) notes.report([target], 'the checksum is of no field')
+  if (from <= target && target <= to) notes.report([target], 'a checksum cannot be of itself')
+  const { compute } = checksums[options.algorithm]
+  return [
+    {
+      target,
+      from,
+      to,
+      compute: (body, bytes, start, end) => body.call(compute, bytes, start, end),
+      problem: (stated, found) =>
+        `is 0x${Number(stated).toString(16)}, and the ${options.algorithm} of the bytes is 0x${found.toString(16)},`,
+      asked: options.name !== undefined && notes.scope.usesOf(options.name) > 0,
+    },
+  ]
+}
+
+/** What the number at an index is written as, if it is the size of other fields. */
+function sizeAt(target: number, parts: readonly Part[], lengths: readonly LengthRange[], notes: LevelNotes): Size[] {
+  const { key, label } = parts[target]!
+  const fields = notes.sizedBy(key)
+  const measured = [
+    ...lengths
+      .filter((range) => range.target === target)
+      .map(({ from, to, plus }): Measured => ({ from, to, key: undefined, isList: false, plus, isAlways: true })),
+    ...fields.map(({ index, isList, plus }): Measured => {
+      const { key, condition } = parts[index]!
+      return { from: index, to: index, key, isList, plus, isAlways: condition === undefined }
+    }),
+  ]
+  const asked = key !== undefined && notes.scope.usesOf(key) > fields.length
+  return measured.length === 0 ? [] : [{ target, key, label, measured, asked }]
 }
 
 function placeOf(name: string | undefined, path: readonly (string | number)[], notes: LevelNotes): number | undefined {
@@ -201,25 +217,4 @@ function placeOf(name: string | undefined, path: readonly (string | number)[], n
   const near = suggest(name, notes.scope.names)
   notes.report(path, `there is no field ${name} beside this one${near === undefined ? '' : `; did you mean ${near}?`}`)
   return undefined
-}
-
-/** @param own how many fields ask for it and are written first */
-function askedOf(name: string | undefined, own: number, notes: LevelNotes): string | undefined {
-  return name !== undefined && notes.scope.usesOf(name) > own ? name : undefined
-}
-
-/** Numbers that say how long a field is. Reading has used them, so only writing asks. */
-function lengthRanges(notes: LevelNotes): Range[] {
-  return notes.lengths.map(({ name, index, plus }) => ({
-    target: notes.indexOf(name)!,
-    from: index,
-    to: index,
-    compute: lengthPlus(plus),
-    problem: undefined,
-    asked: askedOf(name, 1, notes),
-  }))
-}
-
-function lengthPlus(plus: number): Range['compute'] {
-  return (_body, _bytes, start, end) => js`(${end} - ${start} + ${plus})`
 }

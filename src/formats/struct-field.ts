@@ -69,18 +69,14 @@ export function compileNumber(type: NumberType, endian: Endian, label: string): 
   return asVariable(isInteger(type) ? integer(type, endian, label) : float(type, endian, label), label)
 }
 
-/**
- * The length or the count of a field.
- * @param list the name of the field where it is counted in items
- */
+/** The length of a field in bytes, or the number of its items. */
 export function lengthOf(
   written: Written,
-  path: readonly [index: number, key: string],
-  list: string | undefined,
+  path: readonly [index: number, key: 'length' | 'count'],
   label: string,
   notes: LevelNotes,
 ): { measure: Measure; length: ReturnType<typeof createLength> } | undefined {
-  const [index] = path
+  const [index, key] = path
   const measure = parseMeasure(written, notes.scope)
   if (typeof measure === 'string') {
     notes.report(path, measure)
@@ -92,7 +88,7 @@ export function lengthOf(
     return undefined
   }
   const behind = () => notes.behind[index]! + outer!()
-  return { measure, length: createLength(measure, notes.claim(measure, index, list), behind, label) }
+  return { measure, length: createLength(measure, notes.claim(measure, index, key === 'count'), behind, label) }
 }
 
 function integerOf(field: IntegerOptions, index: number, endian: Endian, label: string, notes: LevelNotes): Codec {
@@ -181,7 +177,7 @@ function textOf(field: TextOptions, index: number, label: string, notes: LevelNo
   if (typeof length === 'number') return { fixed: fixedContent(content, length, given?.[0] ?? 0, label) }
   if (given !== undefined) notes.report([index, 'padding'], 'only a text of a fixed length has padding')
   if (until !== undefined) return { variable: terminatedContent(content, until, label) }
-  const found = lengthOf(length!, [index, 'length'], undefined, label, notes)
+  const found = lengthOf(length!, [index, 'length'], label, notes)
   return found === undefined ? BROKEN : { variable: sizedContent(content, found.length, label) }
 }
 
@@ -195,6 +191,6 @@ function bytesOf({ length, equals }: BytesOptions, index: number, label: string,
     return { fixed: constantContent(fixedContent(content, equals.length, undefined, label), equals, equals, label) }
   }
   if (typeof length === 'number') return { fixed: fixedContent(content, length, undefined, label) }
-  const found = lengthOf(length!, [index, 'length'], undefined, label, notes)
+  const found = lengthOf(length!, [index, 'length'], label, notes)
   return found === undefined ? BROKEN : { variable: sizedContent(content, found.length, label) }
 }

@@ -6,6 +6,7 @@ import { indexOf, type Reading, type Variable, type Writing } from './struct-cod
 import type { Condition } from './struct-condition.ts'
 import { type Field, fixedOf, type Part, partsOf, type Span } from './struct-parts.ts'
 import type { Scope } from './struct-scope.ts'
+import { isCount, type Size, sizeOf } from './struct-sizes.ts'
 
 /** A number that says something of the bytes of other fields; all of these are indexes. */
 export interface Range {
@@ -14,25 +15,23 @@ export interface Range {
   readonly to: number
   /** What the number must be for `bytes[start, end)`: an expression. */
   compute(body: Body, bytes: Code, start: Code, end: Code): Code
-  /** The error for a frame that says something else; undefined where reading needs no check. */
-  readonly problem: ((stated: unknown, found: number) => string) | undefined
-  /** The key of the target, where other fields ask for it: they were written by what the value says, so that must be right. */
-  readonly asked: string | undefined
+  /** The error for a frame that says something else. */
+  problem(stated: unknown, found: number): string
 }
 
-/** A number that is written as the size of a list beside it. */
-export interface Count {
-  readonly key: string
-  readonly list: string
-  readonly plus: number
+export interface Checksum extends Range {
+  /** As of {@link Size}. */
+  readonly asked: boolean
 }
 
 export interface LevelPlan {
   readonly label: string
   readonly scope: Scope
   readonly fields: readonly Field[]
-  readonly ranges: readonly Range[]
-  readonly counts: readonly Count[]
+  /** Checked when read; what is written of them says `sizes`. */
+  readonly lengths: readonly Range[]
+  readonly checksums: readonly Checksum[]
+  readonly sizes: readonly Size[]
 }
 
 /**
@@ -56,10 +55,9 @@ export class Level implements Variable {
   }
 
   read(reading: Reading): Code {
-    const { fields, ranges } = this.#plan
+    const { fields, lengths, checksums } = this.#plan
     const found = this.#parts.flatMap((part) => part.read(reading))
-    for (const { target, from, to, compute, problem } of ranges) {
-      if (problem === undefined) continue
+    for (const { target, from, to, compute, problem } of [...lengths, ...checksums]) {
       const { label, condition } = fields[target]!
       const { value, span } = found[target]!
       const fault = (stated: unknown, number: number, at: number) =>
@@ -74,24 +72,29 @@ export class Level implements Variable {
   }
 
   write(writing: Writing, value: Code): void {
-    const { fields, ranges, counts, label, scope } = this.#plan
+    const { fields, checksums, sizes, label, scope } = this.#plan
     const { body, values } = writing
     const keys = fields.flatMap(({ key }) => key ?? [])
     const row = body.keep(body.call(rowOf, value, body.constant(keys), body.constant(new Set(keys)), label))
-    const counted = new Map(
-      counts.map(({ key, list, plus }) => [key, body.keep(js`${body.call(sizeOf, js`${row}[${list}]`)} + ${plus}`)]),
-    )
+    const counts = sizes.filter(isCount)
+    const counted = new Map(counts.map((size) => [size.key, body.keep(sizeOf(body, size, row, []))]))
     const valueFor = (key: string) => counted.get(key) ?? js`${row}[${key}]`
     for (const key of keys) values.set(scope, key, valueFor(key))
     const spans = this.#parts.flatMap((part) => part.write(writing, valueFor))
-    for (const { target, from, to, compute, asked } of ranges) {
+    const put = ({ target, asked }: Checksum | Size, numberOf: (inner: Body) => Code) => {
       const field = fields[target]!
       const span = spans[target]!
       whereThere(body, field.condition, span, (inner) => {
-        const number = inner.keep(compute(inner, js`writer.bytes`, indexOf(spans[from]!.start), spans[to]!.end))
-        if (asked !== undefined) inner.add(inner.call(mustBeWorkedOut, valueFor(asked), number, field.label))
+        const number = inner.keep(numberOf(inner))
+        if (asked) inner.add(inner.call(mustBeWorkedOut, valueFor(field.key!), number, field.label))
         fixedOf(field).write({ ...writing, body: inner }, span.start, number)
       })
+    }
+    // A checksum may be of a length, so lengths are written first.
+    for (const size of sizes) if (!isCount(size)) put(size, (inner) => sizeOf(inner, size, row, spans))
+    for (const checksum of checksums) {
+      const { from, to, compute } = checksum
+      put(checksum, (inner) => compute(inner, js`writer.bytes`, indexOf(spans[from]!.start), spans[to]!.end))
     }
   }
 }
@@ -124,10 +127,6 @@ function rowOf(value: unknown, keys: readonly string[], known: ReadonlySet<strin
   }
   // With a value for each field there is nothing to inherit.
   return given.length === keys.length ? (value as Row) : Object.assign(Object.create(null) as Row, value)
-}
-
-function sizeOf(list: unknown): number {
-  return Array.isArray(list) ? list.length : 0
 }
 
 function mustBeWorkedOut(given: unknown, number: number, label: string): void {

@@ -1,5 +1,4 @@
 import type { Measure } from './struct-length.ts'
-import type { Count } from './struct-level.ts'
 import type { FieldOptions, IntegerOptions } from './struct-options.ts'
 import type { Scope } from './struct-scope.ts'
 import { type Endian, isInteger } from './struct-types.ts'
@@ -28,18 +27,23 @@ export interface Around {
   readonly problems: FieldProblem[]
 }
 
+/** A field whose size a number says. */
+interface Sized {
+  readonly index: number
+  /** In items, else in bytes. */
+  readonly isList: boolean
+  /** How much larger the number is. */
+  readonly plus: number
+}
+
 /** What is learnt of the fields of one struct while they are compiled. */
 export class LevelNotes {
   readonly scope: Scope
   readonly around: Around
   /** How many bytes come behind each field in this struct; known when all are compiled. */
   readonly behind: number[] = []
-  /** Numbers that are written as the size of a list. */
-  readonly counts: Count[] = []
-  /** Numbers that are written as the length of a field: their name, its index. */
-  readonly lengths: { readonly name: string; readonly index: number; readonly plus: number }[] = []
   readonly #indexes = new Map<string, number>()
-  readonly #claimed = new Set<string>()
+  readonly #sized = new Map<string, readonly Sized[]>()
 
   constructor(scope: Scope, around: Around) {
     this.scope = scope
@@ -60,19 +64,22 @@ export class LevelNotes {
     return this.#indexes.get(name)
   }
 
+  /** The fields whose size is said by a number of this name, which is written to fit. */
+  sizedBy(name: string | undefined): readonly Sized[] {
+    return (name !== undefined && this.#sized.get(name)) || []
+  }
+
   /**
-   * Lets the number that says how large a field is be written to fit, if it is there for that alone.
+   * Lets the number that says how large a field is be written to fit, where it stands beside the field and is always there.
    * @returns whether it will be
    */
-  claim(measure: Measure, index: number, list: string | undefined): boolean {
+  claim(measure: Measure, index: number, isList: boolean): boolean {
     if (measure.kind !== 'field') return false
     const { name, plus, found } = measure
     const { options } = found
-    if (!found.near || options === undefined || options.if !== undefined || this.#claimed.has(name)) return false
-    if (!isIntegerField(options) || options.equals !== undefined || options.lengthOf !== undefined) return false
-    this.#claimed.add(name)
-    if (list === undefined) this.lengths.push({ name, index, plus: -plus })
-    else this.counts.push({ key: name, list, plus: -plus })
+    if (!found.near || options === undefined || options.if !== undefined) return false
+    if (!isIntegerField(options) || options.equals !== undefined) return false
+    this.#sized.set(name, [...this.sizedBy(name), { index, isList, plus: -plus }])
     return true
   }
 }

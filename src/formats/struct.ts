@@ -19,6 +19,9 @@ What can be worked out is checked when a frame is read, and worked out when a va
 items or bytes there are, \`lengthOf\`, checksums and constants. What a value says of these does not count, but a constant
 must be right.
 
+Fields that share such a number, as in a record of several kinds, must have the same size, as far as they are there. Where
+none of them is, the number is what the value says.
+
 A frame must be used up: more bytes than the fields have are refused, unless the last field takes the \`rest\`. The error says
 which field is wrong, and at which byte.
 
