@@ -4,6 +4,7 @@ import type { PayloadKind } from './client.ts'
 import { SluiceError, toSluiceError } from './errors.ts'
 import type { Format } from './format.ts'
 import type { Framing } from './framing.ts'
+import { collectionNotPrintable, isCollection } from './record.ts'
 import type { Outcomes } from './sink.ts'
 
 /** A framing and a format together: all that is needed to write messages for one destination. */
@@ -86,16 +87,28 @@ export function encodeContent(kind: PayloadKind, content: unknown, { framing, fo
 
 /**
  * A value as it appears inside a text: bytes stay bytes, times are RFC 3339, objects are JSON, null is nothing.
+ * @throws SluiceError `format_not_printable`
  */
 export function contentText(value: unknown): string | Buffer {
   if (typeof value === 'string' || Buffer.isBuffer(value)) return value
   if (value === null || value === undefined) return ''
   if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength)
-  if (value instanceof Date) return value.toISOString()
+  if (value instanceof Date) {
+    if (Number.isNaN(value.getTime())) throw new SluiceError('format_not_printable', 'a time that is none')
+    return value.toISOString()
+  }
   if (typeof value === 'object') {
     const json = JSON.stringify(value)
     if (json === undefined) throw new SluiceError('format_not_printable', 'this value cannot be written as text')
+    // A Map or a Set is {} in it.
+    if (json.includes('{}')) JSON.stringify(value, withoutCollections)
     return json
   }
   return String(value)
+}
+
+/** A replacer. @throws SluiceError where there is a Map or a Set */
+function withoutCollections(_key: string, value: unknown): unknown {
+  if (isCollection(value)) throw collectionNotPrintable()
+  return value
 }

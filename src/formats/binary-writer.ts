@@ -1,4 +1,5 @@
 import { SluiceError } from '../contracts/errors.ts'
+import { collectionNotPrintable, isCollection } from '../contracts/record.ts'
 import { formatField, isTime } from './binary-reader.ts'
 
 /** How a binary format writes what a value is made of. */
@@ -21,9 +22,12 @@ export interface BinaryEncoder {
 export function printBinary(value: unknown, encoder: BinaryEncoder, maxDepth: number): Buffer {
   const out = new BinaryWriter()
   const path: (string | number)[] = []
-  const fail = (problem: string): never => {
+  const where = () => {
     const field = formatField(path)
-    throw new SluiceError('format_not_printable', `${problem}${field && `, in ${field}`}`)
+    return field && `, in ${field}`
+  }
+  const fail = (problem: string): never => {
+    throw new SluiceError('format_not_printable', `${problem}${where()}`)
   }
   const text = (value: string) => {
     if (!value.isWellFormed()) fail('a text with half a surrogate pair')
@@ -53,6 +57,7 @@ export function printBinary(value: unknown, encoder: BinaryEncoder, maxDepth: nu
       for (let i = 0; i < value.length; i++) nested(i, value[i])
       return
     }
+    if (isCollection(value)) throw collectionNotPrintable(where())
     const pairs = Object.entries(value).filter(([, inner]) => inner !== undefined)
     encoder.head(out, 'map', pairs.length)
     for (const [key, inner] of pairs) {

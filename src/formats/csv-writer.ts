@@ -1,5 +1,6 @@
 import { contentText } from '../contracts/codec.ts'
 import { SluiceError } from '../contracts/errors.ts'
+import { isRecord } from '../contracts/record.ts'
 import { BYTE_ORDER_MARK } from '../util/utf8.ts'
 import type { CsvLibrary, CsvOptions } from './csv-options.ts'
 
@@ -62,16 +63,6 @@ export class CsvWriter {
 
 function namesOf(rows: readonly unknown[]): string[] {
   return [...new Set(rows.flatMap((row) => (isRecord(row) ? Object.keys(row) : [])))]
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    !Array.isArray(value) &&
-    !(value instanceof Uint8Array) &&
-    !(value instanceof Date)
-  )
 }
 
 function notPrintable(problem: string, hint?: string): SluiceError {

@@ -2,6 +2,7 @@ import { contentText } from '../contracts/codec.ts'
 import { defineFormat } from '../contracts/define.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
+import { isRecord } from '../contracts/record.ts'
 import { z } from '../contracts/schema.ts'
 import { parseText } from '../util/escapes.ts'
 import { KeyValueReader } from './key-value-reader.ts'
@@ -87,9 +88,7 @@ function sign(standard: string, about: string) {
 type PrintOptions = Readonly<Record<'separator' | 'equals' | 'quote' | 'repeated', string>> & { readonly trim: boolean }
 
 function print(value: unknown, options: PrintOptions): string {
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Uint8Array) {
-    throw notPrintable('key-value writes an object, and this is none')
-  }
+  if (!isRecord(value)) throw notPrintable('key-value writes an object, and this is none')
   const pairs = Object.entries(value).flatMap(([key, inner]) => {
     if (inner === undefined) return []
     const many = options.repeated === 'list' && Array.isArray(inner) && inner.length > 1

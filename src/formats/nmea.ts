@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { defineFormat } from '../contracts/define.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { type Format, invalidAt } from '../contracts/format.ts'
+import { isRecord } from '../contracts/record.ts'
 import { z } from '../contracts/schema.ts'
 import { checksums } from '../util/checksum.ts'
 import { suggest } from '../util/suggest.ts'
@@ -160,16 +161,15 @@ function sentenceOf(start: Start, address: string, fields: readonly string[], ch
 }
 
 function print(value: unknown): string {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw notPrintable('a sentence is written from an object with talker, type and fields')
-  }
+  if (!isRecord(value)) throw notPrintable('a sentence is written from an object with talker, type and fields')
   const given = value as Partial<NmeaSentence>
   const { talker = '', type = '', fields, start = type === 'VDM' || type === 'VDO' ? '!' : '$', checksum } = given
   const address = `${talker}${type}`
   if (!ADDRESS.test(`${start}${address}`)) throw notPrintable(`${start}${address} is no address such as $GPRMC`)
   if (!Array.isArray(fields)) throw notPrintable('a sentence has a list of fields')
   const texts = fields.map((field: unknown, i) => {
-    const text = field === null ? '' : String(field)
+    if (typeof field === 'object' && field !== null) throw notPrintable(`field ${i + 1} is no text and no number`)
+    const text = String(field ?? '')
     if (/^[\x20-\x29\x2b\x2d-\x7e]*$/.test(text)) return text
     throw notPrintable(`field ${i + 1} has a character that a sentence cannot hold`)
   })

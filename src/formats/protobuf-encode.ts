@@ -1,5 +1,6 @@
 import type Protobuf from 'protobufjs'
 import { SluiceError } from '../contracts/errors.ts'
+import { isRecord } from '../contracts/record.ts'
 import { suggest } from '../util/suggest.ts'
 import { isUnsigned } from './protobuf-decode.ts'
 
@@ -19,8 +20,9 @@ class Encoder {
     this.#library = library
   }
 
-  message(value: unknown, type: Protobuf.Type, path: string): Protobuf.Message {
-    if (!isObject(value)) return fail(`${type.name} is written from an object, and this is none`, path)
+  message(given: unknown, type: Protobuf.Type, path: string): Protobuf.Message {
+    const value = given instanceof Date && type.fullName === TIMESTAMP ? timestampOf(given, path) : given
+    if (!isRecord(value)) return fail(`${type.name} is written from an object, and this is none`, path)
     if (this.#depth >= this.#library.util.recursionLimit) return fail('nested too deep', path)
     this.#depth++
     const properties: Record<string, unknown> = {}
@@ -45,7 +47,7 @@ class Encoder {
       return value.map((one, i) => this.#single(one, field, `${path}[${i}]`))
     }
     if (!(field instanceof this.#library.MapField)) return this.#single(value, field, path)
-    if (!isObject(value)) return fail('an object is needed', path)
+    if (!isRecord(value)) return fail('an object is needed', path)
     const entries = Object.entries(value).map(([key, one]) => {
       const way = `${path}.${key}`
       return [this.#key(key, field.keyType, way), this.#single(one, field, way)] as const
@@ -112,9 +114,18 @@ function hintFor(key: string, { fields }: Protobuf.Type): string {
   return near === undefined ? `there are ${Object.keys(fields).join(', ')}` : `did you mean ${near}?`
 }
 
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array)
+const TIMESTAMP = '.google.protobuf.Timestamp'
+
+/** google/protobuf/timestamp.proto: the years 1 to 9999, and nanoseconds that count forward, before 1970 too. */
+function timestampOf(time: Date, path: string): { seconds: number; nanos: number } {
+  const seconds = Math.floor(time.getTime() / 1000)
+  if (seconds >= FIRST_SECOND && seconds <= LAST_SECOND)
+    return { seconds, nanos: time.getUTCMilliseconds() * 1_000_000 }
+  return fail('a time that is not in the years 1 to 9999', path)
 }
+
+const FIRST_SECOND = -62_135_596_800
+const LAST_SECOND = 253_402_300_799
 
 function fail(problem: string, path: string, hint?: string): never {
   const message = path === '' ? problem : `${problem}, in ${path}`

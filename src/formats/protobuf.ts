@@ -39,7 +39,8 @@ Imports are looked for from the folder of the file, and must lie in it. The type
 (\`google/protobuf/timestamp.proto\`) are there. The file is code that you trust: never let a stranger write it.
 
 Written is an object with the fields of the type; a name that the type does not have and a value of another type are
-refused.`,
+refused. A time can be written into a \`google.protobuf.Timestamp\`. Read it is an object with \`seconds\` and \`nanos\`, which
+are finer than a time.`,
   options: z.strictObject({
     file: z.string().min(1).describe('The `.proto` file. A relative path starts at the configuration file.'),
     message: z

@@ -1,4 +1,5 @@
 import { SluiceError } from '../contracts/errors.ts'
+import { isCollection } from '../contracts/record.ts'
 
 /** What a struct is read into and written from: the value of each field by its name. */
 export type Row = Record<string, unknown>
@@ -76,5 +77,7 @@ function shown(value: unknown): string {
   if (typeof value === 'string') return value.length > 40 ? 'a long text' : JSON.stringify(value)
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   if (Array.isArray(value)) return 'a list'
+  if (value instanceof Date) return 'a time'
+  if (isCollection(value)) return 'a Map or a Set'
   return value instanceof Uint8Array ? `${value.length} bytes` : 'an object'
 }

@@ -1,5 +1,6 @@
 import { type Body, type Code, js, objectLiteral } from '../codegen/code.ts'
 import { SluiceError } from '../contracts/errors.ts'
+import { isRecord } from '../contracts/record.ts'
 import { suggest } from '../util/suggest.ts'
 import { FieldFault, notPrintable, type Row } from './struct-bytes.ts'
 import { indexOf, type Reading, type Variable, type Writing } from './struct-coding.ts'
@@ -112,9 +113,7 @@ function whereThere(
 
 /** The values of a struct, with nothing that is inherited. `known` are the `keys`. */
 function rowOf(value: unknown, keys: readonly string[], known: ReadonlySet<string>, label: string): Row {
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Uint8Array) {
-    throw notPrintable(label, value, 'an object with the fields of the struct')
-  }
+  if (!isRecord(value)) throw notPrintable(label, value, 'an object with the fields of the struct')
   const given = Object.keys(value)
   for (let i = 0; i < given.length; i++) {
     const key = given[i]!

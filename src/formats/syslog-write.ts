@@ -1,5 +1,6 @@
 import { contentText } from '../contracts/codec.ts'
 import { SluiceError } from '../contracts/errors.ts'
+import { isRecord } from '../contracts/record.ts'
 import { suggest } from '../util/suggest.ts'
 import { facilities, isLocalTime, isTimestamp, NAME, severities, WORD } from './syslog-message.ts'
 
@@ -27,10 +28,8 @@ const KEYS: readonly string[] = [
  * @throws SluiceError `format_not_printable`
  */
 export function writeSyslog(value: unknown): string {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw refuse('a syslog message is written from an object, such as { message: "…" }')
-  }
-  const given = value as Given
+  if (!isRecord(value)) throw refuse('a syslog message is written from an object, such as { message: "…" }')
+  const given: Given = value
   const unknown = Object.keys(given).find((key) => !KEYS.includes(key))
   if (unknown !== undefined) {
     const near = suggest(unknown, KEYS)
@@ -72,7 +71,7 @@ function numberOf(given: Given, key: string, names: readonly string[], fallback:
 
 function timestampOf(given: Given): string | undefined {
   const { timestamp } = given
-  return timestamp instanceof Date ? timestamp.toISOString() : wordsOf(given, 'timestamp', isTimestamp)
+  return timestamp instanceof Date ? messageOf(timestamp) : wordsOf(given, 'timestamp', isTimestamp)
 }
 
 function wordOf(given: Given, key: string): string | undefined {
@@ -101,15 +100,13 @@ function messageOf(value: unknown): string {
 
 function dataOf(data: unknown): string {
   if (data === null || data === undefined) return '-'
-  if (typeof data !== 'object' || Array.isArray(data)) throw refuse('data is no object of elements')
+  if (!isRecord(data)) throw refuse('data is no object of elements')
   const elements = Object.entries(data).map(([id, params]) => `[${nameOf(id)}${paramsOf(id, params)}]`)
   return elements.length === 0 ? '-' : elements.join('')
 }
 
 function paramsOf(id: string, params: unknown): string {
-  if (typeof params !== 'object' || params === null || Array.isArray(params)) {
-    throw refuse(`data.${id} is no object of parameters`)
-  }
+  if (!isRecord(params)) throw refuse(`data.${id} is no object of parameters`)
   return Object.entries(params)
     .flatMap(([name, value]) => (Array.isArray(value) ? value : [value]).map((each) => [name, each] as const))
     .map(([name, value]) => ` ${nameOf(name)}="${messageOf(value).replaceAll(/["\\\]]/g, '\\$&')}"`)

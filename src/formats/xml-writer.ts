@@ -1,5 +1,6 @@
 import { contentText } from '../contracts/codec.ts'
 import { SluiceError } from '../contracts/errors.ts'
+import { collectionNotPrintable, isCollection, isRecord } from '../contracts/record.ts'
 import { findForbidden, isXmlName, TEXT } from './xml-characters.ts'
 import type { XmlOptions, XmlTools } from './xml-tools.ts'
 
@@ -15,7 +16,7 @@ export class XmlWriter {
 
   /** Writes an object with one key as a document. @throws SluiceError `format_not_printable` */
   print(value: unknown): string {
-    const roots = isObject(value) ? Object.entries(value).filter(([, inner]) => inner !== undefined) : []
+    const roots = isRecord(value) ? Object.entries(value).filter(([, inner]) => inner !== undefined) : []
     const [name, root] = roots[0] ?? ['', undefined]
     const [only, ...more] = Array.isArray(root) ? root : [root]
     if (roots.length !== 1 || only === undefined || more.length > 0) {
@@ -33,7 +34,7 @@ export class XmlWriter {
       throw notPrintable(`${JSON.stringify(name)} is no name of an element, in ${field}`)
     if (path.length > maxDepth) throw notPrintable(`nested deeper than maxDepth, ${maxDepth}, in ${field}`)
     if (Array.isArray(value)) throw notPrintable(`a list in a list, in ${field}`)
-    if (!isObject(value)) return textOf(value, field)
+    if (!isRecord(value)) return textOf(value, field)
     const element: Record<string, unknown> = {}
     for (const [key, inner] of Object.entries(value)) {
       if (inner === undefined) continue
@@ -57,7 +58,7 @@ export class XmlWriter {
 
 function scalar(value: unknown, path: readonly string[]): string {
   const field = path.join('.')
-  if (Array.isArray(value) || isObject(value))
+  if (Array.isArray(value) || isRecord(value))
     throw notPrintable(`an object or a list where a text must stand, in ${field}`)
   return textOf(value, field)
 }
@@ -65,16 +66,12 @@ function scalar(value: unknown, path: readonly string[]): string {
 function textOf(value: unknown, field: string): string {
   if (typeof value === 'function' || typeof value === 'symbol')
     throw notPrintable(`no value that can be written, in ${field}`)
+  if (isCollection(value)) throw collectionNotPrintable(`, in ${field}`)
   const content = value instanceof Uint8Array ? Buffer.from(value).toString('base64') : contentText(value)
   const text = content.toString()
   if (findForbidden(text) !== -1 || !text.isWellFormed())
     throw notPrintable(`a character that XML forbids, in ${field}`)
   return text
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
-  return !(value instanceof Date) && !(value instanceof Uint8Array)
 }
 
 function notPrintable(problem: string): SluiceError {
