@@ -66,8 +66,9 @@ class Encoder {
       case 'bool':
         return typeof value === 'boolean' ? value : fail('true or false is needed', path)
       case 'double':
-      case 'float':
         return typeof value === 'number' ? value : fail('a number is needed', path)
+      case 'float':
+        return typeof value === 'number' ? float(value, path) : fail('a number is needed', path)
       default:
         return this.#integer(value, type, path)
     }
@@ -98,6 +99,12 @@ class Encoder {
     const integer = this.#integer(key, type, path)
     return typeof integer === 'number' ? String(integer) : this.#library.util.longToHash(integer as Protobuf.Long)
   }
+}
+
+/** A number that is finite stays so in 32 bits, or is refused. */
+function float(value: number, path: string): number {
+  const isLost = Number.isFinite(value) && !Number.isFinite(Math.fround(value))
+  return isLost ? fail(`${value} does not fit into float`, path) : value
 }
 
 /** At most as long as a 64-bit integer: to look at a million digits takes long. */

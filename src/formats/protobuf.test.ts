@@ -209,6 +209,8 @@ describe('what is written', () => {
     [{ a_bytes: 'a' }, 'bytes are needed, in a_bytes'],
     [{ a_bool: 1 }, 'true or false is needed, in a_bool'],
     [{ a_float: '1' }, 'a number is needed, in a_float'],
+    [{ a_float: 1e300 }, '1e+300 does not fit into float, in a_float'],
+    [{ a_float: -3.5e38 }, '-3.5e+38 does not fit into float, in a_float'],
     [{ a_int32: 1.5 }, 'a whole number is needed, above 2^53 as a text, in a_int32'],
     [{ a_int64: '9'.repeat(1_000_000) }, 'a whole number is needed, above 2^53 as a text, in a_int64'],
     [{ a_int32: 2 ** 31 }, '2147483648 does not fit into int32, in a_int32'],

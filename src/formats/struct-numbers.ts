@@ -31,7 +31,10 @@ export function integer(type: IntegerType, endian: Endian, label: string): Fixed
   }
 }
 
-/** A floating-point number (IEEE 754, binary32 and binary64). */
+/**
+ * A floating-point number (IEEE 754, binary32 and binary64). What has no room is refused, as of an integer; infinity itself
+ * has room.
+ */
 export function float(type: FloatType, endian: Endian, label: string): Fixed {
   return {
     size: type === 'f32' ? 4 : 8,
@@ -39,11 +42,19 @@ export function float(type: FloatType, endian: Endian, label: string): Fixed {
     write(writing, place, value) {
       const { body } = writing
       const given = body.keep(value)
-      body.add(js`if (typeof ${given} !== 'number') throw ${body.call(notPrintable, label, given, 'a number')}`)
+      const isSmall = type === 'f32'
+      const takes = isSmall ? 'a number that fits into 32 bits' : 'a number'
+      const isNone = js`typeof ${given} !== 'number'`
+      const size = js`Math.abs(${given})`
+      const isWrong = isSmall ? js`${isNone} || (${size} >= ${TOO_LARGE} && ${size} !== Infinity)` : isNone
+      body.add(js`if (${isWrong}) throw ${body.call(notPrintable, label, given, takes)}`)
       setNumber(writing, type, endian, place, given)
     },
   }
 }
+
+/** What binary32 rounds to infinity, from here on: half a step above its largest number (IEEE 754, section 4.3.1). */
+const TOO_LARGE = 2 ** 128 - 2 ** 103
 
 /**
  * Binary coded decimal: two digits in each byte, the higher one first.

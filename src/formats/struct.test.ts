@@ -69,6 +69,28 @@ describe('other numbers', () => {
     expect(() => format.print({ a: '1', b: 1 })).toThrow(notPrintable('a is "1", and takes a number'))
   })
 
+  test('a number that 32 bits would make infinite is refused', () => {
+    const one = [{ name: 'a', type: 'f32' }]
+    const list = [{ name: 'a', type: 'array', count: 1, of: 'f32' }]
+    fc.assert(
+      fc.property(fc.oneof(fc.double(), fc.double({ min: 3e38, max: 4e38 })), (a) => {
+        if (Number.isFinite(a) && !Number.isFinite(Math.fround(a))) {
+          const message = 'a number that fits into 32 bits'
+          expect(() => write(one, { a })).toThrow(notPrintable(message))
+          expect(() => write(one, { a: -a })).toThrow(notPrintable(message))
+          expect(() => write(list, { a: [a] })).toThrow(notPrintable(message))
+        } else {
+          expect(read(one, write(one, { a }))).toEqual({ a: Math.fround(a) })
+        }
+      }),
+    )
+    // The largest float and half of a step more: the first that is rounded up to infinity (IEEE 754, section 4.3.1).
+    expect(() => write(one, { a: 2 ** 128 - 2 ** 103 })).toThrow(notPrintable('a is 3.4028235677973366e+38, and takes'))
+    expect(write(one, { a: 2 ** 128 - 2 ** 103 - 2 ** 75 })).toBe('7f7fffff')
+    expect(write(one, { a: Number.POSITIVE_INFINITY })).toBe('7f800000')
+    expect(read([{ name: 'a', type: 'f64' }], write([{ name: 'a', type: 'f64' }], { a: 1e39 }))).toEqual({ a: 1e39 })
+  })
+
   test('binary coded decimal is a number, or a text with its zeros', () => {
     expect(read([{ name: 'n', type: 'bcd', length: 2 }], '0123')).toEqual({ n: 123 })
     expect(read([{ name: 'n', type: 'bcd', length: 2, endian: 'little' }], '2301')).toEqual({ n: 123 })
