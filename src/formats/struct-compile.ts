@@ -11,7 +11,7 @@ import { type Around, isIntegerField, LevelNotes } from './struct-notes.ts'
 import type { ArrayOptions, FieldOptions } from './struct-options.ts'
 import type { Field } from './struct-parts.ts'
 import { Scope } from './struct-scope.ts'
-import { isCount, type Measured, type Size } from './struct-sizes.ts'
+import { isOfLists, type Measured, type Size } from './struct-sizes.ts'
 
 /** How many structs can be inside each other. */
 const MAX_DEPTH = 8
@@ -30,7 +30,7 @@ export function compileLevel(options: readonly FieldOptions[], around: Around): 
   const lengths = parts.flatMap((part, index) => lengthRange(part, index, notes))
   const checksums = parts.flatMap((part, index) => checksumRange(part, index, notes))
   const sizes = parts.flatMap((_, index) => sizeAt(index, parts, lengths, notes))
-  const computed = new Set([...sizes.filter((size) => !isCount(size)), ...checksums].map(({ target }) => target))
+  const computed = new Set([...sizes.filter((size) => !isOfLists(size)), ...checksums].map(({ target }) => target))
   const level = new Level({
     label: around.label,
     scope,

@@ -7,7 +7,7 @@ import { indexOf, type Reading, type Variable, type Writing } from './struct-cod
 import type { Condition } from './struct-condition.ts'
 import { type Field, fixedOf, type Part, partsOf, type Span } from './struct-parts.ts'
 import type { Scope } from './struct-scope.ts'
-import { isCount, type Size, sizeOf } from './struct-sizes.ts'
+import { isOfLists, type Size, sizeOf } from './struct-sizes.ts'
 
 /** A number that says something of the bytes of other fields; all of these are indexes. */
 export interface Range {
@@ -20,6 +20,7 @@ export interface Range {
   problem(stated: unknown, found: number): string
 }
 
+/** A checksum: checked when read, worked out when written. */
 export interface Checksum extends Range {
   /** As of {@link Size}. */
   readonly asked: boolean
@@ -29,7 +30,7 @@ export interface LevelPlan {
   readonly label: string
   readonly scope: Scope
   readonly fields: readonly Field[]
-  /** Checked when read; what is written of them says `sizes`. */
+  /** Numbers of `lengthOf`, which are checked when read. For writing they are among `sizes`. */
   readonly lengths: readonly Range[]
   readonly checksums: readonly Checksum[]
   readonly sizes: readonly Size[]
@@ -77,7 +78,7 @@ export class Level implements Variable {
     const { body, values } = writing
     const keys = fields.flatMap(({ key }) => key ?? [])
     const row = body.keep(body.call(rowOf, value, body.constant(keys), body.constant(new Set(keys)), label))
-    const counts = sizes.filter(isCount)
+    const counts = sizes.filter(isOfLists)
     const counted = new Map(counts.map((size) => [size.key, body.keep(sizeOf(body, size, row, []))]))
     const valueFor = (key: string) => counted.get(key) ?? js`${row}[${key}]`
     for (const key of keys) values.set(scope, key, valueFor(key))
@@ -92,7 +93,7 @@ export class Level implements Variable {
       })
     }
     // A checksum may be of a length, so lengths are written first.
-    for (const size of sizes) if (!isCount(size)) put(size, (inner) => sizeOf(inner, size, row, spans))
+    for (const size of sizes) if (!isOfLists(size)) put(size, (inner) => sizeOf(inner, size, row, spans))
     for (const checksum of checksums) {
       const { from, to, compute } = checksum
       put(checksum, (inner) => compute(inner, js`writer.bytes`, indexOf(spans[from]!.start), spans[to]!.end))

@@ -32,7 +32,7 @@ export interface Measured {
 }
 
 /** Whether the value alone says the number, so that conditions can be asked: lists have their length before they are written. */
-export function isCount({ measured }: Size): boolean {
+export function isOfLists({ measured }: Size): boolean {
   return measured.every(({ isList }) => isList)
 }
 
