@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { CheckContext, OptionProblem } from '../contracts/define.ts'
 import { secret, z } from '../contracts/schema.ts'
-import { fileProblem } from '../util/file-problem.ts'
+import { fileProblem } from './file-problem.ts'
 
 const RELATIVE = "A relative path starts at the configuration's folder."
 

@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { fileProblem } from '../util/file-problem.ts'
+import { fileProblem } from '../brokers/file-problem.ts'
 import { type ConfigPath, formatPath } from './problems.ts'
 import type { Report } from './report.ts'
 

@@ -79,8 +79,14 @@ export class Endpoint {
     // Asked for now: a socket that has closed no longer knows who was at the other end.
     let { remote } = raw
     if (this.#drained) return this.#refuse(raw, remote, 'drained', STOPPING)
-    if (this.#open + this.#handshakes.size >= spec.limits.maxConnections) {
-      return this.#refuse(raw, remote, 'too_many_connections', `limits.maxConnections is ${spec.limits.maxConnections}`)
+    const { maxConnections } = spec.limits
+    if (this.#open + this.#handshakes.size >= maxConnections) {
+      return this.#refuse(raw, remote, 'too_many_connections', `limits.maxConnections is ${maxConnections}`)
+    }
+    // Clients that send and go, while a sink takes nothing, would fill the memory one after the other.
+    if (this.#connections.size >= 2 * maxConnections) {
+      const detail = `limits.maxConnections is ${maxConnections}, and as many that have closed wait for their last messages`
+      return this.#refuse(raw, remote, 'too_many_connections', detail)
     }
     const { proxy } = spec
     const { tls } = device ?? spec

@@ -8,8 +8,8 @@ import { keepFailed } from './keep-failed.ts'
 
 /**
  * A branch of a `fork` that is not waited for. Runs of one client do not overlap in it: the next one waits for the one
- * before, and with it whoever brings it. So order holds and nothing piles up in memory, whether messages come from the
- * connection itself, from a buffer or from a retry.
+ * before, and with it whoever brings it; so does one of another client where {@link MOST_RUNS} are under way. So order holds
+ * and nothing piles up in memory, whether messages come from the connection itself, from a buffer or from a retry.
  */
 export class DetachedBranch {
   readonly #name: string
@@ -38,14 +38,20 @@ export class DetachedBranch {
   }
 
   #start(messages: readonly Message[], client: string): Promise<void> | undefined {
-    if (this.#running.has(client)) return this.#startLater(messages, client)
+    if (this.#before(client) !== undefined) return this.#startLater(messages, client)
     this.#begin(messages, client)
     return undefined
   }
 
+  /** What a run of a client has to wait for. */
+  #before(client: string): Promise<void> | undefined {
+    const own = this.#running.get(client)
+    return own !== undefined || this.#running.size < MOST_RUNS ? own : this.#running.values().next().value
+  }
+
   async #startLater(messages: readonly Message[], client: string): Promise<void> {
     // Of several that wait the first begins, and the others wait for that one.
-    while (this.#running.has(client)) await this.#running.get(client)
+    for (let run = this.#before(client); run !== undefined; run = this.#before(client)) await run
     this.#begin(messages, client)
   }
 
@@ -77,6 +83,9 @@ export class DetachedBranch {
     this.#running.delete(client)
   }
 }
+
+/** As many as there can be connections, unless somebody has more in mind; clients that send and go come on top of those. */
+const MOST_RUNS = 10_000
 
 /** The same for all sources of a client, and different in another run of the server, which gives the same ids again. */
 function clientOf({ boot, client }: Source): string {

@@ -5,7 +5,7 @@ import { SluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
 import type { Step, StepResult } from '../contracts/step.ts'
 import { createDataflow } from '../engine/dataflow.ts'
-import { createMessages, createTestContext, testSource } from '../testing/part-context.ts'
+import { createBatch, createMessages, createTestContext, testSource } from '../testing/part-context.ts'
 import { runStep, runStepNow } from '../testing/run-step.ts'
 import { fork } from './fork.ts'
 
@@ -257,4 +257,28 @@ test('names in finishedWhen are checked', () => {
   expect(fork.options.safeParse({ branches }).success).toBe(true)
   expect(fork.options.safeParse({ branches: {} }).success).toBe(false)
   expect(fork.options.safeParse({ branches: JSON.parse('{"__proto__": []}') }).success).toBe(false)
+})
+
+test('clients that come and go while a branch is stuck wait before they fill the memory', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let begun = 0
+  const stuck = flow(async (message) => {
+    begun++
+    await promise
+    return message
+  })
+  const waited = flow((message) => message)
+  const options = { branches: { stuck, waited }, finishedWhen: ['waited'] }
+  const step = await fork.create(options, createTestContext())
+  const take = (client: number) =>
+    step.runBatch!(createBatch([client], { source: testSource({ id: `c-${client}` }) }), { add() {} })
+  for (let client = 1; client <= 10_000; client++) void take(client)
+  expect(begun).toBe(10_000)
+  const one = take(10_001)
+  expect(one).toBeInstanceOf(Promise)
+  expect(begun).toBe(10_000)
+  resolve()
+  await one
+  expect(begun).toBe(10_001)
+  await step.close?.()
 })

@@ -96,6 +96,32 @@ describe('a listener', () => {
     await using fourth = await Peer.connect(running.port())
     await fourth.send('x\n').hear('OK\n')
   })
+
+  it('refuses others while as many wait for the last messages of clients that are gone, so that memory is bounded', async () => {
+    const gate = new Gate()
+    const dataflow = [{ gate: {} }, { reply: 'OK' }] as never
+    await using running = await start(
+      { listen: { few: { port: 0, limits: { maxConnections: 2 }, dataflow } } },
+      { registry: registryWith('gate', gate.write) },
+    )
+    for (let i = 1; i <= 4; i++) {
+      const peer = await Peer.connect(running.port())
+      peer.send('x\n')
+      await gate.entered(i)
+      peer.socket.resetAndDestroy()
+      await eventually(() => running.all('connection.closed').length === i)
+    }
+    await using fifth = await Peer.connect(running.port())
+    expect(await fifth.end()).toBe('')
+    expect(await running.event('connection.refused')).toMatchObject({
+      reason: 'too_many_connections',
+      detail: 'limits.maxConnections is 2, and as many that have closed wait for their last messages',
+    })
+    gate.open()
+    await eventually(() => gate.values.length === 4)
+    await using sixth = await Peer.connect(running.port())
+    await sixth.send('x\n').hear('OK\n')
+  })
 })
 
 describe('start', () => {
