@@ -73,7 +73,11 @@ export const listenSchema = z.strictObject({
   ...endpoint,
   limits: z
     .strictObject({
-      maxConnections: z.int().min(1).prefault(10_000).describe('Most connections at a time. As many again may have closed and have work left.'),
+      maxConnections: z
+        .int()
+        .min(1)
+        .prefault(10_000)
+        .describe('Most connections at a time. As many again may have closed and have work left.'),
       ...limits,
     })
     .prefault({})

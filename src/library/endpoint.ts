@@ -1,6 +1,6 @@
 import type { FormatRef } from './builders.ts'
 import type { ConnectEntry, ListenEntry, Steps } from './config.ts'
-import { createFlow, type Flow } from './flow.ts'
+import { type Flow, stepsOf } from './flow.ts'
 
 /** Steps as a chain that knows the type of `msg`, or as a configuration has them. */
 export type Dataflow<Msg> = Steps | ((flow: Flow<Msg>) => Flow<unknown>)
@@ -37,13 +37,13 @@ function withSteps<Value>(options: TypedDataflows<Value>): unknown {
   const { dataflow, onConnect, onDisconnect, onError, ...rest } = options
   return {
     ...rest,
-    ...(dataflow !== undefined && { dataflow: stepsOf(dataflow) }),
-    ...(onConnect !== undefined && { onConnect: stepsOf(onConnect) }),
-    ...(onDisconnect !== undefined && { onDisconnect: stepsOf(onDisconnect) }),
-    ...(onError !== undefined && { onError: stepsOf(onError) }),
+    ...(dataflow !== undefined && { dataflow: written(dataflow) }),
+    ...(onConnect !== undefined && { onConnect: written(onConnect) }),
+    ...(onDisconnect !== undefined && { onDisconnect: written(onDisconnect) }),
+    ...(onError !== undefined && { onError: written(onError) }),
   }
 }
 
-function stepsOf<Msg>(dataflow: Dataflow<Msg>): unknown {
-  return typeof dataflow === 'function' ? dataflow(createFlow<Msg>()).steps : dataflow
+function written<Msg>(dataflow: Dataflow<Msg>): unknown {
+  return typeof dataflow === 'function' ? stepsOf(dataflow) : dataflow
 }

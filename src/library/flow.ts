@@ -190,8 +190,16 @@ class Chain<Msg> implements Flow<Msg> {
   }
 }
 
-function stepsOf<Msg>(build: (flow: Flow<Msg>) => Flow<unknown>): readonly unknown[] {
-  return build(createFlow<Msg>()).steps
+/**
+ * The steps of a chain.
+ * @throws TypeError when the function does not give it back
+ */
+export function stepsOf<Msg>(build: (flow: Flow<Msg>) => Flow<unknown>): readonly unknown[] {
+  const chain: unknown = build(createFlow<Msg>())
+  if (chain instanceof Chain) return chain.steps
+  throw new TypeError(
+    'a dataflow must return its chain: write (flow) => flow.reply(…), or return flow.reply(…) in braces',
+  )
 }
 
 /** In a configuration the value of a tag is an expression; here a text is that text. */

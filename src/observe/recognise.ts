@@ -45,7 +45,7 @@ const PROTOCOLS: readonly Protocol[] = [
       /^(?:(?:GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH) \S+ HTTP\/1\.[01]\r|PRI \* HTTP\/2\.0\r)/.test(
         start(bytes),
       ),
-    hint: 'The other side speaks HTTP, for example a browser or a health check; this port expects raw TCP.',
+    hint: 'The other side speaks HTTP, as a browser or a health check does. Here these are raw bytes like any other.',
   },
   {
     // HAProxy's PROXY protocol, section 2.1 (text) and 2.2 (binary signature).

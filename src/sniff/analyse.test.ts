@@ -262,6 +262,12 @@ describe('more devices', () => {
     expect(analyse([recording], { registry })).toMatchObject({ framing: 'until-close', format: 'xml' })
   })
 
+  it('an empty message among few, behind lengths: a sign of life', () => {
+    const found = analyse([paused(bytes('\x00\x05hello', '\x00\x03abc', '\x00\x00'))], { registry })
+    expect(found).toMatchObject({ framing: { 'length-prefix': { bytes: 2 } } })
+    expect(found.confidence).not.toBe('unsure')
+  })
+
   it('a last message that has not ended, behind lengths', () => {
     const found = analyse([paused(hex(...DNS, ...DNS, '0010 00'))], { registry })
     expect(found).toMatchObject({ framing: { 'length-prefix': { bytes: 2 } } })

@@ -94,7 +94,8 @@ function evidence(layout: Layout, inputs: readonly Input[]): number {
       frames++
     }
   }
-  if (empty * 4 > frames) return -1
+  // One may be a sign of life.
+  if (empty > Math.max(1, frames / 4) || empty === frames) return -1
   // So many strange layouts are tried that one of them fits two messages by chance.
   if (!isPlain && frames < MANY) return -1
   const strange = 3 * Math.min(offset, 2) + (adjust === 0 ? 0 : offset > 0 ? 6 : 4) + (includesHeader ? 1 : 0)

@@ -64,6 +64,7 @@ test('what came instead is one line', async () => {
   expect(await problemOf({ endpoint: 'plain', sinks: { file: [] } })).toBe(
     `${here}there is no sink "file"; there are none`,
   )
+  expect(await problemOf({ failing: { stdot: 'full' } })).toMatch(/there is no sink "stdot"; there are stdout/)
 })
 
 test('a relay is tried with a server that is played behind it', async () => {

@@ -244,6 +244,13 @@ export function talk(socket: Socket, chunks: readonly Buffer[]): Promise<Buffer>
   })
 }
 
+/** @throws Error when a case names one that is not there */
+function sinkOf({ sinks }: Outcome, name: string): readonly unknown[] {
+  const sink = sinks.get(name)
+  if (sink !== undefined) return sink
+  throw new Error(`there is no sink "${name}"; there are ${[...sinks.keys()].join(', ') || 'none'}`)
+}
+
 function compare(test: DataflowCase, came: Outcome): void {
   const wanted = test.deadLetters ?? []
   const got = came.deadLetters
@@ -253,11 +260,9 @@ function compare(test: DataflowCase, came: Outcome): void {
     if (code !== undefined) requireEqual(`code of dead letter ${i + 1}`, letter.code, code)
     if (raw !== undefined) requireEqual(`bytes of dead letter ${i + 1}`, letter.raw, shown(parseBytes(raw)))
   })
+  for (const name of Object.keys(test.failing ?? {})) sinkOf(came, name)
   for (const [name, values] of Object.entries(test.sinks ?? {})) {
-    const sink = came.sinks.get(name)
-    if (sink === undefined) {
-      throw new Error(`there is no sink "${name}"; there are ${[...came.sinks.keys()].join(', ') || 'none'}`)
-    }
+    const sink = sinkOf(came, name)
     if (isDeepStrictEqual(sink, values)) continue
     throw new Error(`sink ${name}: expected ${JSON.stringify(values)}, it got ${JSON.stringify(sink)}`)
   }

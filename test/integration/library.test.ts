@@ -76,6 +76,11 @@ describe('createServer', () => {
     expect(create).toThrow('WORKERS_UNSUPPORTED')
   })
 
+  it('says what a chain needs that is not given back', () => {
+    const forgotten = { port: 0, dataflow: (flow: { reply(text: string): unknown }) => void flow.reply('OK') }
+    expect(() => listen(forgotten as never)).toThrow('a dataflow must return its chain')
+  })
+
   it('names every mistake at once', () => {
     const wrong = { listen: { a: { port: 'x', framming: 'line' }, b: { dataflow: [{ filtre: 'msg' }] } } } as never
     try {
