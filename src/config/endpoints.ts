@@ -14,7 +14,7 @@ import type { ConnectPlan, DevicePlan, ListenPlan, StepPlan } from './planned.ts
 import type { Planner } from './planner.ts'
 import type { ConfigPath } from './problems.ts'
 import { planProxyProtocol } from './proxy-protocol.ts'
-import { planRelay } from './relay.ts'
+import { inRelay, planRelay } from './relay.ts'
 import type { Report } from './report.ts'
 import type { ConnectOutput, ListenOutput } from './schema-endpoints.ts'
 import { handshake, readTlsFiles } from './tls-files.ts'
@@ -106,7 +106,8 @@ type Entry = ListenOutput | ConnectOutput
 const DATAFLOWS = ['dataflow', 'onConnect', 'onDisconnect', 'onError'] as const
 
 function planCommon(name: string, entry: Entry, path: ConfigPath, planner: Planner, report: Report) {
-  const place: Place = { within: [], counters: planner.countersOf(name) }
+  const isRelay = 'relay' in entry && entry.relay !== undefined
+  const place: Place = { within: [], counters: planner.countersOf(name), ...(isRelay && { unanswerable: inRelay }) }
   const key = planner.resolve(entry.key, [...path, 'key'], place) as Expression | undefined
   const steps: Partial<Record<(typeof DATAFLOWS)[number], readonly StepPlan[]>> = {}
   for (const name of DATAFLOWS) {
@@ -118,7 +119,6 @@ function planCommon(name: string, entry: Entry, path: ConfigPath, planner: Plann
     const planned = planner.steps(entry[name], [...path, name], here)
     if (planned !== undefined) steps[name] = planned
   }
-  const isRelay = 'relay' in entry && entry.relay !== undefined
   if (steps.dataflow === undefined && !isRelay && !isWrong(path, ['dataflow'], report)) {
     const message = `${name} does nothing with its messages`
     const hint = 'add dataflow: with at least one step'

@@ -1,5 +1,5 @@
 import type { EndpointCounters } from '../contracts/counters.ts'
-import type { StepDefinition } from '../contracts/define.ts'
+import type { PartDefinition, StepDefinition } from '../contracts/define.ts'
 import type { ConfigPath } from './problems.ts'
 
 /** Where a dataflow is used, as far as it decides what may stand in it. */
@@ -8,6 +8,8 @@ export interface Place {
   readonly unanswerable?: ((step: StepDefinition) => Unanswerable | undefined) | undefined
   /** Given for the `dataflow:` of an endpoint itself, not for what stands inside a step. */
   readonly whole?: { readonly hasKey: boolean } | undefined
+  /** The step in whose options it stands. */
+  readonly step?: OuterStep | undefined
   /** Names of the shared dataflows that it stands in. */
   readonly within: readonly string[]
   /** Those of the endpoint. */
@@ -20,6 +22,15 @@ export interface Place {
 export interface Unanswerable {
   readonly message: string
   readonly hint: string
+}
+
+/** A step whose options hold dataflows. */
+export interface OuterStep {
+  readonly definition: PartDefinition
+  /** Not resolved yet. */
+  readonly options: unknown
+  /** Of the options. */
+  readonly path: ConfigPath
 }
 
 /** The path that an id is made of: that of the use, for a step of a shared dataflow. */
@@ -36,4 +47,13 @@ export function behindHolder(place: Place, holder: string): Place {
       hint: `move ${name} before ${holder}`,
     }),
   }
+}
+
+/** The same place in a dataflow of the options of its step. @param path of the dataflow */
+export function insideStep({ step, ...place }: Place, path: ConfigPath): Place {
+  if (step?.definition.kind !== 'step') return place
+  const unanswerable = step.definition.unanswerable?.(step.options, path.slice(step.path.length))
+  if (unanswerable === undefined) return place
+  const around = place.unanswerable
+  return { ...place, unanswerable: (inner) => around?.(inner) ?? (inner.closes === true ? undefined : unanswerable) }
 }

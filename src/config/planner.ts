@@ -7,7 +7,7 @@ import { compile } from './compile.ts'
 import type { Environment } from './environment.ts'
 import { PartPlanner } from './part-planner.ts'
 import { functionStep, readStep, type Written } from './parts.ts'
-import { behindHolder, idPath, type Place } from './place.ts'
+import { behindHolder, idPath, insideStep, type Place } from './place.ts'
 import { PlannedDataflow, type StepPlan } from './planned.ts'
 import { type ConfigPath, formatPath } from './problems.ts'
 import type { Report } from './report.ts'
@@ -110,7 +110,7 @@ export class Planner {
 
   #resolveOne(waiting: Unresolved, path: ConfigPath, place: Place): unknown {
     const { kind, value } = waiting
-    if (kind === 'dataflow') return new PlannedDataflow(this.dataflow(value, path, place))
+    if (kind === 'dataflow') return new PlannedDataflow(this.dataflow(value, path, insideStep(place, path)))
     if (kind === 'framing') return this.parts.framingOption(value, path)
     if (kind === 'format') return this.parts.format(value, path)?.part
     try {
@@ -154,7 +154,8 @@ export class Planner {
     const optionsPath = [...path, step.name]
     const options = this.parts.options(definition, step, optionsPath)
     if (options === undefined || around === undefined) return undefined
-    const resolved = this.resolve(options.output, optionsPath, inside)
+    const outer = { definition, options: options.output, path: optionsPath }
+    const resolved = this.resolve(options.output, optionsPath, { ...inside, step: outer })
     if (given?.id === undefined) requireId(definition, resolved, optionsPath, this.#report)
     if (this.#report.errors === errors) this.parts.check(definition, resolved, optionsPath)
     return {

@@ -53,7 +53,7 @@ class RelayPlanner {
     this.#planner = planner
     this.#baseDir = baseDir
     this.#report = report
-    this.#place = { within: [], counters: planner.countersOf(String(path[1])), unanswerable }
+    this.#place = { within: [], counters: planner.countersOf(String(path[1])), unanswerable: inRelay }
   }
 
   plan(): RelayPlan {
@@ -189,7 +189,8 @@ const CHECK_EVERY = 5000
 /** Milliseconds that an answer waits for the other one, unless told otherwise. */
 const PAIR_TIMEOUT = 10_000
 
-function unanswerable({ name }: StepDefinition): Unanswerable {
+/** Why nothing in a relay answers, and what to do instead. */
+export function inRelay({ name }: StepDefinition): Unanswerable {
   const message = `${name} speaks to the sender, and in a relay the other side does that`
   return { message, hint: `take ${name} away, or use log or a sink` }
 }

@@ -161,6 +161,16 @@ export interface StepDefinition<
    * @param path of the dataflow in the options: its keys and indexes
    */
   afterInner?(options: z.output<Options>, path: readonly (string | number)[]): AfterInner
+  /**
+   * Why no step can answer in a dataflow of the options, and what to do instead; undefined where one can. Such a step may
+   * still close the connection.
+   * @param options whose expressions and dataflows are not resolved yet
+   * @param path of the dataflow in the options: its keys and indexes
+   */
+  unanswerable?(
+    options: z.output<Options>,
+    path: readonly (string | number)[],
+  ): { readonly message: string; readonly hint: string } | undefined
   /** Keeps something in the data folder under its `id`, which the step must then have. */
   readonly persists?: boolean
   /**

@@ -13,8 +13,8 @@ export const fork = defineStep({
   summary: 'Gives each of several branches the same message; then the original goes on.',
   details:
     'The step has finished when the branches named in `finishedWhen` have, and a message that fails in one of those ' +
-    'has failed here. The other branches go on by themselves: what fails in them goes to the dead letters, and none ' +
-    'of them falls more than one batch behind its connection, which is what bounds the memory. What comes out at the ' +
+    'has failed here. The other branches go on by themselves: no step in them can answer, what fails in them goes to ' +
+    'the dead letters, and none of them falls more than one batch behind its connection, which is what bounds the memory. What comes out at the ' +
     'end of a branch ends there.',
   options: z
     .strictObject({
@@ -45,6 +45,11 @@ export const fork = defineStep({
     },
   ],
   afterInner: ({ finishedWhen }, [, name]) => (isAwaited(String(name), finishedWhen) ? 'whole' : 'end'),
+  unanswerable({ finishedWhen }, [, name]) {
+    if (isAwaited(String(name), finishedWhen)) return undefined
+    const message = `fork does not wait for the branch ${name}, and what it answers would come too late`
+    return { message, hint: `add ${name} to finishedWhen, or answer outside the branch` }
+  },
   create({ branches, finishedWhen }, context) {
     const awaited: Dataflow[] = []
     const detached: DetachedBranch[] = []
