@@ -54,6 +54,7 @@ export {
   dataflow,
   duration,
   type Expression,
+  endpointName,
   expr,
   formatOption,
   framingOption,

@@ -2,6 +2,7 @@ import type { Registry } from '../registry/registry.ts'
 import { checkAddresses } from './addresses.ts'
 import { ConfigError } from './config-error.ts'
 import { withDefaults } from './defaults.ts'
+import { EndpointNames } from './endpoint-names.ts'
 import { planConnect, planListen } from './endpoints.ts'
 import type { Environment } from './environment.ts'
 import { substitute } from './environment.ts'
@@ -82,13 +83,14 @@ function planValue(
   const config = validate(configSchema, value, [], report)?.output
   warnOfLookAlikes(value, configSchema, [], report)
   if (config === undefined) return undefined
-  checkNames(loaded.value, report)
+  const names = new EndpointNames(loaded.value as Record<string, unknown>, report)
+  names.check()
   if (config.include !== undefined) {
     const hint = 'name the file to sluice run, or put the values together in your program'
     const message = 'include is for files, and this configuration was read from none'
     report.add({ code: 'INCLUDE_INVALID', path: ['include'], at: 'key', message, hint })
   }
-  const planner = new Planner(registry, report, environment, config.dataflows ?? {}, counters)
+  const planner = new Planner(registry, report, environment, config.dataflows ?? {}, names, counters)
   const { listen = {}, connect = {} } = config
   const alone = Object.keys(connect).filter((name) => connect[name]!.hosts === undefined)
   const ids = new DeviceIds(new Set([...Object.keys(listen), ...alone]))
@@ -128,28 +130,3 @@ function planValue(
 function adminOf({ admin }: ConfigOutput): Plan['admin'] {
   return typeof admin === 'number' ? { host: '127.0.0.1', port: admin } : admin
 }
-
-/** At least one endpoint, and no name twice: `client.endpoint` and `send` know an endpoint by its name alone. */
-function checkNames(value: unknown, report: Report): void {
-  const taken = new Map<string, string>()
-  for (const section of SECTIONS) {
-    const entries = (value as Record<string, unknown>)[section]
-    for (const name of isMapping(entries) ? Object.keys(entries) : []) {
-      const before = taken.get(name)
-      if (before === undefined) {
-        taken.set(name, section)
-        continue
-      }
-      const message = `there is an endpoint ${name} under ${before} already`
-      const hint = 'give each endpoint a name of its own'
-      report.add({ code: 'NAME_TAKEN', path: [section, name], at: 'key', message, hint })
-    }
-  }
-  if (taken.size > 0 || SECTIONS.some((section) => report.isWrong([section]))) return
-  const message = 'there is no endpoint, so there is nothing to do'
-  const hint = 'write listen: { NAME: { port: 9100, dataflow: [ … ] } }, or connect: to reach a device'
-  report.add({ code: 'NO_ENDPOINT', path: [], message, hint })
-}
-
-/** Where endpoints stand. */
-const SECTIONS = ['listen', 'connect', 'subscribe', 'schedule'] as const

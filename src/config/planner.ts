@@ -4,6 +4,7 @@ import { type Expression, Unresolved, type UserFunction } from '../contracts/sch
 import { ExpressionError } from '../expression/expression-error.ts'
 import type { Registry } from '../registry/registry.ts'
 import { compile } from './compile.ts'
+import type { EndpointNames } from './endpoint-names.ts'
 import type { Environment } from './environment.ts'
 import { PartPlanner } from './part-planner.ts'
 import { functionStep, readStep, type Written } from './parts.ts'
@@ -29,6 +30,7 @@ export class Planner {
   readonly #env: Environment['env']
   readonly #shared: SharedDataflows
   readonly #ids: StepIds
+  readonly #names: EndpointNames
   readonly #counters: CountersByName
 
   /** @param counters of endpoints that are known already: they go on counting there */
@@ -37,6 +39,7 @@ export class Planner {
     report: Report,
     environment: Environment,
     dataflows: Readonly<Record<string, readonly unknown[]>>,
+    names: EndpointNames,
     counters: CountersByName,
   ) {
     this.parts = new PartPlanner(registry, report, environment)
@@ -45,6 +48,7 @@ export class Planner {
     this.#env = environment.env
     this.#shared = new SharedDataflows(dataflows, report)
     this.#ids = new StepIds(report)
+    this.#names = names
     this.#counters = counters
   }
 
@@ -111,6 +115,7 @@ export class Planner {
   #resolveOne(waiting: Unresolved, path: ConfigPath, place: Place): unknown {
     const { kind, value } = waiting
     if (kind === 'dataflow') return new PlannedDataflow(this.dataflow(value, path, insideStep(place, path)))
+    if (kind === 'endpoint') return this.#endpoint(String(value), path)
     if (kind === 'framing') return this.parts.framingOption(value, path)
     if (kind === 'format') return this.parts.format(value, path)?.part
     try {
@@ -122,6 +127,11 @@ export class Planner {
       this.#report.add({ code: 'EXPRESSION_INVALID', path, message, hint, at: start })
       return undefined
     }
+  }
+
+  #endpoint(name: string, path: ConfigPath): string {
+    this.#names.checkUse(name, path)
+    return name
   }
 
   #sharedDataflow(name: string, path: ConfigPath, place: Place): readonly StepPlan[] {

@@ -59,6 +59,7 @@ export const mistakes = {
   WORKERS_UNSUPPORTED: 'A program that embeds the server has no workers.',
   NO_CONNECTION: 'A step answers where there is nobody to answer.',
   SCHEDULE_INVALID: 'An entry of schedule does not say in one way when it runs.',
+  ENDPOINT_UNKNOWN: 'A step names an endpoint that is not there, or that has no clients.',
   NO_ENDPOINT: 'The configuration has neither listen nor connect, subscribe or schedule.',
 } as const satisfies Record<string, string>
 

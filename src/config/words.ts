@@ -9,6 +9,7 @@ const MARKER_WORDS: Readonly<Record<string, string>> = {
   template: 'a text, in which ${…} is evaluated',
   bytesTemplate: 'a text or bytes, such as "\\x02${msg.id}\\r\\n"',
   pathTemplate: 'a path, in which ${…} is evaluated',
+  endpoint: 'the name of an entry of listen or connect',
   dataflow: 'a list of steps, or the name of an entry of dataflows',
   framing: 'a framing, such as line or { fixed: { length: 20 } }',
   format: 'a format, such as json or { text: latin1 }',

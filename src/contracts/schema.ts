@@ -45,6 +45,7 @@ export type MarkerKind =
   | 'template'
   | 'bytesTemplate'
   | 'pathTemplate'
+  | 'endpoint'
   | 'dataflow'
   | 'framing'
   | 'format'
@@ -110,6 +111,11 @@ export function bytesTemplate(): z.ZodType<Expression<Buffer>, string | UserFunc
  */
 export function pathTemplate(): z.ZodType<PathTemplate, string> {
   return marker(z.string().min(1), 'pathTemplate')
+}
+
+/** The name of an endpoint that has clients: of an entry of `listen:` or `connect:`. */
+export function endpointName(): z.ZodType<string, string> {
+  return marker(z.string().min(1), 'endpoint')
 }
 
 /** Steps, or the name of an entry of `dataflows:`. */

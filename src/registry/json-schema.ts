@@ -55,6 +55,7 @@ const leaves: Readonly<Record<Marker, (schema: OptionsSchema) => JsonSchema>> = 
   template: () => ({ type: 'string' }),
   bytesTemplate: () => ({ type: 'string' }),
   pathTemplate: () => ({ type: 'string', minLength: 1 }),
+  endpoint: () => ({ type: 'string', minLength: 1 }),
   dataflow: () => ({ $ref: '#/$defs/dataflow' }),
   steps: () => ({ type: 'array', items: { $ref: '#/$defs/step' } }),
   subscription: () => ({ $ref: '#/$defs/subscription' }),

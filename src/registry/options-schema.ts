@@ -9,6 +9,7 @@ export const markerWords = {
   template: { words: 'text with `${…}`', hint: 'A text in which ${…} is evaluated.' },
   bytesTemplate: { words: 'bytes with `${…}`', hint: 'A text in which ${…} is evaluated and \\xHH is one byte.' },
   pathTemplate: { words: 'path with `${…}`', hint: 'A path in which ${…} is evaluated.' },
+  endpoint: { words: 'name of an endpoint', hint: 'The name of an entry of listen or connect.' },
   steps: { words: 'list of steps', hint: 'Steps.' },
   dataflow: { words: 'dataflow', hint: 'Steps, or the name of an entry of dataflows.' },
   subscription: { words: 'subscription', hint: 'The key that names a subscription, and what is beside it.' },

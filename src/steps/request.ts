@@ -3,7 +3,7 @@ import type { RequestTarget } from '../contracts/clients.ts'
 import { contentText } from '../contracts/codec.ts'
 import { defineStep } from '../contracts/define.ts'
 import type { Message } from '../contracts/message.ts'
-import { type Expression, type Template, template, z } from '../contracts/schema.ts'
+import { type Expression, endpointName, type Template, template, z } from '../contracts/schema.ts'
 import { intoOption, withResult } from './into.ts'
 import { hasPayload, payloadOf, payloadOptions, requireOnePayload } from './payload.ts'
 import { checkHttpTarget, HttpAsker, httpTarget } from './request-http.ts'
@@ -28,7 +28,7 @@ A web server is asked with \`to: { http: … }\`. \`timeout\` then covers connec
         .strictObject({
           client: template().optional().describe('The id of a client: a text with `${…}`.'),
           ...tagOptions,
-          endpoint: z.string().min(1).optional().describe('The name of an endpoint that has one client.'),
+          endpoint: endpointName().optional().describe('The name of an endpoint that has one client.'),
           tcp: tcpTarget.optional().describe('A TCP service.'),
           http: httpTarget.optional().describe('A web server.'),
         })

@@ -2,7 +2,7 @@ import type { SendTarget } from '../contracts/clients.ts'
 import { contentText } from '../contracts/codec.ts'
 import { defineStep } from '../contracts/define.ts'
 import type { Message } from '../contracts/message.ts'
-import { template, z } from '../contracts/schema.ts'
+import { endpointName, template, z } from '../contracts/schema.ts'
 import { payloadOf, payloadOptions, requireOnePayload } from './payload.ts'
 import { tagOptions, tagProblem } from './tagged.ts'
 
@@ -12,7 +12,7 @@ const target = z.union([
     .strictObject({
       client: template().optional().describe('The id of one client: a text with `${…}`.'),
       ...tagOptions,
-      endpoint: z.string().min(1).optional().describe('The name of an endpoint: all its clients.'),
+      endpoint: endpointName().optional().describe('The name of an endpoint: all its clients.'),
     })
     .superRefine((options, context) => {
       const message = targetProblem(options)
