@@ -27,6 +27,7 @@ export {
   type FramingExample,
   type OptionProblem,
   type PartDefinition,
+  type PartFile,
   type SinkDefinition,
   type SinkExample,
   type StepDefinition,

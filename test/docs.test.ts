@@ -41,6 +41,7 @@ describe('every configuration of the docs is true', () => {
     writeFileSync(join(folder, 'scales.csv'), table!.text)
     writeFileSync(join(folder, 'convert.ts'), 'export default (msg: unknown) => msg')
     writeFileSync(join(folder, 'articles.csv'), 'ean,name,price\n')
+    writeFileSync(join(folder, 'plant.db'), '')
   })
   afterAll(() => rmSync(folder, { recursive: true }))
 

@@ -160,16 +160,13 @@ describe.each(configured)('the configuration of %s', (name) => {
     expectSchema(caseFileOf(file), 'sluice-test.schema.json')
   })
 
-  it('has neither mistakes nor warnings', async () => {
-    expect((await readPlan(file, {})).report).toBe('')
-  })
-
-  it('passes its dataflow tests', async () => {
+  it('has neither mistakes nor warnings, and passes its dataflow tests', async () => {
     using folder = temporaryFolder()
     cpSync(dirname(file), folder.path, { recursive: true, filter: (path) => !/\.db|sluice-data/.test(path) })
     makeDatabases(name, folder.path)
     const copy = join(folder.path, 'sluice.yaml')
-    const { plan } = await readPlan(copy, {})
+    const { plan, report: mistakes } = await readPlan(copy, {})
+    expect(mistakes).toBe('')
     const { tests, report } = await readCases(caseFileOf(copy))
     expect(report).toBe('')
     for (const test of tests!) await runCase(plan!, test)

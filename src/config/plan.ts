@@ -9,6 +9,7 @@ import { substitute } from './environment.ts'
 import { DeviceIds } from './hosts.ts'
 import type { LoadedConfig } from './loaded.ts'
 import { warnOfLookAlikes } from './look-alikes.ts'
+import { checkFiles } from './part-files.ts'
 import type { EndpointPlan, Plan } from './planned.ts'
 import { type CountersByName, Planner } from './planner.ts'
 import type { Problem } from './problems.ts'
@@ -108,6 +109,8 @@ function planValue(
   const admin = adminOf(config)
   checkAddresses(listen, admin, loaded.baseDir, report)
   checkScopes(config.workers, planned, report)
+  // Where there is another mistake, the step that would make a file may be missing in the plan.
+  if (!report.failed) checkFiles(planned, loaded.baseDir, report)
   // Whoever has reported a mistake has given nothing; then there is no plan.
   if (lineFraming === undefined || report.failed) return undefined
   return {

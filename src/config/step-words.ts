@@ -40,15 +40,15 @@ export function allSteps(dataflow: readonly StepPlan[]): StepPlan[] {
   ])
 }
 
-/** The steps of all dataflows of an endpoint, one after the other. */
-function dataflowsOf(endpoint: EndpointPlan): readonly StepPlan[] {
+/** The steps of all dataflows of an endpoint, one after the other, in the order in which they are created. */
+export function dataflowsOf(endpoint: EndpointPlan): readonly StepPlan[] {
   const { dataflow = [], onError = [] } = endpoint
-  if (endpoint.kind === 'subscribe' || endpoint.kind === 'schedule') return [...dataflow, ...onError]
+  if (endpoint.kind === 'subscribe' || endpoint.kind === 'schedule') return [...onError, ...dataflow]
   const { onConnect = [], onDisconnect = [] } = endpoint
   const relay = endpoint.kind === 'listen' ? endpoint.relay : undefined
   const { toServer = [], toClient = [] } = relay ?? {}
   const { compare = [] } = relay?.mirror ?? {}
-  return [...dataflow, ...onConnect, ...onDisconnect, ...toServer, ...toClient, ...compare, ...onError]
+  return [...onError, ...dataflow, ...onConnect, ...onDisconnect, ...toServer, ...toClient, ...compare]
 }
 
 /** What a step writes, as it is in the configuration: `"OK ${msg.id}"`. Undefined when it writes nothing. */

@@ -34,6 +34,23 @@ interface Definition<Name extends string, Options extends z.ZodType, Short exten
    * planned, before anything is opened, and only for options without a mistake. Dataflows in them do not run yet.
    */
   check?(options: z.output<Options>, context: CheckContext): readonly OptionProblem[]
+  /**
+   * Files that `create` opens and that another part may make, a database say. A file that is needed must be there when the
+   * part is created, or be made by one that is created before it; that is checked in the order in which parts are created.
+   */
+  files?(options: z.output<Options>, context: CheckContext): readonly PartFile[]
+}
+
+/** A file that a part opens when it is created. */
+export interface PartFile {
+  /** Absolute. */
+  readonly path: string
+  /** The option that names it: its keys and indexes. */
+  readonly option: readonly (string | number)[]
+  /** `made` where it is missing, or `needed`. */
+  readonly use: 'made' | 'needed'
+  /** What to do where a file that is needed is missing. */
+  readonly hint?: string
 }
 
 /** What a definition may use to look at options. */

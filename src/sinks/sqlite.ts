@@ -63,6 +63,7 @@ export const sqlite = defineSink({
   ],
   confirms: () => 'durable',
   finished: 'the row is committed',
+  files: ({ file }, { resolvePath }) => [{ path: resolvePath(file), option: ['file'], use: 'made' }],
   async create(given, context) {
     const file = context.resolvePath(given.file)
     const database = await context.storage.open(file)

@@ -1,4 +1,5 @@
 import type { PartContext } from '../contracts/context.ts'
+import type { CheckContext, PartFile } from '../contracts/define.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { z } from '../contracts/schema.ts'
 import { toSqlValue } from '../contracts/sql-value.ts'
@@ -12,6 +13,12 @@ export const sqliteSource = z.strictObject({
     .min(1)
     .describe("Path of the database file, which must be there. A relative path starts at the configuration's folder."),
 })
+
+/** The file, which is only read and so must be there. */
+export function sqliteFile({ file }: z.output<typeof sqliteSource>, { resolvePath }: CheckContext): PartFile {
+  const hint = 'a sink sqlite that stands before this step creates it'
+  return { path: resolvePath(file), option: ['sqlite', 'file'], use: 'needed', hint }
+}
 
 /** Opens an SQLite database to be asked. @throws SluiceError `storage_failed` */
 export async function openSqlite(

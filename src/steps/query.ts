@@ -9,7 +9,7 @@ import { requireOne } from './payload.ts'
 import { askEach, type Row } from './query-each.ts'
 import { describeDatabase, openPostgres, postgresSource } from './query-postgres.ts'
 import { sqlProblem } from './query-sql.ts'
-import { openSqlite, sqliteSource } from './query-sqlite.ts'
+import { openSqlite, sqliteFile, sqliteSource } from './query-sqlite.ts'
 
 const options = z
   .strictObject({
@@ -91,6 +91,7 @@ export const query = defineStep({
     postgres === undefined
       ? []
       : checkPostgresAddress(postgres, context).map((one) => ({ ...one, path: ['postgres', ...one.path] })),
+  files: ({ sqlite }, context) => (sqlite === undefined ? [] : [sqliteFile(sqlite, context)]),
   promise: ({ sqlite, postgres }) =>
     `asks the database ${postgres === undefined ? sqlite!.file : describeDatabase(postgres)}`,
   async create({ sqlite, postgres, sql, params, rows, into }, context) {
