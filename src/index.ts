@@ -59,6 +59,7 @@ export {
   expr,
   formatOption,
   framingOption,
+  host,
   type PathTemplate,
   pathTemplate,
   secret,

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { hostname } from 'node:os'
 import type * as Mqtt from 'mqtt'
 import type { PartContext } from '../contracts/context.ts'
-import { duration, secret, z } from '../contracts/schema.ts'
+import { duration, host, secret, z } from '../contracts/schema.ts'
 import { readBrokerUrl, showAddress } from './broker-url.ts'
 import { readTls, tlsOption } from './client-tls.ts'
 import type { MqttTarget } from './mqtt-connect.ts'
@@ -12,7 +12,7 @@ export const mqttConnection = {
   url: secret()
     .optional()
     .describe('Address of the broker, such as mqtt://broker:1883 or mqtts://user:password@broker; or use host.'),
-  host: z.string().min(1).optional().describe('Name or address of the broker, instead of url.'),
+  host: host().optional().describe('Name or address of the broker, instead of url.'),
   port: z
     .int()
     .min(1)

@@ -1,5 +1,5 @@
 import type { CheckContext, OptionProblem } from '../contracts/define.ts'
-import { secret, z } from '../contracts/schema.ts'
+import { host, secret, z } from '../contracts/schema.ts'
 import { checkTls, tlsMapping } from './client-tls.ts'
 
 /** The options that say where a database is, and who we are. */
@@ -10,9 +10,7 @@ export const postgresAddress = {
       'Where the database is, `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, instead of host, port, database, user and password. ' +
         '`?sslmode=require` or `verify-full` is `tls: true`.',
     ),
-  host: z
-    .string()
-    .min(1)
+  host: host({ socketFolder: true })
     .optional()
     .describe('Name or address of the server, or the folder of its Unix socket. Default: localhost.'),
   port: z.int().min(1).max(65_535).optional().describe('Port of the server. Default: 5432.'),

@@ -1,11 +1,11 @@
 import type { CheckContext } from '../contracts/define.ts'
-import { duration, secret, z } from '../contracts/schema.ts'
+import { duration, host, secret, z } from '../contracts/schema.ts'
 import { readTls, tlsOption } from './client-tls.ts'
 import type { RedisTarget } from './redis-link.ts'
 
 /** The options with which a part says how it connects to Redis. */
 export const redisConnection = {
-  host: z.string().min(1).prefault('localhost').describe('Name or address of the server. Default: localhost.'),
+  host: host().prefault('localhost').describe('Name or address of the server. Default: localhost.'),
   port: z.int().min(1).max(65_535).default(6379).describe('Port of the server. Default: 6379.'),
   socket: z
     .string()

@@ -1,12 +1,12 @@
 import type { PartContext } from '../contracts/context.ts'
 import type { CheckContext, OptionProblem } from '../contracts/define.ts'
-import { z } from '../contracts/schema.ts'
+import { host, z } from '../contracts/schema.ts'
 import type { DialOptions, TlsLayer } from '../contracts/transport.ts'
 import { checkTls, readTls, tlsOption } from './client-tls.ts'
 
 /** The options that say where to connect to; see {@link requireOneAddress}. */
 export const tcpAddress = {
-  host: z.string().min(1).optional().describe('Name or address of the other side.'),
+  host: host().optional().describe('Name or address of the other side.'),
   port: z.int().min(1).max(65_535).optional().describe('Port of the other side.'),
   socket: z
     .string()

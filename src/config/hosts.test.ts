@@ -90,7 +90,11 @@ describe('hosts', () => {
     ['a wrong id', 'id,host\na b,10.0.0.1', 'scales.csv:2:1 HOSTS_INVALID a b cannot be the id of a device'],
     ['no host', 'id,host\na,', 'scales.csv:2:3 HOSTS_INVALID a has no host'],
     ['a line that is too short', 'id,host\n\na', 'scales.csv:3:1 HOSTS_INVALID a has no host'],
-    ['a wrong host', 'id,host\na,10 0', 'scales.csv:2:3 HOSTS_INVALID 10 0 is no address'],
+    [
+      'a wrong host',
+      'id,host\na,10 0',
+      'scales.csv:2:3 HOSTS_INVALID a host is an address or a name, and this one holds blanks',
+    ],
     ['a wrong port', 'id,host,port\na,h,70000', 'scales.csv:2:5 HOSTS_INVALID 70000 is no port'],
     ['a wrong port in the host', 'id,host\na,h:x', 'scales.csv:2:3 HOSTS_INVALID x is no port'],
     [

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { hostProblem } from '../util/host.ts'
 import type { Environment } from './environment.ts'
 import { type ConfigPath, maskSecrets, type Position } from './problems.ts'
 import type { Report } from './report.ts'
@@ -214,7 +215,9 @@ class HostReader {
     const address = addressOf(host.text)
     if (host.text === '') this.#wrong(host, `${id.text || 'a device'} has no host`, 'write its name or address')
     else if (address === undefined) {
-      this.#wrong(host, `${host.text} is no address`, 'write 10.0.0.7, scale-7.local or, with a port, 10.0.0.7:4001')
+      const hint = 'write 10.0.0.7, scale-7.local or, with a port, 10.0.0.7:4001'
+      const problem = hostProblem(host.text) ?? { message: `${host.text} is no address`, hint }
+      this.#wrong(host, problem.message, problem.hint)
     }
     const said = port !== undefined && port.text !== '' ? port : address?.port && { ...host, text: address.port }
     const number = said ? Number(said.text) : this.#port
@@ -238,7 +241,7 @@ function isPort(text: string): boolean {
 
 /** Splits `host`, `host:port`, `[ipv6]:port` and an IPv6 address alone. */
 function addressOf(text: string): { readonly host: string; readonly port: string | undefined } | undefined {
-  const [, ipv6, name, port] = /^(?:\[([^\]\s]+)\]|([^\s:[\]]+))(?::(\S*))?$/.exec(text) ?? []
+  const [, ipv6, name, port] = /^(?:\[([^\]\s]+)\]|([^\s:/[\]]+))(?::([^\s/]*))?$/.exec(text) ?? []
   const host = ipv6 ?? name
   if (host !== undefined) return { host, port }
   return /^[\da-f:.]*:[\da-f:.]*:[\da-f:.]*$/i.test(text) ? { host: text, port: undefined } : undefined

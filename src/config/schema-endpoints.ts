@@ -5,6 +5,8 @@ import {
   expr,
   formatOption,
   framingOption,
+  host,
+  requireHost,
   size,
   withoutProto,
   z,
@@ -67,7 +69,11 @@ const endpoint = {
 export const listenSchema = z.strictObject({
   port: port().optional().describe('TCP port; 0 for any that is free.'),
   host: z
-    .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
+    .union([z.string().min(1), z.array(host()).min(1)])
+    // Of a union the branch that a text belongs to would say only that it does not fit.
+    .superRefine((given, context) => {
+      if (typeof given === 'string') requireHost(given, context)
+    })
     .optional()
     .describe('Address to listen on, or a list of them. Default: all, IPv4 and IPv6.'),
   ...endpoint,
@@ -99,7 +105,7 @@ export const listenSchema = z.strictObject({
 
 /** An entry of `connect:`. */
 export const connectSchema = z.strictObject({
-  host: z.string().min(1).optional().describe('Name or address to connect to.'),
+  host: host().optional().describe('Name or address to connect to.'),
   port: port().min(1).optional().describe('TCP port. Beside hosts: for devices that say none of their own.'),
   hosts: z
     .union([

@@ -1,4 +1,4 @@
-import { duration, size, withoutProto, z } from '../contracts/schema.ts'
+import { duration, host, size, withoutProto, z } from '../contracts/schema.ts'
 import { connectSchema, listenSchema } from './schema-endpoints.ts'
 import { entryName, port, RELATIVE } from './schema-options.ts'
 import { scheduleSchema } from './schema-sources.ts'
@@ -67,7 +67,7 @@ export const configSchema = z.strictObject({
     .union([
       port(),
       z.strictObject({
-        host: z.string().min(1).prefault('127.0.0.1').describe('Address to listen on.'),
+        host: host().prefault('127.0.0.1').describe('Address to listen on.'),
         port: port().describe('TCP port.'),
       }),
     ])

@@ -7,6 +7,7 @@
  */
 import { z } from 'zod'
 import { EscapeError, parseBytes } from '../util/escapes.ts'
+import { hostProblem } from '../util/host.ts'
 import { parseDuration, parseSize } from '../util/units.ts'
 import type { Dataflow } from './dataflow.ts'
 import type { Format } from './format.ts'
@@ -159,6 +160,26 @@ export function duration(options: { off?: boolean; age?: boolean } = {}): z.ZodT
       return z.NEVER
     })
     .meta({ marker: 'duration', ...(options.off ? { off: true } : {}) })
+}
+
+/**
+ * The name or the address of a host, without a port, a scheme or blanks.
+ * @param options `socketFolder`: an absolute path, the folder of a Unix socket, may stand in its place
+ */
+export function host({ socketFolder = false } = {}): z.ZodString {
+  return z
+    .string()
+    .min(1)
+    .superRefine((text, context) => {
+      if (!socketFolder || !text.startsWith('/')) requireHost(text, context)
+    })
+}
+
+/** Reports a text that cannot be a {@link host}. For `superRefine`. */
+export function requireHost(text: string, context: z.core.$RefinementCtx): void {
+  const problem = hostProblem(text)
+  if (problem === undefined) return
+  context.addIssue({ code: 'custom', message: problem.message, params: { hint: problem.hint } })
 }
 
 /** A number of bytes with its unit; the part receives bytes. */

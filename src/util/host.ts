@@ -1,0 +1,29 @@
+/** Why a text cannot be the name or the address of a host, in a clause, and what to write. */
+export interface HostProblem {
+  readonly message: string
+  readonly hint: string
+}
+
+/**
+ * Finds what people write into a host besides the host: a scheme, a path, a port, blanks. Anything else may be a name that
+ * somebody's resolver knows.
+ * @param text an IPv6 address may stand in brackets, and have a zone
+ */
+export function hostProblem(text: string): HostProblem | undefined {
+  const what = surplusOf(text)
+  if (what === undefined) return undefined
+  const [, rest = ''] = /^(?:[a-z][a-z\d+.-]*:\/\/)?([^/]*)/i.exec(text.trim())!
+  const [, ipv6, name, port] = /^(?:\[([^\]\s]+)\]|([^\s:[\]]+))(?::(\d*))?$/.exec(rest) ?? []
+  const host = ipv6 ?? name
+  const hint =
+    host === undefined ? 'write the name or the address alone' : `write host: ${host}${port ? `, port: ${port}` : ''}`
+  return { message: `a host is an address or a name, and this one holds ${what}`, hint }
+}
+
+function surplusOf(text: string): string | undefined {
+  if (/^\s*[a-z][a-z\d+.-]*:\/\//i.test(text)) return 'a scheme'
+  if (/\s/.test(text)) return 'blanks'
+  if (text.includes('/')) return 'a path'
+  // An IPv6 address without brackets has two colons at least.
+  return /^(?:\[[^\]]*\]|[^:]*):[^:]*$/.test(text) ? 'a port' : undefined
+}
