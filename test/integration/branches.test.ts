@@ -51,6 +51,18 @@ describe('fork', () => {
     gate.open()
   })
 
+  it('lets a branch that it does not wait for close the connection, also when the run has ended', async () => {
+    const gate = new Gate()
+    const registry = registryWith('gate', gate.write)
+    const fork = { branches: { late: [{ gate: {} }, { close: {} }] }, finishedWhen: [] }
+    const dataflow = [{ fork }, { reply: 'done' }] as never
+    await using running = await start({ listen: { one: { port: 0, dataflow } } }, { registry })
+    await using peer = await Peer.connect(running.port())
+    await peer.send('x\n').hear('done\n')
+    gate.open()
+    expect(await peer.end()).toBe('done\n')
+  })
+
   it('fails once for a message, however many branches fail', async () => {
     const fork = { branches: { a: [{ map: 'msg.x + 1' }], b: [{ map: 'msg.y + 1' }], c: [{ reply: 'c' }] } }
     const onError = [{ reply: 'ERR' }]
