@@ -107,13 +107,14 @@ const DATAFLOWS = ['dataflow', 'onConnect', 'onDisconnect', 'onError'] as const
 
 function planCommon(name: string, entry: Entry, path: ConfigPath, planner: Planner, report: Report) {
   const isRelay = 'relay' in entry && entry.relay !== undefined
-  const place: Place = { within: [], counters: planner.countersOf(name), ...(isRelay && { unanswerable: inRelay }) }
+  const place: Place = { within: [], counters: planner.countersOf(name) }
   const key = planner.resolve(entry.key, [...path, 'key'], place) as Expression | undefined
   const steps: Partial<Record<(typeof DATAFLOWS)[number], readonly StepPlan[]>> = {}
   for (const name of DATAFLOWS) {
     const here: Place = {
       ...place,
       ...(name === 'onDisconnect' && { unanswerable: afterDisconnect }),
+      ...(name === 'onError' && isRelay && { unanswerable: inRelay }),
       ...(name === 'dataflow' && { whole: { hasKey: entry.key !== undefined } }),
     }
     const planned = planner.steps(entry[name], [...path, name], here)
