@@ -5,9 +5,8 @@ export interface HostProblem {
 }
 
 /**
- * Finds what people write into a host besides the host: a scheme, a path, a port, blanks. Anything else may be a name that
- * somebody's resolver knows.
- * @param text an IPv6 address may stand in brackets, and have a zone
+ * Finds what people write into a host besides the host: a scheme, a path, a port, blanks, brackets. Anything else may be a
+ * name that somebody's resolver knows.
  */
 export function hostProblem(text: string): HostProblem | undefined {
   const what = surplusOf(text)
@@ -24,6 +23,8 @@ function surplusOf(text: string): string | undefined {
   if (/^\s*[a-z][a-z\d+.-]*:\/\//i.test(text)) return 'a scheme'
   if (/\s/.test(text)) return 'blanks'
   if (text.includes('/')) return 'a path'
+  // They keep an address apart from a port, and no resolver knows them.
+  if (/^\[.*\]$/.test(text)) return 'brackets'
   // An IPv6 address without brackets has two colons at least.
   return /^(?:\[[^\]]*\]|[^:]*):[^:]*$/.test(text) ? 'a port' : undefined
 }
