@@ -17,7 +17,10 @@ export interface LoadedConfig {
   readonly watched: readonly string[]
   /** The path at which the value at a path is written: that below `defaults`, where it is given to several. */
   originOf(path: ConfigPath): ConfigPath
-  /** Where the value at a path stands; of what does not exist, where its nearest parent does. */
+  /**
+   * Where the value at a path stands; of what does not exist, where its nearest parent does. In the path is also the option
+   * that a short form stands for, which is not in the text: it is where the short form is.
+   */
   locate(path: ConfigPath): Position | undefined
   /** Where the key at the end of a path stands. */
   locateKey(path: ConfigPath): Position | undefined

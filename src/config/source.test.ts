@@ -55,6 +55,7 @@ test('finds values, keys, list elements, and characters of a text however it is 
     '  - reply: "\\t\\x41${bad}"',
     '  - &shared { log: hello }',
     'again: *shared',
+    'list: [ { a: 1 } ]',
   ].join('\n')
   const { locate, locateKey, locateText } = readYaml(text, 'f', '/')
   expect(locate(['steps', 0, 'filter'])).toMatchObject({ line: 2, column: 13 })
@@ -64,6 +65,10 @@ test('finds values, keys, list elements, and characters of a text however it is 
   // Of a short form: the option stands in no file.
   expect(locateText(['steps', 1, 'reply', 'text'], 'it’s '.length)).toMatchObject({ line: 3, column: 19 })
   expect(locateText(['steps', 2, 'reply', 'text'], 2)).toMatchObject({ line: 4, column: 19 })
+  expect(locate(['list', 'short', 0, 'a'])).toMatchObject({ line: 7, column: 14 })
+  expect(locate(['list', 'short'])).toMatchObject({ line: 7, column: 7 })
+  expect(locateKey(['list', 'short'])).toMatchObject({ line: 7, column: 1 })
+  expect(locate(['list', 'short', 1])).toMatchObject({ line: 7, column: 1 })
   expect(locate(['again', 'log'])).toMatchObject({ line: 5, column: 20 })
   // What does not exist is where its parent is.
   expect(locate(['steps', 0, 'onError'])).toMatchObject({ line: 2, column: 5 })

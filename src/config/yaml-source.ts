@@ -84,9 +84,10 @@ function find(document: Document, path: ConfigPath): FoundNode {
     } else if (isSeq(parent) && isNode(parent.items[Number(part)])) {
       key = parent.items[Number(part)] as Node
       value = key
-    } else {
+    } else if (!isSeq(parent) || typeof part === 'number') {
       return { key, value, complete: false }
     }
+    // A list has no options: it is the short form of the option that is asked for, and the path goes on in it.
   }
   return { key, value, complete: true }
 }
