@@ -63,3 +63,48 @@ test('the same for a framing and a step', () => {
     '14:13 listen.a.onError[0].unset.paths[1]: a path begins inside msg → write a',
   ])
 })
+
+/** Lines of a step, as they stand in a dataflow. */
+const step = (...lines: string[]) => `listen:\n  a:\n    port: 0\n    dataflow:\n      - ${lines.join('\n        ')}\n`
+
+test.each([
+  [
+    step('sqlite:', 'file: a.db', 'table: t'),
+    '6:9 file and table can not stand beside sqlite → file and table are options of sqlite: write sqlite: { file: …, table: … }, or indent them deeper than sqlite',
+  ],
+  ...['lookup', 'script', 'validate'].map((name) => [
+    step(`${name}:`, 'file: a.csv'),
+    `6:9 file can not stand beside ${name} → file is an option of ${name}: write ${name}: { file: … }, or indent it deeper than ${name}`,
+  ]),
+  [
+    step('tcp:', 'host: h', 'port: 7'),
+    '6:9 host and port can not stand beside tcp → host and port are options of tcp: write tcp: { host: …, port: … }, or indent them deeper than tcp',
+  ],
+  // What is no option is told beside it, and what stands beside every step is right.
+  [
+    step('if: msg.ok', 'sqlite:', 'file: a.db', 'tabel: t', 'filter: msg.x', 'id: s'),
+    '7:9 file can not stand beside sqlite → file is an option of sqlite: write sqlite: { file: … }, or indent it deeper than sqlite',
+    '9:9 sqlite and filter are steps of their own, and stand in one → begin each with a dash: - filter: …',
+  ],
+  [
+    step('sqlite:', 'file: a.db', 'tabel: t'),
+    '6:9 file can not stand beside sqlite → file is an option of sqlite: write sqlite: { file: … }, or indent it deeper than sqlite',
+    '7:9 tabel can not stand beside sqlite → beside a step there are id, if, else, timeout, retry, onError',
+  ],
+  // A step that has something already, and one that takes no such option.
+  [
+    step('tcp: { host: h }', 'port: 7'),
+    '5:9 listen.a.dataflow[0].tcp needs port → port: Port of the other side.',
+    '6:9 port can not stand beside tcp → port is an option of tcp: write tcp: { …, port: … }',
+  ],
+  [
+    step('sqlite: { table: t }', 'file: a.db'),
+    '6:9 sqlite and file are steps of their own, and stand in one → begin each with a dash: - file: …',
+  ],
+  [
+    step('log:', 'filter: msg.x'),
+    '6:9 log and filter are steps of their own, and stand in one → begin each with a dash: - filter: …',
+  ],
+])('options in the column of their step: %j', (text, ...said) => {
+  expect(saidOf(text!)).toEqual(said)
+})

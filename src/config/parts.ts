@@ -9,7 +9,7 @@ import { formatBytes } from '../util/escapes.ts'
 import { suggest } from '../util/suggest.ts'
 import type { ConfigPath } from './problems.ts'
 import type { Finding } from './report.ts'
-import { isMapping, rawAlternatives, valueAt } from './shape.ts'
+import { isMapping, keysOf, rawAlternatives, valueAt } from './shape.ts'
 
 /** How a part is written: its name, and what stands under it. */
 export interface Written {
@@ -112,11 +112,14 @@ export function readStep(element: unknown, path: ConfigPath, registry: Registry)
   const keys = Object.keys(element)
   const siblings = Object.fromEntries(keys.filter(isSibling).map((key) => [key, element[key]]))
   const names = keys.filter((key) => !isSibling(key))
-  const known = names.filter((name) => registry.find(name) !== undefined)
-  const name = known[0] ?? names[0]
-  const step = name === undefined ? undefined : { name, options: element[name] }
-  if (names.length === 1 && known.length === 1) return { step, siblings, findings: [] }
-  return { step: known.length === 1 ? step : undefined, siblings, findings: badNames(names, known, path, registry) }
+  const astray = optionsBeside(element, names, registry)
+  const others = names.filter((name) => !astray.includes(name))
+  const known = others.filter((name) => registry.find(name) !== undefined)
+  const [name] = known
+  const step =
+    name === undefined || known.length > 1 || astray.length > 0 ? undefined : { name, options: element[name] }
+  const findings = others.length === 1 && known.length === 1 ? [] : badNames(others, known, path, registry)
+  return { step, siblings, findings: [...indentedTooLittle(name, astray, path), ...findings] }
 }
 
 /** The definition of a function that stands in a dataflow of a TypeScript configuration. */
@@ -155,6 +158,33 @@ function nearestPart(name: string, definitions: readonly PartDefinition[]): stri
   )
 }
 
+/** Options of a step in the column of its name, below which they should stand: it has then nothing of its own. */
+function optionsBeside(
+  element: Readonly<Record<string, unknown>>,
+  [step, ...beside]: readonly string[],
+  registry: Registry,
+): readonly string[] {
+  if (step === undefined || element[step] !== null) return []
+  const options = optionsOf(step, registry)
+  return beside.filter((name) => options.includes(name))
+}
+
+function indentedTooLittle(step: string | undefined, options: readonly string[], path: ConfigPath): Finding[] {
+  const [first] = options
+  if (step === undefined || first === undefined) return []
+  const names = options.join(' and ')
+  const [are, them] = options.length === 1 ? ['is an option', 'it'] : ['are options', 'them']
+  const written = `${step}: { ${options.map((option) => `${option}: …`).join(', ')} }`
+  const message = `${names} can not stand beside ${step}`
+  const hint = `${names} ${are} of ${step}: write ${written}, or indent ${them} deeper than ${step}`
+  return [{ code: 'KEY_UNKNOWN', path: [...path, first], at: 'key', message, hint }]
+}
+
+function optionsOf(step: string, registry: Registry): readonly string[] {
+  const definition = registry.find(step)
+  return definition === undefined ? [] : keysOf(definition.options)
+}
+
 function badNames(names: readonly string[], known: readonly string[], path: ConfigPath, registry: Registry): Finding[] {
   if (names.length === 0) {
     const message = 'no key names the step here'
@@ -180,11 +210,7 @@ function badNames(names: readonly string[], known: readonly string[], path: Conf
     return [{ code: 'STEP_UNKNOWN', path: [...path, first], at: 'key', message, hint }]
   }
   const [step = ''] = known
-  const definition = registry.find(step)
-  const options =
-    definition === undefined
-      ? []
-      : rawAlternatives(definition.options).flatMap((one) => (one instanceof z.ZodObject ? Object.keys(one.shape) : []))
+  const options = optionsOf(step, registry)
   return names
     .filter((name) => name !== step)
     .map((name) => {
