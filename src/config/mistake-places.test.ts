@@ -108,3 +108,16 @@ test.each([
 ])('options in the column of their step: %j', (text, ...said) => {
   expect(saidOf(text!)).toEqual(said)
 })
+
+const listen = (rest: string) => `listen:\n  a: { port: 0, dataflow: [], ${rest} }\n`
+
+test.each([
+  [listen('framing: { fixed: 0 }'), '2:49 listen.a.framing.fixed.length is 0'],
+  [listen('framing: { fixed: 0B }'), '2:49 listen.a.framing.fixed.length is "0B"'],
+  [listen('limits: { maxQueued: 64kb }'), '2:52 listen.a.limits.maxQueued is "64kb" → write 64KiB'],
+  [listen('limits: { writeTimeout: 5 }'), '2:55 listen.a.limits.writeTimeout is 5 → write 5s or 5ms'],
+  [listen('limits: { writeTimeout: 3000000 }'), '2:55 listen.a.limits.writeTimeout is 3000000 → write 3000000ms'],
+  [listen('limits: { writeTimeout: 3000 hours }'), '2:55 listen.a.limits.writeTimeout is "3000 hours"'],
+])('a hint is what would be taken: %j', (text, said) => {
+  expect(saidOf(text)).toEqual([said])
+})

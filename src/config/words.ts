@@ -1,5 +1,4 @@
 import { z } from '../contracts/schema.ts'
-import { parseDuration, parseSize } from '../util/units.ts'
 import { nearest } from './cures.ts'
 import { alternatives, isMapping, markerOf, metaOf, rawAlternatives } from './shape.ts'
 
@@ -86,8 +85,8 @@ export function whatToWrite(schema: z.ZodType, input: unknown, source = String(i
     if (markers.includes('bytesTemplate')) return byteHint(source, false)
   }
   if (marker === 'dataflow' && isMapping(input)) return `write a list: ${stepsOf(input)}`
-  if (marker === 'duration') return unitHint(input, DURATION_UNITS, ['s', 'ms'], parseDuration)
-  if (marker === 'size') return unitHint(input, SIZE_UNITS, ['KiB', 'B'], parseSize)
+  if (marker === 'duration') return unitHint(schema, input, DURATION_UNITS, ['s', 'ms'])
+  if (marker === 'size') return unitHint(schema, input, SIZE_UNITS, ['KiB', 'B'])
   const types = rawAlternatives(schema)
   const takes = (test: (branch: z.ZodType) => boolean) => types.some(test)
   if (typeof input === 'string') {
@@ -154,16 +153,17 @@ const SIZE_UNITS: readonly [RegExp, string][] = [
   [/^(?:g|gb|gib)$/i, 'GiB'],
 ]
 
+/** The count with a unit as it is written here; undefined when the unit is not what is wrong. */
 function unitHint(
+  schema: z.ZodType,
   input: unknown,
   known: readonly [RegExp, string][],
   usual: readonly string[],
-  parse: (text: string) => number | undefined,
 ): string | undefined {
   const match = /^(\d+(?:\.\d+)?)\s*([A-Za-z]*)$/.exec(String(input).trim())
   if (match === null) return undefined
   const [, count, unit = ''] = match
-  if (unit === '') return `write ${usual.map((name) => `${count}${name}`).join(' or ')}`
-  const name = known.find(([pattern]) => pattern.test(unit))?.[1]
-  return name !== undefined && parse(`${count}${name}`) !== undefined ? `write ${count}${name}` : undefined
+  const names = unit === '' ? usual : known.filter(([pattern]) => pattern.test(unit)).map(([, name]) => name)
+  const taken = names.map((name) => `${count}${name}`).filter((written) => schema.safeParse(written).success)
+  return taken.length === 0 ? undefined : `write ${taken.join(' or ')}`
 }
