@@ -121,3 +121,18 @@ test.each([
 ])('a hint is what would be taken: %j', (text, said) => {
   expect(saidOf(text)).toEqual([said])
 })
+
+test.each([
+  ['"\\x2"', '5:17 \\x needs 2 hexadecimal digits behind it → write them all, as in \\x02, or \\\\ for a backslash'],
+  [
+    '"C:\\users"',
+    '5:19 \\u needs 4 hexadecimal digits behind it → write them all, as in \\u00e9, or \\\\ for a backslash',
+  ],
+  ['"\\u1F"', '5:17 \\u needs 4 hexadecimal digits behind it → write them all, as in \\u00e9, or \\\\ for a backslash'],
+  [
+    '"\\d"',
+    "5:17 \\d is no escape → in double quotes write \\\\ for a backslash, or put the text in single quotes: '…'",
+  ],
+])('an escape that is not whole: %s', (text, said) => {
+  expect(saidOf(step(`reply: ${text}`))).toEqual([said])
+})

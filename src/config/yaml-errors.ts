@@ -40,16 +40,8 @@ function explain({ code, pos: [at], message }: YAMLError, document: Document, te
       return { code: 'YAML_TAB', offset: at, message: 'a tab indents this line', hint: 'indent with spaces' }
     case 'BAD_SCALAR_START':
       return needsQuotes(at, `a text cannot begin with ${text[at]} unless it is in quotes`, text)
-    case 'BAD_DQ_ESCAPE': {
-      const hint = "in double quotes write \\\\ for a backslash, or put the text in single quotes: '…'"
-      return {
-        code: 'YAML_NEEDS_QUOTES',
-        offset: at,
-        message: `${text.slice(at, at + 2)} is no escape`,
-        hint,
-        structural: false,
-      }
-    }
+    case 'BAD_DQ_ESCAPE':
+      return badEscape(at, text)
     case 'MULTIPLE_DOCS': {
       const hint = 'remove the line --- and keep one configuration in the file'
       return { code: 'YAML_INVALID', offset: at, message: 'a second document begins here', hint }
@@ -79,6 +71,25 @@ function explain({ code, pos: [at], message }: YAMLError, document: Document, te
     offset: at,
     message: `this is not valid YAML: ${message.replace(/: (?:".*"|\S+)$/s, '')}`,
   }
+}
+
+/** Escapes of YAML 1.2 (5.7) that need digits: how many, and one that has them. */
+const WITH_DIGITS: Readonly<Record<string, readonly [count: number, example: string]>> = {
+  '\\x': [2, '\\x02'],
+  '\\u': [4, '\\u00e9'],
+  '\\U': [8, '\\U0001f600'],
+}
+
+function badEscape(offset: number, text: string): Explained {
+  const written = text.slice(offset, offset + 2)
+  const [count, example] = WITH_DIGITS[written] ?? []
+  const explained = { code: 'YAML_NEEDS_QUOTES', offset, structural: false } as const
+  if (count === undefined) {
+    const hint = "in double quotes write \\\\ for a backslash, or put the text in single quotes: '…'"
+    return { ...explained, message: `${written} is no escape`, hint }
+  }
+  const hint = `write them all, as in ${example}, or \\\\ for a backslash`
+  return { ...explained, message: `${written} needs ${count} hexadecimal digits behind it`, hint }
 }
 
 /** A quoted text that is all of the value of its line, and that YAML ends at a quote inside it. */
