@@ -136,3 +136,15 @@ test.each([
 ])('an escape that is not whole: %s', (text, said) => {
   expect(saidOf(step(`reply: ${text}`))).toEqual([said])
 })
+
+const IN_A_DEEPER_LINE = ', in a line indented deeper than its key'
+
+test.each([
+  [['dataflow: [ reply: OK'], `3:15 this [ is not closed → end it with ]${IN_A_DEEPER_LINE}`],
+  [['dataflow: [ { reply: OK }, { log: x }'], `3:15 this [ is not closed → end it with ]${IN_A_DEEPER_LINE}`],
+  [['dataflow: [ { reply: OK ]'], `3:17 this { is not closed → end it with }${IN_A_DEEPER_LINE}`],
+  [['dataflow: [ reply: OK }'], `3:15 this [ is not closed → end it with ]${IN_A_DEEPER_LINE}`],
+  [['dataflow: [', '  { reply: OK }', 'port: 0'], `3:15 this [ is not closed → end it with ]${IN_A_DEEPER_LINE}`],
+])('a bracket that is not closed: %j', (lines, said) => {
+  expect(saidOf(`listen:\n  a:\n    ${lines.join('\n    ')}\n`)).toEqual([said])
+})

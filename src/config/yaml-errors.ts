@@ -159,7 +159,7 @@ function missingCharacter(at: number, message: string, document: Document, text:
 }
 
 function unclosed(at: number, document: Document, text: string): Explained {
-  const open = lastNode(document, at, (node) => isCollection(node) && node.flow === true) ?? at
+  const open = lastNode(document, at, isUnclosed) ?? at
   const hint = `end it with ${text[open] === '[' ? ']' : '}'}, in a line indented deeper than its key`
   return {
     code: 'YAML_INDENT',
@@ -168,6 +168,12 @@ function unclosed(at: number, document: Document, text: string): Explained {
     hint,
     derails: true,
   }
+}
+
+/** Whether a node is a [ or { without its end. The parser also makes mappings that have no bracket: `[ a: b ]`. */
+function isUnclosed({ srcToken }: Node): boolean {
+  if (srcToken?.type !== 'flow-collection') return false
+  return srcToken.end[0]?.source !== (srcToken.start.source === '[' ? ']' : '}')
 }
 
 function indent(offset: number, message: string): Explained {
