@@ -106,7 +106,7 @@ type Entry = ListenOutput | ConnectOutput
 const DATAFLOWS = ['dataflow', 'onConnect', 'onDisconnect', 'onError'] as const
 
 function planCommon(name: string, entry: Entry, path: ConfigPath, planner: Planner, report: Report) {
-  const isRelay = 'relay' in entry && entry.relay !== undefined
+  const isRelay = ('relay' in entry && entry.relay !== undefined) || report.isWrongWithin([...path, 'relay'])
   const place: Place = { within: [], counters: planner.countersOf(name) }
   const key = planner.resolve(entry.key, [...path, 'key'], place) as Expression | undefined
   const steps: Partial<Record<(typeof DATAFLOWS)[number], readonly StepPlan[]>> = {}

@@ -148,3 +148,17 @@ test.each([
 ])('a bracket that is not closed: %j', (lines, said) => {
   expect(saidOf(`listen:\n  a:\n    ${lines.join('\n    ')}\n`)).toEqual([said])
 })
+
+test.each([
+  ['{ to: "127.0.0.1" }', '3:29 listen.a.relay.to is "127.0.0.1"'],
+  ['{ to: [] }', '3:29 listen.a.relay.to is empty → write at least one entry'],
+  ['{ too: "h:1" }', '3:25 listen.a.relay has no option too → did you mean to?'],
+  ['5', '3:23 listen.a.relay is 5 → write { to: … }'],
+])('a relay with a mistake in it is one all the same: %s', (relay, said) => {
+  expect(saidOf(`listen:\n  a:\n    { port: 0, relay: ${relay} }\n`)).toEqual([said])
+})
+
+test('a relay with a mistake under defaults is one for each entry', () => {
+  const text = 'defaults: { listen: { relay: { to: [] } } }\nlisten: { a: { port: 0 }, b: { port: 0 } }\n'
+  expect(saidOf(text)).toEqual(['1:36 defaults.listen.relay.to is empty → write at least one entry'])
+})

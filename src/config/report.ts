@@ -76,15 +76,20 @@ export class Report {
 
   /** How many errors there are so far. */
   get errors(): number {
-    return [...this.#problems.values()].filter(({ severity }) => severity === 'error').length
+    return this.#wrongPaths().length
   }
 
-  /** True when a mistake has been reported of what stands at a path, in it or around it: more would only follow from that. */
+  /** True when a mistake has been reported of what stands at a path, or around it: more would only follow from that. */
   isWrong(path: ConfigPath): boolean {
     const origin = this.originOf(path)
     const touches = (other: ConfigPath) => isWithin(path, other) || isWithin(origin, this.originOf(other))
-    const errors = this.#problems.values().filter(({ severity }) => severity === 'error')
-    return [...errors.map((problem) => problem.path), ...this.#meant].some(touches)
+    return [...this.#wrongPaths(), ...this.#meant].some(touches)
+  }
+
+  /** True when a mistake has been reported of what stands at a path, or of something in it. */
+  isWrongWithin(path: ConfigPath): boolean {
+    const origin = this.originOf(path)
+    return this.#wrongPaths().some((other) => isWithin(this.originOf(other), origin))
   }
 
   /** True when a key of the mapping at a path was reported as another one that was meant. */
@@ -119,6 +124,11 @@ export class Report {
     const files = Map.groupBy(this.#problems.values(), ({ position }) => position?.file)
     const sorted = Array.from(files.values(), (problems) => problems.toSorted(byPlace))
     return sorted.flat().map((problem) => this.#mask(problem))
+  }
+
+  /** What the errors are of. */
+  #wrongPaths(): ConfigPath[] {
+    return [...this.#problems.values()].flatMap(({ severity, path }) => (severity === 'error' ? [path] : []))
   }
 
   /** A message as it is true for all entries that have the value: with the path at which it is written. */
