@@ -56,15 +56,10 @@ export function unknownKey(key: string, path: ConfigPath, schema: z.ZodType | un
 }
 
 /**
- * An option that stands where the name of an entry should: `listen: { port: 9100 }`.
+ * Options that stand where the name of an entry should: `listen: { port: 9100 }`.
  * @param at what is wrong, within the value
  */
-export function entryWithoutName(
-  schema: z.ZodType,
-  value: unknown,
-  at: ConfigPath,
-  base: ConfigPath,
-): Finding | undefined {
+export function entryWithoutName(schema: z.ZodType, value: unknown, at: ConfigPath, base: ConfigPath): Finding[] {
   for (let depth = 0; depth < at.length; depth++) {
     const here = at.slice(0, depth)
     const inner = depth === 0 ? schema : schemaAt(schema, here)
@@ -74,12 +69,38 @@ export function entryWithoutName(
     const option = Object.keys(mapping).find((key) => options.includes(key) && !isMapping(mapping[key]))
     if (option === undefined) continue
     const path = [...base, ...here]
+    const below = indentedAsTheirEntry(mapping, option, options, path)
+    if (below.length > 0) return below
     const last = String(path.at(-1))
     const message = `${option} stands where ${formatPath(path)} has names`
     const hint = `${nameIt(inner)}: ${last}: { NAME: { ${option}: … } }`
-    return { code: 'VALUE_INVALID', path, at: 'key', message, hint }
+    return [{ code: 'VALUE_INVALID', path, at: 'key', message, hint }]
   }
-  return undefined
+  return []
+}
+
+/** Options in the column of the name that they stand behind; none where there is no such name. */
+function indentedAsTheirEntry(
+  mapping: Readonly<Record<string, unknown>>,
+  option: string,
+  options: readonly string[],
+  path: ConfigPath,
+): Finding[] {
+  const keys = Object.keys(mapping)
+  const isName = (key: string) => !options.includes(key)
+  const at = keys.slice(0, keys.indexOf(option)).findLastIndex(isName)
+  const name = keys[at]
+  if (name === undefined || !(mapping[name] === null || isMapping(mapping[name]))) return []
+  const behind = keys.slice(at + 1)
+  const next = behind.findIndex(isName)
+  return behind.slice(0, next === -1 ? undefined : next).map((key) => ({
+    code: 'VALUE_INVALID',
+    path: [...path, key],
+    at: 'key',
+    message: `${key} stands where ${formatPath(path)} has names`,
+    hint: `indent it below ${name}`,
+    means: [...path, name, key],
+  }))
 }
 
 /** What to write where a mapping is needed and its value stands alone: `{ file: readings.db, table: … }`. */

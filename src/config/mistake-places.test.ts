@@ -162,3 +162,24 @@ test('a relay with a mistake under defaults is one for each entry', () => {
   const text = 'defaults: { listen: { relay: { to: [] } } }\nlisten: { a: { port: 0 }, b: { port: 0 } }\n'
   expect(saidOf(text)).toEqual(['1:36 defaults.listen.relay.to is empty → write at least one entry'])
 })
+
+test.each([
+  ['listen:\n  a:\n  port: 9100\n', '3:3 port stands where listen has names → indent it below a'],
+  [
+    'listen:\n  b: { port: 1, dataflow: [] }\n  a:\n  port: 9100\n  dataflow: []\n',
+    '4:3 port stands where listen has names → indent it below a',
+    '5:3 dataflow stands where listen has names → indent it below a',
+  ],
+  [
+    'listen:\n  a:\n    port: 0\n  limits: { maxQueued: 64KiB }\n  dataflow: []\n  b: { port: 0, dataflow: [] }\n',
+    '4:3 limits stands where listen has names → indent it below a',
+    '5:3 dataflow stands where listen has names → indent it below a',
+  ],
+  [
+    'listen:\n  port: 9100\n  dataflow: []\n',
+    '1:1 port stands where listen has names → give the endpoint a name: listen: { NAME: { port: … } }',
+  ],
+  ['connect:\n  a:\n  host: h\n', '3:3 host stands where connect has names → indent it below a'],
+])('options in the column of the name: %j', (text, ...said) => {
+  expect(saidOf(text)).toEqual(said)
+})

@@ -102,7 +102,7 @@ function explain(issue: Issue, context: Context): Finding[] {
   const input = valueAt(context.value, at)
   const schema = schemaAt(context.schema, at)
   const nameless = entryWithoutName(context.schema, context.value, at, context.path)
-  if (nameless !== undefined) return [nameless]
+  if (nameless.length > 0) return nameless
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(key, path, schema))
   if (issue.code === 'invalid_key') {
     const expected = issue.issues[0]?.message.replace(/^expected /, '')
