@@ -183,3 +183,9 @@ test.each([
 ])('options in the column of the name: %j', (text, ...said) => {
   expect(saidOf(text)).toEqual(said)
 })
+
+test('an alias without its anchor is told once', () => {
+  expect(saidOf('listen:\n  a: { port: 0, dataflow: [] }\n  c: *zz\n')).toEqual([
+    "3:6 an unquoted * begins a YAML alias, and no anchor has this name → put it in quotes: c: '*zz'",
+  ])
+})

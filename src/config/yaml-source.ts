@@ -114,10 +114,15 @@ function offsetInScalar(scalar: Scalar, text: string, offset: number): number | 
   return from + at
 }
 
-/** The plain value. An alias of nothing has been reported as a trap and counts as null. */
+/** The plain value. An alias of nothing has been reported as a trap and counts as null, in its place. */
 function plainValue(document: Document): { value: unknown; finding?: YamlFinding } {
   visit(document, {
-    Alias: (_key, alias) => (alias.resolve(document) === undefined ? new Scalar(null) : undefined),
+    Alias(_key, alias) {
+      if (alias.resolve(document) !== undefined) return undefined
+      const nothing = new Scalar(null)
+      nothing.range = alias.range ?? null
+      return nothing
+    },
   })
   try {
     return { value: document.toJS({ maxAliasCount: 100 }) as unknown }
