@@ -189,3 +189,21 @@ test('an alias without its anchor is told once', () => {
     "3:6 an unquoted * begins a YAML alias, and no anchor has this name → put it in quotes: c: '*zz'",
   ])
 })
+
+test.each([
+  ['listen:\n  __proto__: { port: 0, dataflow: [] }\n', '2:3 listen.__proto__: __proto__ cannot be used as a name'],
+  [
+    step('set: { state.x: msg, msg.y: 1 }'),
+    '5:30 listen.a.dataflow[0].set["msg.y"]: only state.NAME and client.tags.NAME can be set → to change the message, use map',
+  ],
+  [
+    step('map: { a: msg.a, __proto__: msg.b }'),
+    '5:26 listen.a.dataflow[0].map.__proto__: __proto__ cannot be used as a name',
+  ],
+  [
+    step('parse: { delimiter: ";", names: [ id, kg ], types: { kgs: number } }'),
+    '5:62 listen.a.dataflow[0].parse.types.kgs: there is no kgs → did you mean kg?',
+  ],
+])('a mistake in a key stands at the key: %j', (text, said) => {
+  expect(saidOf(text)).toEqual([said])
+})

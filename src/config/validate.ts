@@ -127,9 +127,11 @@ function explain(issue: Issue, context: Context): Finding[] {
   // An option that is missing only because its name is misspelt, perhaps.
   if (issue.code === 'custom' && isMapping(input) && report.isMisspelt(path)) return []
   if (issue.code === 'custom' && !issue.message.startsWith('expected ')) {
+    // What a part says beside its message: a cure, and whether it is the key that is wrong.
     const hint: unknown = issue.params?.['hint']
     const cure = typeof hint === 'string' ? hint : undefined
-    return [{ code: 'VALUE_INVALID', path, message: `${nameOf(path)}: ${issue.message}`, hint: cure }]
+    const pointed = issue.params?.['at'] === 'key' ? 'key' : 'value'
+    return [{ code: 'VALUE_INVALID', path, at: pointed, message: `${nameOf(path)}: ${issue.message}`, hint: cure }]
   }
   if (isEmpty) {
     const what = said?.replace(/^expected /, '') ?? 'at least one entry'

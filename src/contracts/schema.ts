@@ -218,7 +218,8 @@ export function bytes(): z.ZodType<Buffer, string | { hex: string } | Uint8Array
 export function withoutProto<Schema extends z.ZodType>(schema: Schema): z.ZodType<z.output<Schema>, z.input<Schema>> {
   const checked = z.preprocess((value, context) => {
     if (typeof value === 'object' && value !== null && Object.hasOwn(value, '__proto__')) {
-      context.addIssue({ code: 'custom', message: '__proto__ cannot be used as a name', path: ['__proto__'] })
+      const message = '__proto__ cannot be used as a name'
+      context.addIssue({ code: 'custom', message, path: ['__proto__'], params: { at: 'key' } })
     }
     return value
   }, schema)

@@ -39,8 +39,8 @@ const options = z
     into: intoOption,
   })
   .superRefine(({ pattern, delimiter, names, types }, context) => {
-    const add = (message: string, path: string[] = [], hint?: string) =>
-      context.addIssue({ code: 'custom', message, path, params: { hint } })
+    const add = (message: string, path: string[] = [], params: Record<string, string> = {}) =>
+      context.addIssue({ code: 'custom', message, path, params })
     if ((pattern === undefined) === (delimiter === undefined)) return add('give pattern, or delimiter and names')
     if (delimiter !== undefined && names === undefined)
       return add('names is missing: [id, kg], the names of the fields')
@@ -54,11 +54,8 @@ const options = z
     for (const name of Object.keys(types)) {
       if (known.includes(name) || known.length === 0) continue
       const near = suggest(name, known)
-      add(
-        `there is no ${name}`,
-        ['types', name],
-        near === undefined ? `there are ${known.join(', ')}` : `did you mean ${near}?`,
-      )
+      const hint = near === undefined ? `there are ${known.join(', ')}` : `did you mean ${near}?`
+      add(`there is no ${name}`, ['types', name], { hint, at: 'key' })
     }
   })
 

@@ -22,7 +22,7 @@ export const set = defineStep({
         const hint = /^\w+$/.test(key)
           ? `write state.${key}; to change the message, use map`
           : 'to change the message, use map'
-        context.addIssue({ code: 'custom', message, path: [key], params: { hint } })
+        context.addIssue({ code: 'custom', message, path: [key], params: { hint, at: 'key' } })
       }
     })
     .describe('`state.NAME` or `client.tags.NAME`, with an expression each.'),
