@@ -25,7 +25,12 @@ async function runFile(named: string | undefined): Promise<void> {
   if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true) return runFolder(file)
   const namesCases = /\.test\.ya?ml$/.test(file)
   const caseFile = namesCases ? file : file.replace(/\.(ya?ml|[cm]?[jt]s)$/, '.test.yaml')
-  if (!existsSync(caseFile)) return fail(`${caseFile} does not exist; the cases of ${file} belong there`)
+  if (!existsSync(caseFile)) {
+    const where = existsSync(file)
+      ? `${caseFile} does not exist; the cases of ${file} belong there`
+      : `${file} does not exist`
+    return fail(where)
+  }
   await runCases([caseFile], namesCases ? caseFile.replace(/\.test\./, '.') : file)
 }
 

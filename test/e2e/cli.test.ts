@@ -223,6 +223,11 @@ describe('sluice test', () => {
     expect(code).toBe(1)
     expect(stderr).toContain(join(folder.path, 'alone.test.yaml'))
   })
+
+  it.each(['nowhere.yaml', 'nowhere.test.yaml', 'nowhere'])('says that there is no %s', async (name) => {
+    const file = join(folder.path, name)
+    expect(await runSluice(['test', file])).toEqual({ code: 1, stdout: '', stderr: `${file} does not exist\n` })
+  })
 })
 
 describe('sluice list and sluice schema', () => {
