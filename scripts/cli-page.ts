@@ -28,7 +28,7 @@ function commandBlocks(command: Command, parent: string): string[] {
     command.commands.length === 0 ? `\`\`\`\n${name} ${command.usage()}\n\`\`\`` : '',
     table(['argument or option', 'default', 'meaning'], rows),
     afterHelp(command),
-    ...command.commands.flatMap((one) => commandBlocks(one, name)),
+    ...visibleCommands(command).flatMap((one) => commandBlocks(one, name)),
   ]
 }
 

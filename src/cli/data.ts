@@ -6,6 +6,7 @@ import type { Exported } from '../delivery/store-export.ts'
 import type { StoreContent, StoreStatus } from '../delivery/store-status.ts'
 import { formatDuration } from '../util/units.ts'
 import { attempt, DATA_HELP, failed, findDataFolder } from './dead-choice.ts'
+import { helpCommand } from './help.ts'
 import { FILE_HELP } from './plan-file.ts'
 import { paint, print, printError } from './terminal.ts'
 
@@ -21,6 +22,7 @@ export function dataCommand(): Command {
     .addCommand(statusCommand())
     .addCommand(checkCommand())
     .addCommand(exportCommand())
+    .addCommand(helpCommand())
 }
 
 function statusCommand(): Command {

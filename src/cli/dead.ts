@@ -12,6 +12,7 @@ import {
   parseCount,
   withChoice,
 } from './dead-choice.ts'
+import { helpCommand } from './help.ts'
 import { hexLines } from './hex-lines.ts'
 import { FILE_HELP } from './plan-file.ts'
 import { paint, print } from './terminal.ts'
@@ -23,6 +24,7 @@ export function deadCommand(): Command {
     .addCommand(showCommand())
     .addCommand(retryCommand())
     .addCommand(dropCommand())
+    .addCommand(helpCommand())
 }
 
 function listCommand(): Command {

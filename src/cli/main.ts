@@ -6,6 +6,7 @@ import { connectCommand } from './connect.ts'
 import { dataCommand } from './data.ts'
 import { deadCommand } from './dead.ts'
 import { EXIT } from './exit.ts'
+import { helpCommand } from './help.ts'
 import { listCommand } from './list.ts'
 import { newCommand } from './new.ts'
 import { reloadCommand } from './reload.ts'
@@ -50,6 +51,7 @@ export function createProgram(): Command {
     sniffCommand,
     newCommand,
     completionCommand,
+    helpCommand,
   ]) {
     program.addCommand(command())
   }

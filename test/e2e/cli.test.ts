@@ -308,6 +308,40 @@ describe('the command line', () => {
     expect((await runSluice(['run', '--help'])).stdout).toContain('--hints')
   })
 
+  it.each([
+    [['help'], ['--help']],
+    [
+      ['help', 'run'],
+      ['run', '--help'],
+    ],
+    [
+      ['help', 'dead', 'list'],
+      ['dead', 'list', '--help'],
+    ],
+    [
+      ['dead', 'help', 'list'],
+      ['dead', 'list', '--help'],
+    ],
+    [
+      ['data', 'help'],
+      ['data', '--help'],
+    ],
+  ])('says with %j what it says with %j', async (args, same) => {
+    const said = await runSluice(args)
+    expect(said).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Usage: sluice /), stderr: '' })
+    expect(said).toEqual(await runSluice(same))
+  })
+
+  it.each([
+    [['help', 'bogus'], "error: unknown command 'bogus'\n(sluice --help lists the commands)\n"],
+    [['help', 'chek'], "error: unknown command 'chek'\n(Did you mean check?)\n(sluice --help lists the commands)\n"],
+    [['help', 'dead', 'bogus'], "error: unknown command 'bogus'\n(sluice --help lists the commands)\n"],
+    [['dead', 'help', 'bogus'], "error: unknown command 'bogus'\n"],
+    [['dead', 'bogus'], "error: unknown command 'bogus'\n"],
+  ])('ends with 2 and a sentence for %j', async (args, stderr) => {
+    expect(await runSluice(args)).toEqual({ code: 2, stdout: '', stderr })
+  })
+
   it('knows its version', async () => {
     const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
     expect(await runSluice(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' })
