@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { CheckContext, OptionProblem } from '../contracts/define.ts'
 import { secret, z } from '../contracts/schema.ts'
-import { fileProblem } from './file-problem.ts'
+import { readNamed } from './named-file.ts'
 
 const RELATIVE = "A relative path starts at the configuration's folder."
 
@@ -76,6 +76,6 @@ export function checkTls(tls: TlsOption, context: CheckContext): OptionProblem[]
 
 /** Reports a file that cannot be read. @param path where the option stands */
 export function checkFile(file: string, path: OptionProblem['path'], context: CheckContext): OptionProblem[] {
-  const problem = fileProblem(file, context.resolvePath(file))
-  return problem === undefined ? [] : [{ path, ...problem }]
+  const read = readNamed(file, context.resolvePath(file))
+  return typeof read === 'string' ? [] : [{ path, ...read }]
 }

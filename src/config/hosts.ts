@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { hostProblem } from '../util/host.ts'
+import { hostProblem, splitAddress } from '../util/host.ts'
 import type { Environment } from './environment.ts'
 import { type ConfigPath, maskSecrets, type Position } from './problems.ts'
 import type { Report } from './report.ts'
@@ -212,7 +212,7 @@ class HostReader {
       const hint = 'give each device an id of its own, in all entries of connect'
       this.#report.add({ code: 'DEVICE_TAKEN', ...id.place, message: taken, hint })
     }
-    const address = addressOf(host.text)
+    const address = splitAddress(host.text)
     if (host.text === '') this.#wrong(host, `${id.text || 'a device'} has no host`, 'write its name or address')
     else if (address === undefined) {
       const hint = 'write 10.0.0.7, scale-7.local or, with a port, 10.0.0.7:4001'
@@ -237,12 +237,4 @@ class HostReader {
 
 function isPort(text: string): boolean {
   return /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535
-}
-
-/** Splits `host`, `host:port`, `[ipv6]:port` and an IPv6 address alone. */
-function addressOf(text: string): { readonly host: string; readonly port: string | undefined } | undefined {
-  const [, ipv6, name, port] = /^(?:\[([^\]\s]+)\]|([^\s:/[\]]+))(?::([^\s/]*))?$/.exec(text) ?? []
-  const host = ipv6 ?? name
-  if (host !== undefined) return { host, port }
-  return /^[\da-f:.]*:[\da-f:.]*:[\da-f:.]*$/i.test(text) ? { host: text, port: undefined } : undefined
 }

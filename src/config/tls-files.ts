@@ -1,7 +1,6 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { fileProblem } from '../brokers/file-problem.ts'
+import { readNamed } from '../brokers/named-file.ts'
 import { type ConfigPath, formatPath } from './problems.ts'
 import type { Report } from './report.ts'
 
@@ -56,10 +55,9 @@ class TlsReader {
   read(option: 'cert' | 'key' | 'ca'): string | undefined {
     const file = this.#files[option]
     if (file === undefined) return undefined
-    const absolute = resolve(this.#baseDir, file)
-    const problem = fileProblem(file, absolute)
-    if (problem === undefined) return readFileSync(absolute, 'utf8')
-    this.#report.add({ code: 'REFERENCE_FAILED', path: [...this.#path, option], ...problem })
+    const read = readNamed(file, resolve(this.#baseDir, file))
+    if (typeof read === 'string') return read
+    this.#report.add({ code: 'REFERENCE_FAILED', path: [...this.#path, option], ...read })
     return undefined
   }
 

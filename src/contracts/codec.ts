@@ -4,7 +4,7 @@ import type { PayloadKind } from './client.ts'
 import { SluiceError, toSluiceError } from './errors.ts'
 import type { Format } from './format.ts'
 import type { Framing } from './framing.ts'
-import { collectionNotPrintable, isCollection } from './record.ts'
+import { jsonOf } from './record.ts'
 import type { Outcomes } from './sink.ts'
 
 /** A framing and a format together: all that is needed to write messages for one destination. */
@@ -98,17 +98,9 @@ export function contentText(value: unknown): string | Buffer {
     return value.toISOString()
   }
   if (typeof value === 'object') {
-    const json = JSON.stringify(value)
+    const json = jsonOf(value)
     if (json === undefined) throw new SluiceError('format_not_printable', 'this value cannot be written as text')
-    // A Map or a Set is {} in it.
-    if (json.includes('{}')) JSON.stringify(value, withoutCollections)
     return json
   }
   return String(value)
-}
-
-/** A replacer. @throws SluiceError where there is a Map or a Set */
-function withoutCollections(_key: string, value: unknown): unknown {
-  if (isCollection(value)) throw collectionNotPrintable()
-  return value
 }

@@ -1,4 +1,5 @@
 import { toSluiceError } from './errors.ts'
+import { jsonOf } from './record.ts'
 import type { SqlValue } from './storage.ts'
 
 /**
@@ -31,8 +32,7 @@ function toTime(value: Date): string {
 
 function toJson(value: object): string | null {
   try {
-    const json: string | undefined = JSON.stringify(value)
-    return json ?? null
+    return jsonOf(value) ?? null
   } catch (cause) {
     const { message } = toSluiceError(cause)
     throw new TypeError(`a value cannot be stored as JSON: ${message}`, { cause })

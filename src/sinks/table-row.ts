@@ -1,5 +1,6 @@
 import { SluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
+import { isRecord } from '../contracts/record.ts'
 import type { Expression } from '../contracts/schema.ts'
 
 /** What of a message goes into which column of a table. The values are as the message has them. */
@@ -28,13 +29,3 @@ function rowOfMessage({ msg, received, client }: Message): TableRow {
 }
 
 const VALUE_COLUMNS = ['received', 'client', 'msg'] as const
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    !Array.isArray(value) &&
-    !(value instanceof Uint8Array) &&
-    !(value instanceof Date)
-  )
-}

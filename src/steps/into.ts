@@ -1,6 +1,6 @@
 import type { Message } from '../contracts/message.ts'
 import { z } from '../contracts/schema.ts'
-import { isRecord } from './paths.ts'
+import { isPlainObject } from '../util/plain-object.ts'
 
 /** A key of `msg` that a step writes. */
 export const keyName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected a name, such as answer')
@@ -14,5 +14,5 @@ export const intoOption = keyName
 export function withResult(message: Message, into: string | undefined, result: unknown): Message {
   if (into === undefined) return message.with(result)
   const { msg } = message
-  return message.with({ ...(isRecord(msg) ? msg : { value: msg }), [into]: result })
+  return message.with({ ...(isPlainObject(msg) ? msg : { value: msg }), [into]: result })
 }

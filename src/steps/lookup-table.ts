@@ -1,7 +1,7 @@
 import type { PartContext } from '../contracts/context.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Format } from '../contracts/format.ts'
-import { isRecord } from './paths.ts'
+import { isPlainObject } from '../util/plain-object.ts'
 import { fileState, readGivenFile, rereadGivenFile } from './text-file.ts'
 
 /** What stands under each key. */
@@ -93,7 +93,7 @@ function parseTable(bytes: Buffer, file: TableFile): Table {
   try {
     const value = format.parse(bytes, 0, bytes.length)
     if (Array.isArray(value)) return tableOfRows(value, file)
-    if (isRecord(value)) return tableOfEntries(value, file)
+    if (isPlainObject(value)) return tableOfEntries(value, file)
     throw wrong('it is neither rows nor an object with a value under each key')
   } catch (thrown) {
     const { message, hint } = toSluiceError(thrown)
@@ -115,7 +115,7 @@ function tableOfRows(rows: readonly unknown[], { by, value }: TableFile): Table 
   const table = new Map<string, unknown>()
   for (const [i, row] of rows.entries()) {
     const place = `row ${i + 1}`
-    if (!isRecord(row)) throw wrong(`${place} is no object`)
+    if (!isPlainObject(row)) throw wrong(`${place} is no object`)
     const key = keyOf(columnOf(row, by ?? Object.keys(row)[0] ?? '', place))
     if (key === undefined) throw wrong(`${place} has no key: a text, a number, true or false`)
     if (table.has(key)) throw wrong(`${place} has the key ${key} a second time`)
@@ -125,7 +125,7 @@ function tableOfRows(rows: readonly unknown[], { by, value }: TableFile): Table 
 }
 
 function columnOf(row: unknown, column: string, place: string): unknown {
-  if (!isRecord(row)) throw wrong(`${place} has no columns`)
+  if (!isPlainObject(row)) throw wrong(`${place} has no columns`)
   if (Object.hasOwn(row, column)) return row[column]
   const names = Object.keys(row)
   const [only = ''] = names

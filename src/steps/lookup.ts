@@ -2,9 +2,9 @@ import { defineStep } from '../contracts/define.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import type { Message } from '../contracts/message.ts'
 import { expr, formatOption, withoutProto, z } from '../contracts/schema.ts'
+import { isPlainObject } from '../util/plain-object.ts'
 import { intoOption, withResult } from './into.ts'
 import { FileTable, keyOf, readTable, type Table, type TableFile } from './lookup-table.ts'
-import { isRecord } from './paths.ts'
 
 const options = z.preprocess(
   withFormat,
@@ -117,7 +117,7 @@ export const lookup = defineStep({
 
 /** The format that a file's name tells, where none is given. */
 function withFormat(given: unknown): unknown {
-  if (!isRecord(given) || typeof given['file'] !== 'string' || given['format'] !== undefined) return given
+  if (!isPlainObject(given) || typeof given['file'] !== 'string' || given['format'] !== undefined) return given
   return { ...given, format: /\.json$/i.test(given['file']) ? 'json' : { csv: { header: true } } }
 }
 

@@ -1,4 +1,5 @@
 import { z } from '../contracts/schema.ts'
+import { isPlainObject } from '../util/plain-object.ts'
 
 /** A place inside `msg`: `a.b` is the key `b` of the object under the key `a`. */
 export type Path = readonly string[]
@@ -24,18 +25,11 @@ export function parsePath(text: string): Path {
   return text.split('.')
 }
 
-/** True for a mapping of names to values: no list, no bytes, no time. */
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null) return false
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
-}
-
 /** True when there is a key at this place, whatever its value. */
 export function hasPath(value: unknown, path: Path): boolean {
   let found = value
   for (const key of path) {
-    if (!isRecord(found) || !Object.hasOwn(found, key)) return false
+    if (!isPlainObject(found) || !Object.hasOwn(found, key)) return false
     found = found[key]
   }
   return true
@@ -57,7 +51,7 @@ export function withoutPath(value: unknown, [key, ...rest]: Path): unknown {
  * @returns undefined where something on the way is no object
  */
 export function withPath(value: unknown, [key, ...rest]: Path, item: unknown): unknown {
-  if (!isRecord(value)) return undefined
+  if (!isPlainObject(value)) return undefined
   if (rest.length === 0) return { ...value, [key!]: item }
   const inner = withPath(Object.hasOwn(value, key!) ? value[key!] : {}, rest, item)
   return inner === undefined ? undefined : { ...value, [key!]: inner }

@@ -1,8 +1,8 @@
 import { type CheckContext, defineStep } from '../contracts/define.ts'
 import { SluiceError, toSluiceError } from '../contracts/errors.ts'
 import { expr, withoutProto, z } from '../contracts/schema.ts'
+import { isPlainObject } from '../util/plain-object.ts'
 import { type CompiledSchema, compileSchema, formatNames } from './json-schema.ts'
-import { isRecord } from './paths.ts'
 import { readGivenFile } from './text-file.ts'
 
 const options = z
@@ -99,7 +99,7 @@ function load({ schema, file }: Given, { resolvePath }: CheckContext): CompiledS
   const wrong = (message: string): Problem[] => [{ path: ['file'], message }]
   try {
     const parsed: unknown = JSON.parse(readGivenFile(resolvePath(file)).toString())
-    if (!isRecord(parsed)) return wrong(`${file} holds no JSON Schema, which is an object`)
+    if (!isPlainObject(parsed)) return wrong(`${file} holds no JSON Schema, which is an object`)
     const found = compileSchema(parsed)
     if (!Array.isArray(found)) return found
     return found.flatMap(({ path, message }) =>

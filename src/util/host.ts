@@ -12,11 +12,18 @@ export function hostProblem(text: string): HostProblem | undefined {
   const what = surplusOf(text)
   if (what === undefined) return undefined
   const [, rest = ''] = /^(?:[a-z][a-z\d+.-]*:\/\/)?([^/]*)/i.exec(text.trim())!
-  const [, ipv6, name, port] = /^(?:\[([^\]\s]+)\]|([^\s:[\]]+))(?::(\d*))?$/.exec(rest) ?? []
-  const host = ipv6 ?? name
-  const hint =
-    host === undefined ? 'write the name or the address alone' : `write host: ${host}${port ? `, port: ${port}` : ''}`
+  const { host, port = '' } = splitAddress(rest) ?? {}
+  const beside = /^\d+$/.test(port) ? `, port: ${port}` : ''
+  const hint = host === undefined ? 'write the name or the address alone' : `write host: ${host}${beside}`
   return { message: `a host is an address or a name, and this one holds ${what}`, hint }
+}
+
+/** Splits `host`, `host:port`, `[ipv6]:port` and an IPv6 address alone. The port may be any text. */
+export function splitAddress(text: string): { readonly host: string; readonly port: string | undefined } | undefined {
+  const [, ipv6, name, port] = /^(?:\[([^\]\s]+)\]|([^\s:/[\]]+))(?::([^\s/]*))?$/.exec(text) ?? []
+  const host = ipv6 ?? name
+  if (host !== undefined) return { host, port }
+  return /^[\da-f:.]*:[\da-f:.]*:[\da-f:.]*$/i.test(text) ? { host: text, port: undefined } : undefined
 }
 
 function surplusOf(text: string): string | undefined {

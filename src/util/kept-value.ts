@@ -1,3 +1,5 @@
+import { isPlainObject } from './plain-object.ts'
+
 /** A value that stays in memory longer than the message it came with. */
 export interface Kept {
   readonly value: unknown
@@ -47,7 +49,7 @@ function measure(value: unknown): Measured {
     } else {
       size += OBJECT
       if (Array.isArray(one)) for (const item of one) left.push(item)
-      else if (isPlain(one)) size += takeApart(one, left)
+      else if (isPlainObject(one)) size += takeApart(one, left)
       else if (one instanceof Map) for (const entry of one) left.push(...entry)
       else if (!(one instanceof Date)) {
         hasInstances = true
@@ -81,12 +83,6 @@ function copyOf(value: unknown): unknown {
   if (value instanceof Map) return new Map(Array.from(value, ([key, item]) => [copyOf(key), copyOf(item)] as const))
   if (value instanceof Date || ArrayBuffer.isView(value)) return value
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, copyOf(item)]))
-}
-
-/** A mapping, and no object of a class. */
-function isPlain(value: object): boolean {
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
 }
 
 /** What a number takes, and the place of any value in what it is in. */
