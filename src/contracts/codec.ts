@@ -4,7 +4,7 @@ import type { PayloadKind } from './client.ts'
 import { SluiceError, toSluiceError } from './errors.ts'
 import type { Format } from './format.ts'
 import type { Framing } from './framing.ts'
-import { jsonOf } from './record.ts'
+import { jsonOf } from './json.ts'
 import type { Outcomes } from './sink.ts'
 
 /** A framing and a format together: all that is needed to write messages for one destination. */

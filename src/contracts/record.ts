@@ -20,26 +20,9 @@ export function isCollection(value: unknown): boolean {
   return value instanceof Map || value instanceof Set
 }
 
-/**
- * A value as JSON.
- * @returns undefined for one that JSON leaves out
- * @throws SluiceError `format_not_printable` where there is a Map or a Set in it, which JSON writes as nothing
- */
-export function jsonOf(value: object): string | undefined {
-  const json: string | undefined = JSON.stringify(value)
-  if (json?.includes('{}')) JSON.stringify(value, withoutCollections)
-  return json
-}
-
 /** The error for one. @param where such as `, in items[0]` */
 export function collectionNotPrintable(where = ''): SluiceError {
   return new SluiceError('format_not_printable', `a Map or a Set cannot be written${where}`, {
     hint: 'Make an object or a list of it: Object.fromEntries(map), [...set].',
   })
-}
-
-/** A replacer. */
-function withoutCollections(_key: string, value: unknown): unknown {
-  if (isCollection(value)) throw collectionNotPrintable()
-  return value
 }

@@ -1,5 +1,5 @@
 import { toSluiceError } from './errors.ts'
-import { jsonOf } from './record.ts'
+import { jsonOf } from './json.ts'
 import type { SqlValue } from './storage.ts'
 
 /**

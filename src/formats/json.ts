@@ -1,7 +1,7 @@
 import { defineFormat } from '../contracts/define.ts'
 import { SluiceError } from '../contracts/errors.ts'
 import { type Format, invalidAt, readUtf8 } from '../contracts/format.ts'
-import { collectionNotPrintable, isCollection } from '../contracts/record.ts'
+import { jsonOf } from '../contracts/json.ts'
 import { z } from '../contracts/schema.ts'
 import { findJsonFault } from '../util/json-fault.ts'
 
@@ -106,31 +106,12 @@ function inspect(value: unknown, left: number, maxDepth: number): void {
 
 function print(value: unknown): string {
   try {
-    const text = JSON.stringify(value)
+    const text = jsonOf(value)
     if (text === undefined) throw new SluiceError('format_not_printable', `JSON has no ${typeof value}`)
-    return mayHoldOthers(text) ? JSON.stringify(value, bytesAsBase64) : text
+    return text
   } catch (error) {
     if (error instanceof SluiceError) throw error
     const reason = error instanceof Error ? error.message.split('\n', 1)[0] : String(error)
     throw new SluiceError('format_not_printable', `this value cannot be written as JSON: ${reason}`, { cause: error })
   }
-}
-
-/**
- * Whether bytes, a Map or a Set may be among the values: what `JSON.stringify` makes of a Buffer, of a Uint8Array, and of
- * what looks empty to it. Searches begin with a character that is rare in JSON, since a search stops at each one.
- */
-function mayHoldOthers(text: string): boolean {
-  return text.includes('Buffer') || text.includes('{"0":') || text.includes('{}')
-}
-
-/**
- * A replacer; `this` holds the value as it was before its `toJSON`.
- * @throws SluiceError where there is a Map or a Set
- */
-function bytesAsBase64(this: Readonly<Record<string, unknown>>, key: string, value: unknown): unknown {
-  const bytes = this[key]
-  if (isCollection(bytes)) throw collectionNotPrintable()
-  if (!(bytes instanceof Uint8Array)) return value
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64')
 }
